@@ -1,0 +1,119 @@
+"""What a plugin gives and gets: the only module of ours that every plugin imports."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import UserError
+
+__all__ = [
+    "ArchitectureSpec",
+    "Audio",
+    "DatasetSpec",
+    "Example",
+    "Reported",
+    "Sample",
+    "Splits",
+    "UserError",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """A number that somebody published for an architecture.
+
+    `value` is as printed (IoU in per cent); `source` names paper and table; `comparable` says whether it may stand
+    beside our numbers, and if not, why.
+    """
+
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    source: str
+    comparable: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchitectureSpec:
+    """A plugin file in `architectures/` ends with `ARCHITECTURE = ArchitectureSpec(...)`.
+
+    `build(*, in_channels: int, pretrained: bool, ...)` returns a module that maps (N, in_channels, H, W) floats to
+    logits (N, 1, H, W). Further keyword arguments with defaults are the plugin's parameters (`--arch unet:width=32`);
+    one called `image_size: tuple[int, int]` receives the protocol's (height, width). H and W are multiples of
+    `size_multiple`: the core pads and crops.
+    """
+
+    build: Callable[..., Any]
+    title: str
+    paper: str
+    citation: str
+    size_multiple: int = 1
+    pretrained: str | None = None
+    """What the pretrained weights are, e.g. "ImageNet-1k, torchvision IMAGENET1K_V1"; None where there are none."""
+    reported: tuple[Reported, ...] = ()
+    without_gradient: tuple[str, ...] = ()
+    """Names of parameters that legitimately receive no gradient."""
+    resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
+    """Where title, weights or reported numbers depend on the parameters: parameters -> the refined spec."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audio:
+    """The waveforms behind an image: what was recorded and its clean part, each (samples,), at `sample_rate` Hz."""
+
+    noisy: NDArray[np.floating[Any]]
+    clean: NDArray[np.floating[Any]]
+    sample_rate: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One decoded sample: image (H, W) grey or (H, W, 3) in uint8, mask (H, W) in bool, audio where known."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    audio: Audio | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """A sample before it is decoded.
+
+    `groups` names every source of dependence between samples (`recording`, `song`, `background`, `species`, ...);
+    `slice` names the part of the split that it is scored in ("main" is the headline, others get their own column);
+    `strata` are covariates for later analysis (SNR, noise family); `files` are what `read` reads, so that the cache
+    notices a change. `read` must be picklable: a module-level function or a partial of one.
+    """
+
+    id: str
+    groups: Mapping[str, str]
+    read: Callable[[], Example]
+    slice: str = "main"
+    strata: Mapping[str, str | float] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+Splits = Mapping[str, Sequence[Sample]]
+"""Split name ("train", "val", "test") -> its samples in a fixed order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetSpec:
+    """A plugin file in `datasets/` ends with `DATASET = DatasetSpec(...)`.
+
+    `load(*, root: Path | None, ...)` returns the splits without decoding anything. Further keyword arguments with
+    defaults are the plugin's parameters (`--dataset synthetic:train=64`).
+    """
+
+    load: Callable[..., Splits]
+    title: str
+    paper: str
+    citation: str
+    licence: str
+    needs_root: bool
+    """Whether the user must say with `--data ROOT` where the files are."""

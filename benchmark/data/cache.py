@@ -1,0 +1,333 @@
+"""Every image is decoded, hashed and resized once; later runs map the result into memory and start at once.
+
+A cache entry holds, per split, `<split>.images.npy` uint8 (N, H, W) or (N, H, W, 3) and `<split>.masks.npy` bool
+(N, H, W) at the protocol's size, the native masks of the test split packed to one bit per pixel, and
+`manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels. The manifest's own SHA-256
+locks the split: one changed pixel, and a run belongs to another table.
+
+Workers import this module, so it stays free of torch.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from benchmark import images, protocol, spectrogram
+from benchmark.contract import Example, Sample, Splits
+from benchmark.errors import UserError
+from benchmark.progress import Report
+
+SPLITS = ("train", "val", "test")
+LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
+"""Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
+
+_IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One line of the manifest. `foreground` counts mask pixels at native size (height x width)."""
+
+    split: str
+    id: str
+    slice: str
+    groups: Mapping[str, str]
+    strata: Mapping[str, str | float]
+    height: int
+    width: int
+    foreground: int
+    image_sha256: str
+    mask_sha256: str
+
+    def line(self) -> str:
+        """Canonical JSON."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachedSplit:
+    """A decoded split: images uint8 (N, H, W[, 3]) and masks bool (N, H, W), memory-mapped, and its manifest rows."""
+
+    name: str
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    rows: tuple[Row, ...]
+    native: NDArray[np.uint8]
+    """Native masks of the test split, packed and end to end; empty for the others."""
+
+    def native_masks(self) -> Iterator[NDArray[np.bool_]]:
+        """The masks at the size of their files, one (height, width) after the other."""
+        start = 0
+        for row in self.rows:
+            pixels = row.height * row.width
+            end = start + -(-pixels // 8)
+            yield np.unpackbits(self.native[start:end], count=pixels).reshape(row.height, row.width).astype(bool)
+            start = end
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cached:
+    """A decoded dataset; `digest` is the SHA-256 of the manifest's text."""
+
+    splits: Mapping[str, CachedSplit]
+    manifest: str
+    digest: str
+
+
+def default_folder() -> Path:
+    """`BENCH_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
+
+
+def prepare(splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report) -> Cached:
+    """Decode a dataset, or map what was decoded before.
+
+    `identity` names the dataset (label, source hash); `size` is (height, width); `grey` turns colour into luma.
+
+    Raises:
+        UserError: a split is missing or empty, ids repeat, an image or mask cannot be read or does not fit the other.
+    """
+    _check_listing(splits)
+    key = _key(splits, {**identity, "size": list(size), "grey": grey})
+    entry = default_folder() / key
+    if not (entry / "manifest.jsonl").is_file():
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(entry.with_suffix(".lock"), report):
+            if not (entry / "manifest.jsonl").is_file():
+                _build(entry, splits, size=size, grey=grey, report=report)
+    return _open(entry)
+
+
+def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
+    return {
+        kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()
+    }
+
+
+def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
+    result = {}
+    for kind, members in _members(rows).items():
+        several = sorted({
+            group for split in members for other in members if split != other for group in members[split] & members[other]
+        })
+        if several:
+            result[kind] = several
+    return result
+
+
+def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
+    members: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        for kind, group in {**row.groups, "pixels": row.image_sha256}.items():
+            members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
+    return members
+
+
+def _check_listing(splits: Splits) -> None:
+    for name in SPLITS:
+        if name not in splits:
+            raise UserError(f"the dataset has no split '{name}'; it must give train, val and test")
+        if not splits[name]:
+            raise UserError(f"split '{name}' is empty; put images with masks into it")
+        ids = [sample.id for sample in splits[name]]
+        twice = next((id for id in ids if ids.count(id) > 1), None) if len(set(ids)) < len(ids) else None
+        if twice is not None:
+            raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
+
+
+def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    # Whatever can move a decoded pixel: the settings, the code that decodes, the listing, the files' state.
+    code = [hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest() for module in (images, spectrogram)]
+    digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
+    for split in SPLITS:
+        for sample in splits[split]:
+            state = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sample.files]
+            listed = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
+            digest.update(json.dumps(listed, sort_keys=True).encode())
+    return digest.hexdigest()[:24]
+
+
+@contextmanager
+def _lock(path: Path, report: Report) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        report("waiting", 0, 1, "another process is decoding this dataset")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, report: Report) -> None:
+    temporary = entry.with_name(f".tmp-{entry.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    total, done = sum(len(splits[name]) for name in SPLITS), 0
+    try:
+        with (temporary / "manifest.jsonl").open("w", encoding="utf-8") as manifest, _mapper(total) as mapped:
+            for split in SPLITS:
+                samples = splits[split]
+                decode = partial(_decode, split=split, size=size, grey=grey, keep_native=split == "test")
+                writer = _SplitWriter(temporary, split, len(samples), size)
+                for index, decoded in enumerate(mapped(decode, samples)):
+                    writer.put(index, decoded)
+                    manifest.write(decoded.row.line() + "\n")
+                    done += 1
+                    report("decoding", done, total, "")
+                writer.close()
+        temporary.rename(entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _mapper:
+    """`map` over worker processes, or in this one where the work is small."""
+
+    def __init__(self, total: int) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        if total > _IN_PROCESS:
+            workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            # A fork would copy torch's threads in an undefined state.
+            self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+    def __enter__(self) -> "Callable[[Callable[[Sample], _Decoded], Sequence[Sample]], Iterator[_Decoded]]":
+        return self._map
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _map(self, decode: "Callable[[Sample], _Decoded]", samples: Sequence[Sample]) -> "Iterator[_Decoded]":
+        if self._pool is None:
+            return map(decode, samples)
+        try:
+            pickle.dumps(samples[0].read)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"read() of sample '{samples[0].id}' cannot be sent to workers ({error}); "
+                "make it a module-level function or a functools.partial of one"
+            ) from error
+        return self._pool.map(decode, samples, chunksize=4)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Decoded:
+    row: Row
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    native: NDArray[np.uint8]
+
+
+class _SplitWriter:
+    """Writes decoded samples into memory-mapped arrays; the images become (N, H, W, 3) with the first in colour."""
+
+    def __init__(self, folder: Path, split: str, count: int, size: tuple[int, int]) -> None:
+        self._image_path = folder / f"{split}.images.npy"
+        self._images = np.lib.format.open_memmap(self._image_path, "w+", np.uint8, (count, *size))
+        self._masks = np.lib.format.open_memmap(folder / f"{split}.masks.npy", "w+", np.bool_, (count, *size))
+        self._native = (folder / f"{split}.native.bin").open("wb")
+
+    def put(self, index: int, decoded: _Decoded) -> None:
+        image = decoded.image
+        if image.ndim == 3 and self._images.ndim == 3:
+            self._to_colour(index)
+        if image.ndim == 2 and self._images.ndim == 4:
+            image = np.repeat(image[..., None], 3, axis=2)
+        self._images[index] = image
+        self._masks[index] = decoded.mask
+        self._native.write(decoded.native.tobytes())
+
+    def close(self) -> None:
+        self._images.flush()
+        self._masks.flush()
+        self._native.close()
+
+    def _to_colour(self, done: int) -> None:
+        path = self._image_path.with_suffix(".colour")
+        colour = np.lib.format.open_memmap(path, "w+", np.uint8, (*self._images.shape, 3))
+        for index in range(done):
+            colour[index] = self._images[index][..., None]
+        path.replace(self._image_path)
+        self._images = colour
+
+
+def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, keep_native: bool) -> _Decoded:
+    example = sample.read()
+    _check_example(sample, example)
+    row = Row(
+        split=split,
+        id=sample.id,
+        slice=sample.slice,
+        groups=dict(sample.groups),
+        strata=dict(sample.strata),
+        height=example.mask.shape[0],
+        width=example.mask.shape[1],
+        foreground=int(example.mask.sum()),
+        image_sha256=_pixel_digest(example.image),
+        mask_sha256=_pixel_digest(example.mask),
+    )
+    image = images.to_grey(example.image) if grey else example.image
+    return _Decoded(
+        row=row,
+        image=images.resize_image(image, size),
+        mask=images.resize_mask(example.mask, size),
+        native=np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
+    )
+
+
+def _check_example(sample: Sample, example: Example) -> None:
+    image, mask = example.image, example.mask
+    where = " and ".join(str(path) for path in sample.files) or f"sample '{sample.id}'"
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise UserError(f"{where}: an image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+    if mask.dtype != np.bool_ or mask.ndim != 2:
+        raise UserError(f"{where}: a mask must be bool (H, W), not {mask.dtype} {mask.shape}")
+    if image.shape[:2] != mask.shape:
+        sizes = [f"{height} x {width}" for height, width in (image.shape[:2], mask.shape)]
+        raise UserError(f"{where}: the image is {sizes[0]}, its mask {sizes[1]} pixels; export the mask again")
+    if min(mask.shape) == 0:
+        raise UserError(f"{where}: the image has no pixels; remove it")
+
+
+def _pixel_digest(pixels: NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
+
+
+def _open(entry: Path) -> Cached:
+    manifest = (entry / "manifest.jsonl").read_text(encoding="utf-8")
+    rows = [Row(**json.loads(line)) for line in manifest.splitlines()]
+    splits = {
+        name: CachedSplit(
+            name=name,
+            # Copy on write: torch refuses read-only memory, and the file must never change.
+            images=np.load(entry / f"{name}.images.npy", mmap_mode="c"),
+            masks=np.load(entry / f"{name}.masks.npy", mmap_mode="c"),
+            rows=tuple(row for row in rows if row.split == name),
+            native=np.fromfile(entry / f"{name}.native.bin", dtype=np.uint8),
+        )
+        for name in SPLITS
+    }
+    return Cached(splits=splits, manifest=manifest, digest=hashlib.sha256(manifest.encode()).hexdigest())

@@ -1,0 +1,116 @@
+"""Where a run computes: the device, its precision, its name and its memory. Shared by trainer and evaluator."""
+
+import os
+import platform
+import resource
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.errors import UserError
+
+PRECISIONS = ("bf16", "tf32", "fp32")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hardware:
+    """A device and the precision of its arithmetic: bf16 autocast, fp32 with TF32 products, or plain fp32."""
+
+    device: torch.device
+    kind: str
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """bf16 autocast, or nothing."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def synchronise(self) -> None:
+        """Wait for the device, before a clock is read."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def resolve(device: str, precision: str) -> Hardware:
+    """The hardware for `--device` ("auto", "cpu", "cuda", "cuda:1", "mps") and `--precision` ("auto" or a name).
+
+    "auto" takes CUDA where there is one, else the CPU; the precision is bf16 where the hardware computes in it
+    natively (AMX or AVX512-BF16 on a CPU), because anywhere else it is slower than fp32.
+
+    Raises:
+        UserError: the device is not there, or it does not know the precision.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"no device '{device}'; use auto, cpu, cuda, cuda:N or mps") from error
+    _check_present(resolved)
+    if precision == "auto":
+        precision = _native_precision(resolved)
+    if precision not in PRECISIONS:
+        raise UserError(f"no precision '{precision}'; use auto, {', '.join(PRECISIONS)}")
+    if precision == "tf32" and resolved.type != "cuda":
+        raise UserError("precision tf32 exists on CUDA only; use fp32")
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    return Hardware(device=resolved, kind=_kind(resolved), precision=precision)
+
+
+def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
+    """Peak memory of the device; on a CPU the resident memory of the process, known only if it ran nothing before."""
+    if hardware.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(hardware.device)
+    if not fresh_process:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_present(device: torch.device) -> None:
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if count == 0:
+            raise UserError("no CUDA device is to be seen; use --device cpu, or install a driver and a CUDA build of torch")
+        if (device.index or 0) >= count:
+            raise UserError(f"there is no {device}; the last one is cuda:{count - 1}")
+    elif device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise UserError("no Apple GPU is to be seen; use --device cpu")
+    elif device.type != "cpu":
+        raise UserError(f"device '{device}' is not supported; use auto, cpu, cuda, cuda:N or mps")
+
+
+def _native_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "tf32"
+    if device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & _cpu_flags():
+        return "bf16"
+    return "fp32"
+
+
+def _kind(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = _cpuinfo("model name") if device.type == "cpu" else ""
+    return name or platform.processor() or platform.machine()
+
+
+def _cpu_flags() -> frozenset[str]:
+    return frozenset(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")

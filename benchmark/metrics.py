@@ -1,0 +1,299 @@
+"""Masks -> integer counts per image -> scores. Pure functions.
+
+The functions on masks use array operators only, so that they take NumPy arrays and torch tensors alike. Every score is
+derived from stored counts: it can be added, or recomputed, years after the network ran.
+
+Legend: N images, H x W pixels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts: TypeAlias = Mapping[str, NDArray[np.int64]]
+"""Column name -> (N,) counts in manifest order; the names are `COUNT_COLUMNS`."""
+
+CONFUSION = ("tp", "fp", "fn", "tn")
+SURFACE = ("surface_predicted", "surface_predicted_near", "surface_truth", "surface_truth_near")
+COUNT_COLUMNS = (
+    *CONFUSION,  # at the protocol's size
+    *(f"native_{name}" for name in CONFUSION),  # at the size of the file
+    *(f"roundtrip_{name}" for name in CONFUSION),  # the truth resized to the protocol's size and back
+    *SURFACE,
+)
+
+
+# ---------------------------------------------------------------- masks -> counts
+
+
+def confusion(prediction: Any, truth: Any) -> tuple[Any, Any, Any, Any]:
+    """True positives, false positives, false negatives, true negatives: two bool (..., H, W) -> four (...)."""
+
+    def count(mask: Any) -> Any:
+        return mask.sum((-2, -1))
+
+    return count(prediction & truth), count(prediction & ~truth), count(~prediction & truth), count(~prediction & ~truth)
+
+
+def surface(prediction: Any, truth: Any, tolerance: float) -> tuple[Any, Any, Any, Any]:
+    """Boundary pixels of each mask, and how many lie within `tolerance` pixels of the other's boundary.
+
+    Two bool (..., H, W) -> predicted, predicted near truth, truth, truth near predicted, each (...). The normalised
+    surface distance of Nikolov et al. 2018 (arXiv 1809.04430, section 4.3), on boundary pixels instead of surface
+    elements. A boundary pixel is a foreground pixel with a background pixel, or the image's edge, among its four
+    neighbours.
+    """
+    edge_predicted, edge_truth = boundary(prediction), boundary(truth)
+    near_truth, near_predicted = dilate(edge_truth, tolerance), dilate(edge_predicted, tolerance)
+    return (
+        edge_predicted.sum((-2, -1)),
+        (edge_predicted & near_truth).sum((-2, -1)),
+        edge_truth.sum((-2, -1)),
+        (edge_truth & near_predicted).sum((-2, -1)),
+    )
+
+
+def boundary(mask: Any) -> Any:
+    """Foreground pixels with a background pixel or the image's edge among their four neighbours."""
+    inside = mask & False
+    inside[..., 1:-1, 1:-1] = (
+        mask[..., :-2, 1:-1] & mask[..., 2:, 1:-1] & mask[..., 1:-1, :-2] & mask[..., 1:-1, 2:]
+    )
+    return mask & ~inside
+
+
+def dilate(mask: Any, radius: float) -> Any:
+    """Every pixel within Euclidean distance `radius` of a foreground pixel: bool (..., H, W) -> the same."""
+    height, width = mask.shape[-2:]
+    result = mask & False
+    reach = int(radius)
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            if down**2 + right**2 > radius**2 or abs(down) >= height or abs(right) >= width:
+                continue
+            to_rows, from_rows = _shifted(down, height)
+            to_columns, from_columns = _shifted(right, width)
+            result[..., to_rows, to_columns] |= mask[..., from_rows, from_columns]
+    return result
+
+
+def _shifted(offset: int, length: int) -> tuple[slice, slice]:
+    return slice(max(offset, 0), length + min(offset, 0)), slice(max(-offset, 0), length - max(offset, 0))
+
+
+# ---------------------------------------------------------------- counts -> scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A number derived from the counts of a split: `compute` gives a fraction, a count, or NaN where undefined."""
+
+    name: str
+    title: str
+    definition: str
+    compute: Callable[[Counts], float]
+
+
+def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
+    """Whether an image's mask is empty at native size: (N,)."""
+    return np.asarray(counts["native_tp"] + counts["native_fn"] == 0)
+
+
+def per_image(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """Element-wise ratio, 0 where the denominator is 0.
+
+    Within images whose truth is not empty that happens where nothing was predicted (precision), or where the resize
+    deleted the truth and nothing was predicted (IoU): nothing was found, so the score is 0.
+    """
+    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+
+
+def image_iou(counts: Counts) -> NDArray[np.float64]:
+    """Foreground IoU of every image: (N,). The reference paper's set formula (section 5.2), per image."""
+    return per_image(counts["tp"], counts["tp"] + counts["fp"] + counts["fn"])
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _ratio(numerator: Any, denominator: Any) -> float:
+    return float(numerator / denominator) if denominator else float("nan")
+
+
+def _over_images(prefix: str, numerator: str, denominator: str) -> Callable[[Counts], float]:
+    """Mean over images with non-empty truth of a ratio of sums, e.g. "tp" over "tp fp fn"; letters may repeat."""
+
+    def compute(counts: Counts) -> float:
+        kept = ~truth_is_empty(counts)
+        above, below = (
+            sum((counts[prefix + name][kept] for name in names.split()), start=np.zeros(int(kept.sum()), dtype=np.int64))
+            for names in (numerator, denominator)
+        )
+        return _mean(per_image(above, below))
+
+    return compute
+
+
+def _pooled(numerator: str, denominator: str) -> Callable[[Counts], float]:
+    def compute(counts: Counts) -> float:
+        above, below = (sum(int(counts[name].sum()) for name in names.split()) for names in (numerator, denominator))
+        return _ratio(above, below)
+
+    return compute
+
+
+def _over_batches(size: int, *ratios: tuple[str, str]) -> Callable[[Counts], float]:
+    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches."""
+
+    def compute(counts: Counts) -> float:
+        starts = np.arange(0, len(counts["tp"]), size)
+        if not len(starts):
+            return float("nan")
+        summed = {name: np.add.reduceat(counts[name], starts) for name in CONFUSION}
+        values = []
+        for numerator, denominator in ratios:
+            above, below = (
+                sum((summed[name] for name in names.split()), start=np.zeros(len(starts), dtype=np.int64))
+                for names in (numerator, denominator)
+            )
+            values.append(np.divide(above, below, out=np.full(len(starts), np.nan), where=below > 0))
+        table = np.stack(values)  # (ratios, batches); a batch with nothing to count says nothing
+        return float(np.nanmean(table)) if not np.isnan(table).all() else float("nan")
+
+    return compute
+
+
+def _miou_pooled(counts: Counts) -> float:
+    return float(np.mean([_pooled("tp", "tp fp fn")(counts), _pooled("tn", "tn fp fn")(counts)]))
+
+
+def _iou_empty1(counts: Counts) -> float:
+    predicted = counts["tp"] + counts["fp"] > 0
+    return _mean(np.where(truth_is_empty(counts), ~predicted, image_iou(counts)))
+
+
+def _empty_images(counts: Counts) -> float:
+    return float((truth_is_empty(counts) & (counts["fp"] > 0)).sum())
+
+
+def _empty_pixels(counts: Counts) -> float:
+    return float(counts["fp"][truth_is_empty(counts)].sum())
+
+
+def _surface_distance(counts: Counts) -> float:
+    kept = ~truth_is_empty(counts)
+    near = counts["surface_predicted_near"] + counts["surface_truth_near"]
+    return _mean(per_image(near[kept], (counts["surface_predicted"] + counts["surface_truth"])[kept]))
+
+
+_SCORES = (
+    Score(
+        name="iou",
+        title="IoU",
+        definition="foreground IoU per image, mean over images whose mask is not empty",
+        compute=_over_images("", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_pooled",
+        title="IoU pooled",
+        definition="foreground IoU of the counts summed over the split",
+        compute=_pooled("tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_batch16",
+        title="IoU per batch of 16",
+        definition="foreground IoU per batch of 16 in manifest order, averaged (as the 1500-image notebooks print it)",
+        compute=_over_batches(16, ("tp", "tp fp fn")),
+    ),
+    Score(
+        name="miou_pooled",
+        title="mIoU pooled",
+        definition="mean of foreground and background IoU of the summed counts",
+        compute=_miou_pooled,
+    ),
+    Score(
+        name="miou_batch8",
+        title="mIoU per batch of 8",
+        definition="mean of foreground and background IoU per batch of 8, averaged (as ViTVS prints it)",
+        compute=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
+    ),
+    Score(
+        name="iou_empty1",
+        title="IoU, empty = 1",
+        definition="IoU per image over all images; where the mask is empty 1 if the prediction is empty too, else 0",
+        compute=_iou_empty1,
+    ),
+    Score(
+        name="iou_native",
+        title="IoU native",
+        definition="IoU at the size of the file (logits bilinearly enlarged, then thresholded), images as in IoU",
+        compute=_over_images("native_", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_roundtrip",
+        title="IoU of the resized truth",
+        definition="IoU at the size of the file of the truth itself after resizing to the protocol's size and back",
+        compute=_over_images("roundtrip_", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="dice",
+        title="Dice",
+        definition="Dice coefficient (F1) per image, mean over images whose mask is not empty",
+        compute=_over_images("", "tp tp", "tp tp fp fn"),
+    ),
+    Score(
+        name="dice_pooled",
+        title="Dice pooled",
+        definition="Dice coefficient (F1) of the counts summed over the split",
+        compute=_pooled("tp tp", "tp tp fp fn"),
+    ),
+    Score(
+        name="precision",
+        title="Precision",
+        definition="precision per image (0 where nothing is predicted), mean over images whose mask is not empty",
+        compute=_over_images("", "tp", "tp fp"),
+    ),
+    Score(
+        name="recall",
+        title="Recall",
+        definition="recall per image, mean over images whose mask is not empty",
+        compute=_over_images("", "tp", "tp fn"),
+    ),
+    Score(
+        name="precision_pooled",
+        title="Precision pooled",
+        definition="precision of the summed counts",
+        compute=_pooled("tp", "tp fp"),
+    ),
+    Score(
+        name="recall_pooled",
+        title="Recall pooled",
+        definition="recall of the summed counts",
+        compute=_pooled("tp", "tp fn"),
+    ),
+    Score(
+        name="surface_distance",
+        title="Boundary",
+        definition="share of boundary pixels within 2 px (at 512) of the other boundary, images as in IoU",
+        compute=_surface_distance,
+    ),
+    Score(
+        name="empty_false_alarm_images",
+        title="False alarms",
+        definition="images with an empty mask in which something was predicted",
+        compute=_empty_images,
+    ),
+    Score(
+        name="empty_false_alarm_pixels",
+        title="False alarm pixels",
+        definition="pixels predicted in images with an empty mask",
+        compute=_empty_pixels,
+    ),
+)
+
+SCORES: Mapping[str, Score] = {score.name: score for score in _SCORES}
+"""Every score by name, in the order of the tables."""

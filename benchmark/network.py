@@ -1,0 +1,94 @@
+"""An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.contract import ArchitectureSpec
+from benchmark.errors import UserError
+from benchmark.protocol import Protocol
+from benchmark.registry import Plugin, accepted
+
+
+class Network(nn.Module):
+    """Pads images at the right and bottom to the architecture's size multiple, and crops its logits.
+
+    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, not black: black is silence, which is a signal.
+    """
+
+    def __init__(self, core: nn.Module, size_multiple: int) -> None:
+        super().__init__()
+        self.core = core
+        self.size_multiple = size_multiple
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the padded image, cropped."""
+        height, width = image.shape[-2:]
+        down, right = (-size % self.size_multiple for size in (height, width))
+        if down or right:
+            image = F.pad(image, (0, right, 0, down), mode="replicate")
+        logits: Tensor = self.core(image)
+        return logits[..., :height, :width]
+
+
+def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
+    """The plugin's network with the weights that the protocol asks for, seeded.
+
+    Raises:
+        UserError: the pretrained weights cannot be had, or the plugin fails to build.
+    """
+    spec: ArchitectureSpec = plugin.spec
+    pretrained = starts_pretrained(spec, protocol)
+    torch.manual_seed(seed)
+    try:
+        core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
+    except OSError as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {error}; put the file where TORCH_HOME "
+            "or HF_HOME points, or train from random weights with --weights none (another table)"
+        ) from error
+    return Network(core, spec.size_multiple)
+
+
+def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:
+    """Whether the protocol asks for pretrained weights and the architecture has some."""
+    return protocol.weights == "pretrained" and spec.pretrained is not None
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of parameters, trained or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def gigaflops(network: Network, protocol: Protocol) -> float:
+    """1e9 floating-point operations of one forward image: 2 x multiply-adds of convolutions and matrix products."""
+    if parameter_count(network) == 0:
+        return 0.0
+    shadow = copy.deepcopy(network).to("meta").eval()
+    image = torch.empty(1, protocol.channels, *protocol.image_size, device="meta")
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        shadow(image)
+    return counter.get_total_flops() / 1e9
+
+
+def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
+    """The network without its numbers, on the meta device: to count parameters at once."""
+    with torch.device("meta"):
+        core: nn.Module = plugin.spec.build(**_arguments(plugin, protocol, pretrained=False))
+    return core
+
+
+def _arguments(plugin: Plugin, protocol: Protocol, *, pretrained: bool) -> Mapping[str, Any]:
+    arguments = {"in_channels": protocol.channels, "pretrained": pretrained, **plugin.parameters}
+    if "image_size" in accepted(plugin.spec.build):
+        multiple = plugin.spec.size_multiple
+        arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)
+    return arguments

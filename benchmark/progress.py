@@ -1,0 +1,55 @@
+"""Progress of long work: one callable that every stage reports to."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+Report: TypeAlias = Callable[[str, int, int, str], None]
+"""`report(stage, done, total, note)`."""
+
+
+def silent(stage: str, done: int, total: int, note: str) -> None:
+    """Report nothing."""
+    del stage, done, total, note
+
+
+@contextmanager
+def bars() -> Iterator[Report]:
+    """A bar per stage on standard error, with the time left; without a terminal, a line when a stage's note changes."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def report(stage: str, done: int, total: int, note: str) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, note=note)
+            progress.update(tasks[stage], completed=done, total=total, note=note or progress.tasks[tasks[stage]].fields["note"])
+
+        yield report
+
+
+def _lines() -> Report:
+    last: dict[str, str] = {}
+
+    def report(stage: str, done: int, total: int, note: str) -> None:
+        line = note or f"{done}/{total}"
+        if (note and last.get(stage) != note) or (not note and done in (0, total)):
+            print(f"{stage}: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a log line for whoever redirected us
+        last[stage] = line
+
+    return report

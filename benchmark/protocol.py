@@ -1,0 +1,119 @@
+"""Frozen settings of an experiment, and their digest.
+
+A protocol is a TOML file. Everything in it that can move a number is in the digest; a title, a comment, or a later new
+field at its default is not, so none of them orphans a table. Seeds, devices, precision and paths are no protocol.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import UserError, nearest
+
+REVISION = 1
+"""Raised when trainer, evaluator or data change numbers; part of the digest. A golden run in the tests guards it."""
+
+FOLDER = Path(__file__).parent / "protocols"
+DEFAULT = "quick"
+
+_UNDIGESTED = ("name", "title", "about")
+
+PositiveInt = Annotated[int, Field(gt=0)]
+ProtocolT = TypeVar("ProtocolT", bound="Protocol")
+
+
+class Protocol(BaseModel):
+    """The settings; the defaults are the reference paper's (section 4 and 5.3). Sizes are (height, width) in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    title: str
+    about: str
+    dataset: str
+    """Dataset and its parameters, e.g. `synthetic:train=64`."""
+    image_size: tuple[PositiveInt, PositiveInt] = (512, 512)
+    channels: Literal[1, 3] = 3
+    normalisation: Literal["none", "imagenet"] = "imagenet"
+    weights: Literal["none", "pretrained"] = "pretrained"
+    loss: Literal["bce", "bce_dice"] = "bce"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 16
+    augmentation: Literal["none", "time_roll"] = "none"
+    selection: Literal["best_validation_iou", "last_epoch"] = "best_validation_iou"
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    empty_masks: Literal["excluded"] = "excluded"
+    """What `iou` does with images whose mask is empty at native size; `iou_empty1` stands beside it."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of the settings and the revision; fields at their default are left out."""
+        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_UNDIGESTED))
+        text = json.dumps({"revision": REVISION, **settings}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def override(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with other settings, checked as a file is.
+
+        Raises:
+            UserError: an unknown setting or a value that it does not take.
+        """
+        return _checked(type(self), {**self.model_dump(), **changes}, source="on the command line")
+
+    def changes_from(self, other: "Protocol") -> dict[str, Any]:
+        """The settings in which this protocol differs from another, with this one's values."""
+        mine, theirs = (
+            protocol.model_dump(mode="json", exclude=set(_UNDIGESTED)) for protocol in (self, other)
+        )
+        return {key: value for key, value in mine.items() if theirs[key] != value}
+
+
+def names() -> list[str]:
+    """The protocols that come with the benchmark, the default first."""
+    return sorted((path.stem for path in FOLDER.glob("*.toml")), key=lambda name: (name != DEFAULT, name))
+
+
+def load(name: str) -> Protocol:
+    """Read a protocol by name, or by the path of a TOML file.
+
+    Raises:
+        UserError: no such protocol, not TOML, an unknown setting, or a value that it does not take.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if name not in names() and not name.endswith(".toml"):
+        raise UserError(f"no protocol '{name}'{nearest(name, names())}; there are: {', '.join(names())}, or a .toml file")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"no protocol file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} is not a readable TOML file: {error}") from error
+    settings.setdefault("title", path.stem)
+    settings.setdefault("about", "")
+    return _checked(Protocol, {**settings, "name": path.stem}, source=f"in {path}")
+
+
+def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) -> ProtocolT:
+    known = [field for field in kind.model_fields if field not in _UNDIGESTED]
+    try:
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = str(first["loc"][0]) if first["loc"] else "protocol"
+        if first["type"] == "extra_forbidden":
+            message = f"unknown setting '{setting}' {source}{nearest(setting, known)}; there are: {', '.join(known)}"
+        elif first["type"] == "missing":
+            message = f"setting '{setting}' is missing {source}"
+        else:
+            given = first["input"]
+            message = f"setting '{setting}' = {given!r} {source}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise UserError(message) from error

@@ -1,0 +1,277 @@
+"""One run = one folder with one JSON and its counts; the results store.
+
+    results/runs/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/
+        run.json            everything that says what was run, on what, and how long it took
+        images.csv          integer counts per test image: every score is derived from them
+        logits.csv          per test image, histograms of the logits over background and over foreground
+        history.csv         loss and validation IoU per epoch
+        predictions.npz     the predicted masks, one bit per pixel
+        plugin.py           the architecture's source
+        examples/           pictures: the best, the median and the worst test image, the learning curve
+        model.safetensors   the weights (not committed)
+    results/manifests/<manifest digest, 12 digits>.jsonl
+
+A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = 1
+KEY_DIGITS = 12
+
+Status = Literal["finished", "diverged", "out-of-memory"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProtocolRecord(_Part):
+    """The protocol as it was resolved; `overrides` are the settings changed on the command line."""
+
+    name: str
+    title: str
+    digest: str
+    revision: int
+    settings: dict[str, Any]
+    overrides: dict[str, Any]
+
+
+class Isolation(_Part):
+    """Whether a source of dependence is disjoint between the splits, and how many groups each split has."""
+
+    relation: Literal["disjoint", "shared"]
+    counts: dict[str, int]
+
+
+class DatasetRecord(_Part):
+    """The locked data: sizes per split, per test slice, and the leakage groups."""
+
+    label: str
+    title: str
+    citation: str
+    licence: str
+    source_hash: str
+    manifest: str
+    images: dict[str, int]
+    empty_masks: dict[str, int]
+    test_slices: dict[str, int]
+    groups: dict[str, Isolation]
+
+
+class ReportedRecord(_Part):
+    """A published number, copied so that the leaderboard needs no plugin."""
+
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    source: str
+    comparable: str
+
+
+class ArchitectureRecord(_Part):
+    """The entry; `weights` says what it started from, `gflops` is 2 x multiply-adds / 1e9 of one forward image."""
+
+    name: str
+    label: str
+    parameters: dict[str, Any]
+    title: str
+    paper: str
+    citation: str
+    source_hash: str
+    weights: str
+    parameter_count: int
+    gflops: float
+    reported: list[ReportedRecord]
+
+
+class DeviceRecord(_Part):
+    """Where it ran. `threads` are torch's on a CPU."""
+
+    kind: str
+    type: str
+    precision: str
+    threads: int
+    devices: int = 1
+
+
+class TrainingRecord(_Part):
+    """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained."""
+
+    epochs: int
+    best_epoch: int
+    seconds: float
+    images_per_second: float | None
+    last_losses: list[float]
+
+
+class Record(_Part):
+    """One run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    status: Status
+    message: str = ""
+    run_key: str
+    comparability_key: str
+    command: str
+    finished: str
+    seed: int
+    protocol: ProtocolRecord
+    dataset: DatasetRecord
+    architecture: ArchitectureRecord
+    device: DeviceRecord
+    training: TrainingRecord
+    inference_images_per_second: float | None
+    peak_memory_bytes: int | None
+    """Of the device, or resident memory of the process on a CPU; None where the process had run something before."""
+    environment: dict[str, str]
+
+
+def key(parts: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
+    """Where a run lies. The names are plugin names or file stems."""
+    return results / "runs" / protocol / dataset / architecture / run_key[:KEY_DIGITS]
+
+
+def finished(path: Path) -> bool:
+    """Whether a run folder holds a finished run."""
+    try:
+        return read(path).status == "finished"
+    except (OSError, ValueError):
+        return False
+
+
+def read(path: Path) -> Record:
+    """The record of a run folder.
+
+    Raises:
+        OSError, ValueError: it is missing, truncated, or of another schema.
+    """
+    return Record.model_validate_json((path / "run.json").read_bytes())
+
+
+def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
+    records, problems = [], []
+    for path in sorted(results.glob("runs/*/*/*/*/")):
+        if path.name.startswith("."):
+            continue
+        try:
+            records.append((path, read(path)))
+        except FileNotFoundError:
+            problems.append(f"{path} has no run.json: remove the folder or restore the file")
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "file"
+            problems.append(f"{path / 'run.json'} is not a record of schema {SCHEMA} ({place}: {first['msg']})")
+        except (OSError, ValueError) as error:
+            problems.append(f"{path / 'run.json'} cannot be read: {error}")
+    return records, problems
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".tmp-{path.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in (file for file in temporary.rglob("*") if file.is_file()):
+            _sync(file)
+        _sync(temporary)
+        _replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_record(target: Path, record: Record) -> None:
+    """Write run.json into a run folder under way."""
+    (target / "run.json").write_text(record.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table as CSV with Unix line ends."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file beside `path`, sync it, and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
+    """The columns of each run's images.csv: `id` and `slice` as strings, the rest as integers.
+
+    Files with the same header are parsed in one go: a thousand small parses would cost seconds.
+
+    Raises:
+        OSError, ValueError: a file is missing or not such a table.
+    """
+    import pandas as pd
+
+    texts = [(path / "images.csv").read_text(encoding="utf-8") for path in paths]
+    heads = [text.partition("\n")[0] for text in texts]
+    result: list[dict[str, NDArray[Any]]] = [{} for _ in paths]
+    for head in dict.fromkeys(heads):
+        members = [index for index, other in enumerate(heads) if other == head]
+        bodies = [texts[index].partition("\n")[2] for index in members]
+        kinds = {name: (str if name in ("id", "slice") else np.int64) for name in head.split(",")}
+        table = pd.read_csv(io.StringIO(head + "\n" + "".join(bodies)), dtype=kinds, keep_default_na=False)
+        ends = np.cumsum([body.count("\n") for body in bodies])
+        if len(table) != ends[-1]:
+            raise ValueError("images.csv has quoted line breaks or lacks its last line end")
+        columns = {name: table[name].to_numpy() for name in table}
+        for index, start, end in zip(members, [0, *ends[:-1]], ends, strict=True):
+            result[index] = {str(name): column[start:end] for name, column in columns.items()}
+    return result
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        temporary.rename(path)
+        return
+    old = path.parent / f".tmp-{path.name}-{os.getpid()}-old"
+    path.rename(old)
+    temporary.rename(path)
+    shutil.rmtree(old)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,177 @@
+"""Finds plugins by their file names; imports only the one that is asked for.
+
+A plugin is a file `architectures/<name>.py` or `datasets/<name>.py`: in this repository, in a folder that the user
+names (`--plugins DIR`, `BENCH_PLUGINS`), or in an installed package that announces it by an entry point of the group
+`benchmark.architectures` or `benchmark.datasets`. Looking for names runs no plugin code, so that a broken plugin never
+hides the others.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_type_hints
+
+import benchmark
+from benchmark.contract import ArchitectureSpec, DatasetSpec
+from benchmark.errors import UserError, nearest
+
+Kind = Literal["architectures", "datasets"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SPECS: Mapping[Kind, tuple[str, type]] = {
+    "architectures": ("ARCHITECTURE", ArchitectureSpec),
+    "datasets": ("DATASET", DatasetSpec),
+}
+# What the core itself passes to a plugin: no user parameter.
+_RESERVED: Mapping[Kind, frozenset[str]] = {
+    "architectures": frozenset({"in_channels", "pretrained", "image_size"}),
+    "datasets": frozenset({"root"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plugin:
+    """A loaded plugin with the parameters that were asked for (those at their default are left out)."""
+
+    kind: Kind
+    name: str
+    parameters: Mapping[str, Any]
+    spec: Any
+    source: Path
+
+    @property
+    def label(self) -> str:
+        """`unet` or `unet:depth=4,width=32`: one spelling for one configuration."""
+        return label(self.name, self.parameters)
+
+    @property
+    def source_hash(self) -> str:
+        """SHA-256 of the plugin's code without comments, layout and docstrings."""
+        return source_hash(self.source)
+
+
+def label(name: str, parameters: Mapping[str, Any]) -> str:
+    """The row's name: `unet:width=32`, parameters in alphabetical order."""
+    if not parameters:
+        return name
+    return name + ":" + ",".join(f"{key}={_text(parameters[key])}" for key in sorted(parameters))
+
+
+def find(kind: Kind) -> dict[str, str]:
+    """Every plugin of a kind: name -> module to import, in alphabetical order. Imports none of them.
+
+    Raises:
+        UserError: two plugins share a name.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    places = [
+        (path.stem, f"benchmark.{kind}.{path.stem}", str(path))
+        for root in benchmark.__path__
+        for path in sorted((Path(root) / kind).glob("*.py"))
+        if _NAME.fullmatch(path.stem)
+    ]
+    places += [(entry.name, entry.value, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")]
+    for name, module, place in places:
+        known = found.get(name)
+        if known is not None and known[1] != place:
+            raise UserError(f"two {kind} are called '{name}': {known[1]} and {place}; rename one of them")
+        found[name] = (module, place)
+    return {name: module for name, (module, _) in sorted(found.items())}
+
+
+def load(kind: Kind, text: str) -> Plugin:
+    """Import a plugin: "unet" or "unet:width=32,depth=4", parameter values parsed by their annotations.
+
+    Raises:
+        UserError: unknown name or parameter, a value of the wrong type, or a file that cannot be imported; the last
+            names file and line.
+    """
+    name, _, given = text.partition(":")
+    known = find(kind)
+    if name not in known:
+        raise UserError(f"no {_singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
+    module = _import(known[name])
+    attribute, wanted = _SPECS[kind]
+    spec = getattr(module, attribute, None)
+    if not isinstance(spec, wanted):
+        raise UserError(f"{module.__file__} must end with {attribute} = {wanted.__name__}(...)")
+    parameters = _parse(kind, text, given, spec.build if isinstance(spec, ArchitectureSpec) else spec.load)
+    if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
+        spec = spec.resolve(parameters)
+    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=Path(inspect.getfile(module)))
+
+
+def source_hash(path: Path) -> str:
+    """SHA-256 of a Python file without what does not run: comments, layout, docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_docstring(part)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a plugin's `build` or `load` by name."""
+    return inspect.signature(function).parameters
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        place = _place(error)
+        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {error}{place}") from error
+
+
+def _place(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f" ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    return f" ({frames[0].filename}, line {frames[0].lineno})" if frames else ""
+
+
+def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:
+    if not given:
+        return {}
+    from pydantic import TypeAdapter, ValidationError
+
+    target = function.__init__ if inspect.isclass(function) else function
+    hints = get_type_hints(target)
+    known = {name: parameter for name, parameter in accepted(function).items() if name not in _RESERVED[kind]}
+    parameters = {}
+    for part in given.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or key not in known:
+            raise UserError(
+                f"'{text}': unknown parameter '{part}'{nearest(key, known)}; it takes: {', '.join(known) or 'none'}"
+            )
+        try:
+            parsed = TypeAdapter(hints.get(key, str)).validate_strings(value)
+        except ValidationError as error:
+            raise UserError(f"'{text}': {key} = '{value}': {error.errors()[0]['msg'].lower()}") from error
+        if parsed != known[key].default:
+            parameters[key] = parsed
+    return parameters
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _singular(kind: Kind) -> str:
+    return {"architectures": "architecture", "datasets": "dataset"}[kind]
