@@ -52,13 +52,14 @@ class SegNet(nn.Module):
         super().__init__()
         inputs = (in_channels, *(channels[-1] for channels in STAGES))
         self.encoder = nn.ModuleList(conv_stage(first, channels) for first, channels in zip(inputs, STAGES, strict=False))
-        # The mirror image: the last convolution of a stage brings it to the channels of the stage above.
-        above = (64, *(channels[-1] for channels in STAGES[:-1]))
+        # The mirror image: the last convolution of a stage brings it to the channels of the stage above,
+        # and the very last one, to the classes, is the head.
+        above = [(channels[-1],) for channels in STAGES[:-1]]
         self.decoder = nn.ModuleList(
-            conv_stage(channels[-1], (*channels[:-1], target))
-            for channels, target in zip(reversed(STAGES), reversed(above), strict=True)
+            conv_stage(channels[-1], (*channels[:-1], *target))
+            for channels, target in zip(reversed(STAGES), reversed([(), *above]), strict=True)
         )
-        self.head = nn.Conv2d(64, 1, kernel_size=3, padding=1)
+        self.head = nn.Conv2d(STAGES[0][-1], 1, kernel_size=3, padding=1)
         if pretrained:
             self._load_vgg(in_channels)
 

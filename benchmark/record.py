@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA = 1
 KEY_DIGITS = 12
+MAIN_SLICE = "main"
 
 Status = Literal["finished", "diverged", "out-of-memory"]
 
@@ -141,6 +142,12 @@ class Record(_Part):
     peak_memory_bytes: int | None
     """Of the device, or resident memory of the process on a CPU; None where the process had run something before."""
     environment: dict[str, str]
+
+    @property
+    def headline_slice(self) -> str:
+        """The slice of the test split that the scores are of: "main", or the first where none is called so."""
+        slices = list(self.dataset.test_slices)
+        return MAIN_SLICE if MAIN_SLICE in slices else slices[0]
 
 
 def key(parts: Mapping[str, Any]) -> str:

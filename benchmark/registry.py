@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -86,6 +87,21 @@ def find(kind: Kind) -> dict[str, str]:
             raise UserError(f"two {kind} are called '{name}': {known[1]} and {place}; rename one of them")
         found[name] = (module, place)
     return {name: module for name, (module, _) in sorted(found.items())}
+
+
+def add_folder(folder: Path) -> None:
+    """Take plugins from a folder laid out like ours, `architectures/*.py` and `datasets/*.py`; workers see it too.
+
+    Raises:
+        UserError: it has neither.
+    """
+    if not any((folder / kind).is_dir() for kind in _SPECS):
+        raise UserError(f"{folder} has no folder architectures/ or datasets/; put your plugin file into one of them")
+    root = str(folder.resolve())
+    known = [path for path in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if path]
+    os.environ["BENCH_PLUGINS"] = os.pathsep.join(dict.fromkeys([*known, root]))
+    if root not in benchmark.__path__:
+        benchmark.__path__.append(root)
 
 
 def load(kind: Kind, text: str) -> Plugin:

@@ -25,8 +25,8 @@ from benchmark.contract import Audio, DatasetSpec, Example, Sample, Splits
 
 VERSION = 1
 SAMPLE_RATE = 32_000
-FRAMES = 512
-LENGTH = spectrogram.WINDOW_LENGTH + spectrogram.HOP * (FRAMES - 1)  # samples, 1.03 s
+FRAMES = 256
+LENGTH = spectrogram.WINDOW_LENGTH + spectrogram.HOP * (FRAMES - 1)  # samples, 0.51 s
 
 SPECIES = {"train": 48, "val": 12, "test": 24, "ood": 12}
 SNR_DB = (-5.0, 15.0)
@@ -76,7 +76,7 @@ def scene(split: str, index: int) -> Scene:
 
 
 def render(split: str, index: int) -> Example:
-    """Image (1024, 512), mask and both waveforms of a sample."""
+    """Image (1024, 256), mask and both waveforms of a sample."""
     plan = scene(split, index)
     random = _random("waveform", split, index)
     noise = _NOISES[plan.noise](random) + 0.15 * _coloured(random)
@@ -154,7 +154,7 @@ def _species_syllable(split: str, number: int) -> str:
 def _song(plan: Scene, split: str, index: int, random: np.random.Generator) -> Wave:
     singer = species(split, index % SPECIES[split])
     wave = np.zeros(LENGTH)
-    at = random.uniform(0, 0.2)
+    at = random.uniform(0, 0.1)
     while at < LENGTH / SAMPLE_RATE - 0.03:
         duration = singer.duration * random.uniform(0.85, 1.15)
         count = min(int(duration * SAMPLE_RATE), LENGTH - int(at * SAMPLE_RATE))

@@ -1,0 +1,278 @@
+"""The command `bench`: parses, delegates, prints. torch is imported inside the commands that need it."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.protocol import Protocol
+    from benchmark.run import Outcome, Request
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Segmentation networks for bird sound denoising, compared on locked splits by one trainer and one evaluator.",
+)
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results store.")]
+Plugins = Annotated[
+    Path | None, typer.Option("--plugins", help="A folder with architectures/ or datasets/ of your own.", metavar="DIR")
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 a mistake that the message says how to mend, 130 interrupted."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except UserError as error:
+        if os.environ.get("BENCH_DEBUG"):
+            raise
+        _complain(str(error))
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; what was finished is kept, and the same command starts the rest again")
+        code = 130
+    sys.exit(code or 0)
+
+
+@app.callback()
+def _options(
+    *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+) -> None:
+    if debug:
+        os.environ["BENCH_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    *,
+    arch: Annotated[
+        list[str], typer.Option("--arch", help="Architecture, e.g. unet or unet:width=32; 'all'. Repeatable.")
+    ],
+    protocol: Annotated[str, typer.Option(help="Protocol by name, or a .toml file.")] = "quick",
+    dataset: Annotated[str | None, typer.Option(help="Another dataset, e.g. folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from --seed.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Change the protocol: epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Change the protocol: batch size.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Change the protocol: lr.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Change the protocol: image height and width.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Change the protocol: none or pretrained.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change any setting of the protocol.", metavar="NAME=VALUE")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16, tf32 or fp32.")] = "auto",
+    results: Results = Path("results"),
+    plugins: Plugins = None,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    allow_leakage: Annotated[
+        bool, typer.Option("--allow-leakage", help="Accept a recording in two splits; the table says so.")
+    ] = False,
+) -> None:
+    """Train and test architectures under one protocol; each run leaves a folder in the results store."""
+    _add_plugins(plugins)
+    given = {
+        "dataset": dataset,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "image_size": None if image_size is None else (image_size, image_size),
+        "weights": weights,
+    }
+    settings, overrides = _settings(protocol, {name: value for name, value in given.items() if value is not None}, set_ or [])
+    labels = _architectures(arch)
+    _say(f"Protocol {settings.name}: {settings.about}")
+
+    from benchmark.run import Request
+
+    requests = [
+        Request(
+            architecture=label,
+            protocol=settings,
+            overrides=overrides,
+            seed=number,
+            data_root=data,
+            device=device,
+            precision=precision,
+            results=results,
+            command=_command(label, protocol, overrides, number, with_data=data is not None, allow_leakage=allow_leakage),
+            force=force,
+            allow_leakage=allow_leakage,
+        )
+        for label in labels
+        for number in range(seed, seed + seeds)
+    ]
+    _launch(requests)
+
+
+@app.command()
+def leaderboard(
+    *,
+    results: Results = Path("results"),
+    width: Annotated[int | None, typer.Option(help="Columns of the terminal.", min=40)] = None,
+) -> None:
+    """Print a table per comparability key, and write leaderboard.md, .csv, .tex and .json beside the runs."""
+    from rich.console import Console
+
+    from benchmark.leaderboard import formats, tables
+
+    board = tables.build(results)
+    for problem in board.problems:
+        _complain(f"skipped: {problem}")
+    if not board.tables:
+        raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
+    console = Console(width=width, highlight=False)
+    formats.print_terminal(board, console)
+    _say(formats.NOTE)
+    written = formats.write_all(board, results)
+    _say(f"All columns: {', '.join(str(path) for path in written)}")
+
+
+@app.command("list")
+def list_(
+    *,
+    citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Show architectures, datasets and protocols, each with title, parameter count and paper."""
+    _add_plugins(plugins)
+    from rich.console import Console
+
+    from benchmark import listing
+
+    if citations:
+        for citation in listing.citations():
+            _say(citation)
+        return
+    console = Console(highlight=False)
+    for table in listing.tables():
+        console.print(table)
+        console.print()
+
+
+@app.command()
+def check(
+    *, names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")], plugins: Plugins = None
+) -> None:
+    """Check that architectures keep the plugin contract."""
+    _add_plugins(plugins)
+    labels = _architectures(names)
+    from benchmark import checks
+
+    failed = False
+    for label in labels:
+        for result in checks.check_architecture(label):
+            failed |= result.outcome == "failed"
+            _say(f"{label:24} {result.check:28} {result.outcome:8} {result.reason}".rstrip())
+    if failed:
+        raise typer.Exit(1)
+
+
+def _launch(requests: "Sequence[Request]") -> None:
+    from benchmark.launch import launch
+
+    failed = False
+    for request, outcome in launch(requests):
+        if isinstance(outcome, UserError):
+            if len(requests) == 1:
+                raise outcome
+            failed = True
+            _complain(f"{request.architecture}, seed {request.seed}: {outcome}")
+        else:
+            _say(_summary(outcome))
+    _say(f"Compare: bench leaderboard{_option('--results', requests[0].results, 'results')}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _summary(outcome: "Outcome") -> str:
+    start = f"{outcome.label}, seed {outcome.seed}: "
+    if outcome.status != "finished":
+        return f"{start}{outcome.status} ({outcome.message}); recorded in {outcome.path}"
+    from benchmark import metrics, record
+
+    counts = record.read_counts([outcome.path])[0]
+    headline = counts["slice"] == record.read(outcome.path).headline_slice
+    iou = metrics.SCORES["iou"].compute({name: counts[name][headline] for name in metrics.COUNT_COLUMNS})
+    again = " (finished before; --force runs it again)" if outcome.again else ""
+    return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
+
+
+def _add_plugins(folder: Path | None) -> None:
+    if folder is not None:
+        from benchmark import registry
+
+        registry.add_folder(folder)
+
+
+def _architectures(names: Sequence[str]) -> list[str]:
+    """The labels asked for, each once, in their canonical spelling; unknown ones are refused before anything runs."""
+    from benchmark import registry
+
+    known = registry.find("architectures")
+    asked = [name for given in names for name in (known if given == "all" else [given])]
+    return list(dict.fromkeys(registry.load("architectures", name).label for name in asked))
+
+
+def _settings(name: str, given: dict[str, Any], pairs: Sequence[str]) -> "tuple[Protocol, dict[str, Any]]":
+    from benchmark import protocol
+
+    loaded = protocol.load(name)
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair}: write NAME=VALUE, e.g. --set schedule=cosine")
+        given[key.strip()] = _parsed(value.strip())
+    changed = loaded.override(given)
+    return changed, changed.changes_from(loaded)
+
+
+def _parsed(text: str) -> Any:
+    """A value as TOML would read it; a bare word is a string."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _command(
+    label: str, protocol: str, overrides: dict[str, Any], seed: int, *, with_data: bool, allow_leakage: bool
+) -> str:
+    """The command that makes this run again; a folder is named ROOT, because paths differ between machines."""
+    words = ["bench", "run", "--arch", label, "--protocol", Path(protocol).name, "--seed", str(seed)]
+    for name, value in overrides.items():
+        words += ["--set", f"{name}={list(value) if isinstance(value, tuple) else value}"]
+    if with_data:
+        words += ["--data", "ROOT"]
+    if allow_leakage:
+        words.append("--allow-leakage")
+    return shlex.join(words)
+
+
+def _option(name: str, value: Path, default: str) -> str:
+    return "" if str(value) == default else f" {name} {shlex.quote(str(value))}"
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _complain(text: str) -> None:
+    typer.echo(f"bench: {text}", err=True)

@@ -1,0 +1,167 @@
+"""What a table shows: one list of columns for every format, so that all of them say the same with the same rounding."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal, TypeAlias
+
+from benchmark import metrics
+from benchmark.leaderboard.tables import Row, Table
+from benchmark.record import Record, ReportedRecord
+
+Value: TypeAlias = float | int | str | None
+Group = Literal["entry", "scores", "variants", "cost"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps."""
+
+    name: str
+    title: str
+    group: Group
+    value: Callable[[Row], Value]
+    digits: int = 0
+    rank: int = 99
+
+    def rounded(self, row: Row) -> Value:
+        """The value as JSON shows it; None where it is unknown or undefined."""
+        value = self.value(row)
+        if not isinstance(value, float):
+            return value
+        if math.isnan(value):
+            return None
+        return round(value, self.digits) if self.digits else round(value)
+
+    def text(self, row: Row) -> str:
+        """The value as the tables show it."""
+        value = self.rounded(row)
+        if value is None:
+            return "–"
+        return f"{value:.{self.digits}f}" if isinstance(value, float) else str(value)
+
+
+def of(table: Table) -> list[Column]:
+    """The columns of a table: its test slices add some."""
+    slices = [
+        Column(name=f"iou_{name}", title=f"IoU {name} (%)", group="scores", value=_slice(name), digits=2, rank=8)
+        for name in table.slices
+    ]
+    at = next(index for index, column in enumerate(_COLUMNS) if column.name == "dice")
+    return [*_COLUMNS[:at], *slices, *_COLUMNS[at:]]
+
+
+def published_iou(record: Record) -> ReportedRecord | None:
+    """The entry's published test IoU, if there is one."""
+    return next((n for n in record.architecture.reported if (n.metric, n.split) == ("IoU", "test")), None)
+
+
+def _percent(name: str) -> Callable[[Row], Value]:
+    return lambda row: 100 * row.scores[name] if name in row.scores else None
+
+
+def _count(name: str) -> Callable[[Row], Value]:
+    return lambda row: row.scores.get(name)
+
+
+def _slice(name: str) -> Callable[[Row], Value]:
+    return lambda row: 100 * row.slice_iou[name] if name in row.slice_iou else None
+
+
+def _mean(get: Callable[[Record], float | None], scale: float = 1.0) -> Callable[[Row], Value]:
+    def value(row: Row) -> Value:
+        known = [found for found in map(get, row.runs) if found is not None]
+        return scale * fmean(known) if known else None
+
+    return value
+
+
+def _published(row: Row) -> Value:
+    number = published_iou(row.runs[0])
+    return None if number is None else number.value
+
+
+def _comparable(row: Row) -> Value:
+    number = published_iou(row.runs[0])
+    return None if number is None else number.comparable
+
+
+def _score_columns() -> list[Column]:
+    headline = {"iou": 1, "dice": 5, "precision": 9, "recall": 10, "surface_distance": 14}
+    columns = []
+    for name, score in metrics.SCORES.items():
+        group: Group = "scores" if name in headline else "variants"
+        if name.startswith("empty_"):
+            columns.append(Column(name=name, title=score.title, group=group, value=_count(name), digits=1))
+        else:
+            title, rank = f"{score.title} (%)", headline.get(name, 99)
+            columns.append(Column(name=name, title=title, group=group, value=_percent(name), digits=2, rank=rank))
+        if name == "iou":
+            columns.append(
+                Column(
+                    name="iou_sd",
+                    title="SD over seeds",
+                    group="scores",
+                    value=lambda row: None if row.iou_deviation is None else 100 * row.iou_deviation,
+                    digits=2,
+                    rank=4,
+                )
+            )
+    return columns
+
+
+_COLUMNS = [
+    Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
+    Column(name="status", title="Status", group="entry", value=lambda row: row.status),
+    Column(name="seeds", title="Seeds", group="entry", value=lambda row: len(row.runs), rank=3),
+    Column(name="weights", title="Weights", group="entry", value=lambda row: row.runs[0].architecture.weights, rank=13),
+    *_score_columns(),
+    Column(name="published_iou", title="Published IoU (%)", group="scores", value=_published, digits=2, rank=6),
+    Column(name="comparable", title="Comparable", group="scores", value=_comparable),
+    Column(
+        name="parameters_m",
+        title="Parameters (M)",
+        group="cost",
+        value=lambda row: row.runs[0].architecture.parameter_count / 1e6,
+        digits=2,
+        rank=7,
+    ),
+    Column(
+        name="gflops", title="GFLOPs", group="cost", value=lambda row: row.runs[0].architecture.gflops, digits=2, rank=11
+    ),
+    Column(
+        name="train_seconds",
+        title="Training (s)",
+        group="cost",
+        value=_mean(lambda run: run.training.seconds),
+        digits=1,
+        rank=2,
+    ),
+    Column(
+        name="train_images_per_second",
+        title="Training (images/s)",
+        group="cost",
+        value=_mean(lambda run: run.training.images_per_second),
+        digits=1,
+        rank=15,
+    ),
+    Column(
+        name="test_images_per_second",
+        title="Test (images/s)",
+        group="cost",
+        value=_mean(lambda run: run.inference_images_per_second),
+        digits=1,
+        rank=12,
+    ),
+    Column(
+        name="peak_memory_gb",
+        title="Peak memory (GB)",
+        group="cost",
+        value=_mean(lambda run: run.peak_memory_bytes, 1e-9),
+        digits=2,
+        rank=16,
+    ),
+    Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
+    Column(name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.precision, rank=18),
+]

@@ -1,0 +1,203 @@
+"""A board as terminal tables, Markdown, CSV, LaTeX and JSON. From the same board come the same bytes."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from benchmark import metrics
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.columns import Column, Group
+from benchmark.leaderboard.tables import Board, Published, Row, Table
+from benchmark.record import Isolation, write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NOTE = "Numbers of different tables do not compare: each has its own protocol and its own locked data."
+
+_GROUPS: Mapping[Group, str] = {"scores": "Scores", "variants": "Other averages", "cost": "Cost"}
+
+
+def write_all(board: Board, results: Path) -> list[Path]:
+    """Write `leaderboard.md`, `.csv`, `.tex` and `.json` into the results folder."""
+    writers: Mapping[str, Callable[[Board], str]] = {"md": markdown, "csv": csv, "tex": latex, "json": as_json}
+    paths = []
+    for suffix, writer in writers.items():
+        path, text = results / f"leaderboard.{suffix}", writer(board)
+        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+        paths.append(path)
+    return paths
+
+
+def print_terminal(board: Board, console: "Console") -> None:
+    """One table per comparability key, with as many columns as the terminal is wide, the most important first."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    for table in board.tables:
+        console.print(Text(heading(table), style="bold"))
+        for line in _about(table):
+            console.print(Text(line, style="dim"))
+        shown = _fitting(columns.of(table), table.rows, console.width)
+        grid = Grid(show_edge=False, pad_edge=False, box=None, header_style="bold")
+        for column in shown:
+            grid.add_column(Text(column.title), justify="left" if column.group == "entry" else "right", no_wrap=True)
+        for row in table.rows:
+            grid.add_row(*(Text(column.text(row)) for column in shown))
+        console.print(grid)
+        for line in _remarks(table):
+            console.print(Text(line, style="dim"))
+        console.print()
+
+
+def markdown(board: Board) -> str:
+    """Tables of scores, of other averages and of cost, what was published, and what each score means."""
+    parts = ["# Leaderboard", "Made by `bench leaderboard` from the records in `runs/`.", NOTE]
+    for table in board.tables:
+        parts.append(f"## {heading(table)}")
+        parts.append("\n".join(f"- {line}" for line in _about(table)))
+        parts += [f"### {title}\n\n{_grid(table, group, 'github')}" for group, title in _GROUPS.items()]
+        parts += _remarks(table)
+        commands = dict.fromkeys(row.runs[0].command for row in table.rows)
+        parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
+    parts.append("## Published elsewhere\n\n" + _published_grid(board.published, "github"))
+    parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in metrics.SCORES.values()))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(board: Board) -> str:
+    """The same tables with booktabs; needs `\\usepackage{booktabs}`."""
+    parts = ["% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}."]
+    for table in board.tables:
+        for group, title in _GROUPS.items():
+            caption = _escaped(". ".join([f"{heading(table)}: {title.lower()}", *_about(table)]))
+            body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_grid(table, group, 'latex_booktabs')}}}"
+            parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}")
+    body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_published_grid(board.published, 'latex_booktabs')}}}"
+    parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{Published elsewhere}}\n{body}\n\\end{{table}}")
+    return "\n\n".join(parts) + "\n"
+
+
+def csv(board: Board) -> str:
+    """One line per row of every table; the first columns say which table."""
+    import pandas as pd
+
+    lines = [{"table": table.key[:12], "protocol": table.head.protocol.name, "dataset": table.head.dataset.label,
+              **{column.name: column.text(row) if column.rounded(row) is not None else "" for column in columns.of(table)}}
+             for table in board.tables for row in table.rows]
+    return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
+
+
+def as_json(board: Board) -> str:
+    """Tables with protocol, dataset and rows; numbers rounded as in the other formats, null where undefined."""
+    content = {
+        "tables": [
+            {
+                "key": table.key,
+                "title": heading(table),
+                "protocol": table.head.protocol.model_dump(),
+                "dataset": table.head.dataset.model_dump(),
+                "rows": [
+                    {**{column.name: column.rounded(row) for column in columns.of(table)}, "runs": _runs(row)}
+                    for row in table.rows
+                ],
+            }
+            for table in board.tables
+        ],
+        "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
+        "scores": {score.name: score.definition for score in metrics.SCORES.values()},
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def heading(table: Table) -> str:
+    """Protocol, what was changed in it, and dataset."""
+    protocol = table.head.protocol
+    changed = ", ".join(f"{name} = {value}" for name, value in sorted(protocol.overrides.items()))
+    return f"{protocol.name}{f' with {changed}' if changed else ''} on {table.head.dataset.label}"
+
+
+def _about(table: Table) -> list[str]:
+    dataset, settings = table.head.dataset, table.head.protocol.settings
+    size = " x ".join(str(side) for side in settings["image_size"])
+    slices = dataset.test_slices
+    parts = ", ".join(f"{count} {name}" for name, count in slices.items()) if len(slices) > 1 else ""
+    counts = "/".join(str(dataset.images[split]) for split in ("train", "val", "test"))
+    return [
+        f"{dataset.title}: {counts} images to train/validate/test{f' ({parts})' if parts else ''}; "
+        f"{dataset.empty_masks['test']} test masks are empty",
+        f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
+        f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
+        "between the splits " + "; ".join(f"{kind} {_isolation(found)}" for kind, found in dataset.groups.items()),
+        f"table {table.key[:12]}: protocol {table.head.protocol.digest[:12]}, manifest {dataset.manifest[:12]}",
+    ]
+
+
+def _isolation(found: Isolation) -> str:
+    return f"{found.relation} ({'/'.join(str(count) for count in found.counts.values())})"
+
+
+def _remarks(table: Table) -> list[str]:
+    lines = []
+    for row in table.rows:
+        number = columns.published_iou(row.runs[0])
+        if number is not None:
+            lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}.")
+        if row.status != "finished":
+            lines.append(f"{row.label}: {row.status}. {row.runs[0].message}.")
+    return lines
+
+
+def _grid(table: Table, group: Group, style: str) -> str:
+    shown = [column for column in columns.of(table) if column.group == group and column.name != "comparable"]
+    shown = [column for column in columns.of(table) if column.name in ("architecture", "seeds")] + shown
+    if group == "cost":
+        shown.append(next(column for column in columns.of(table) if column.name == "weights"))
+    return _tabulate([column.title for column in shown], [[c.text(row) for c in shown] for row in table.rows], style)
+
+
+def _published_grid(published: Sequence[Published], style: str) -> str:
+    header = ["System", "Metric", "Split", "Value", "Dataset", "Source", "Comparable"]
+    rows = [
+        [entry.title, n.metric, n.split, f"{n.value:.2f}", n.dataset, n.source, n.comparable]
+        for entry in published
+        for n in (entry.number,)
+    ]
+    return _tabulate(header, rows, style)
+
+
+def _tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
+    if style == "github":
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    aligned = ["left" if index == 0 or not _numeric(rows, index) else "right" for index in range(len(header))]
+    return tabulate(rows, header, tablefmt=style, disable_numparse=True, colalign=aligned if rows else None)
+
+
+def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
+    return all(row[index].replace(".", "").replace("-", "").isdigit() or row[index] == "–" for row in rows)
+
+
+def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    chosen: list[Column] = []
+    left = width
+    for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
+        cells = [column.text(row) for row in rows]
+        needed = 2 + max(len(text) for text in (column.title, *cells))
+        empty = all(column.rounded(row) is None for row in rows)
+        if needed <= left and not empty:
+            chosen.append(column)
+            left -= needed
+    return sorted(chosen, key=candidates.index)
+
+
+def _runs(row: Row) -> list[dict[str, Any]]:
+    return [{"seed": run.seed, "run_key": run.run_key, "command": run.command} for run in row.runs]
+
+
+def _escaped(text: str) -> str:
+    for sign in "&%_#$":
+        text = text.replace(sign, f"\\{sign}")
+    return text

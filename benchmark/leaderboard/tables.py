@@ -1,0 +1,173 @@
+"""Records -> one table per comparability key. Every score is recomputed from the stored counts."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import metrics
+from benchmark.record import Record, ReportedRecord, read_all, read_counts
+
+_PUBLISHED = Path(__file__).parent.parent / "published.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """An entry of a table: one architecture with its parameters on one device; its runs are the seeds.
+
+    `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_iou` is the
+    IoU of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed.
+    """
+
+    label: str
+    status: str
+    runs: tuple[Record, ...]
+    scores: Mapping[str, float]
+    slice_iou: Mapping[str, float]
+    iou_deviation: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """All rows that may be compared: one protocol digest, one manifest digest."""
+
+    key: str
+    rows: tuple[Row, ...]
+    slices: tuple[str, ...]
+
+    @property
+    def head(self) -> Record:
+        """A record of the table: protocol and dataset are the same in all."""
+        return self.rows[0].runs[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A number that somebody printed for an architecture, measured here or not."""
+
+    title: str
+    number: ReportedRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Board:
+    """Everything that the formats show. `problems` are records that could not be used, a line each."""
+
+    tables: tuple[Table, ...]
+    published: tuple[Published, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    record: Record
+    scores: Mapping[str, float]
+    slice_iou: Mapping[str, float]
+
+
+def build(results: Path) -> Board:
+    """Read every record below `results` and group it."""
+    found, problems = read_all(results)
+    finished = [(path, record) for path, record in found if record.status == "finished"]
+    counted, failures = _read_counts([path for path, _ in finished])
+    problems += failures
+    scored = [
+        _score(record, counts) for (_, record), counts in zip(finished, counted, strict=True) if counts is not None
+    ]
+    scored += [_Scored(record, {}, {}) for _, record in found if record.status != "finished"]
+    groups: dict[str, list[_Scored]] = {}
+    for run in scored:
+        groups.setdefault(run.record.comparability_key, []).append(run)
+    tables = sorted((_table(key, runs) for key, runs in groups.items()), key=_table_order)
+    return Board(tables=tuple(tables), published=tuple(_published(tables)), problems=tuple(problems))
+
+
+def _read_counts(paths: Sequence[Path]) -> tuple[list[Mapping[str, NDArray] | None], list[str]]:  # type: ignore[type-arg]
+    """All tables in one go; where that fails, one by one, to name the one that is broken."""
+    try:
+        return list(read_counts(paths)), []
+    except (OSError, ValueError):
+        pass
+    counted: list[Mapping[str, NDArray] | None] = []  # type: ignore[type-arg]
+    problems = []
+    for path in paths:
+        try:
+            counted.append(_complete(read_counts([path])[0]))
+        except (OSError, ValueError) as error:
+            counted.append(None)
+            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+    return counted, problems
+
+
+def _complete(counts: Mapping[str, NDArray]) -> Mapping[str, NDArray]:  # type: ignore[type-arg]
+    missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
+    if missing:
+        raise ValueError(f"column {missing[0]} is missing")
+    return counts
+
+
+def _score(record: Record, counts: Mapping[str, NDArray]) -> _Scored:  # type: ignore[type-arg]
+    slices = list(record.dataset.test_slices)
+    by_slice = {
+        name: {column: counts[column][counts["slice"] == name] for column in metrics.COUNT_COLUMNS} for name in slices
+    }
+    headline = by_slice[record.headline_slice]
+    scores = {name: score.compute(headline) for name, score in metrics.SCORES.items()}
+    others = {name: metrics.SCORES["iou"].compute(part) for name, part in by_slice.items() if part is not headline}
+    return _Scored(record, scores, others)
+
+
+def _table(key: str, runs: Sequence[_Scored]) -> Table:
+    groups: dict[tuple[str, ...], list[_Scored]] = {}
+    for run in runs:
+        record = run.record
+        row = (record.architecture.label, record.device.kind, record.device.precision, record.architecture.source_hash)
+        groups.setdefault(row, []).append(run)
+    rows = sorted((_row(members) for members in groups.values()), key=_row_order)
+    slices = dict.fromkeys(name for run in runs for name in run.slice_iou)
+    return Table(key=key, rows=tuple(rows), slices=tuple(slices))
+
+
+def _row(members: Sequence[_Scored]) -> Row:
+    finished = [run for run in members if run.record.status == "finished"]
+    newest = {run.record.seed: run for run in sorted(finished or members, key=lambda run: run.record.finished)}
+    runs = [newest[seed] for seed in sorted(newest)]
+    ious = [run.scores["iou"] for run in runs if run.scores]
+    return Row(
+        label=runs[0].record.architecture.label,
+        status=runs[0].record.status,
+        runs=tuple(run.record for run in runs),
+        scores={name: fmean(run.scores[name] for run in runs) for name in runs[0].scores},
+        slice_iou={name: fmean(run.slice_iou[name] for run in runs) for name in runs[0].slice_iou},
+        iou_deviation=stdev(ious) if len(ious) > 1 else None,
+    )
+
+
+def _row_order(row: Row) -> tuple[bool, float, str]:
+    iou = row.scores.get("iou", float("nan"))
+    return bool(np.isnan(iou)), -iou if not np.isnan(iou) else 0.0, row.label
+
+
+def _table_order(table: Table) -> tuple[str, str, str]:
+    return table.head.protocol.name, table.head.dataset.label, table.key
+
+
+def _published(tables: Sequence[Table]) -> list[Published]:
+    """Numbers of the entries that were run, and of those that exist only in print."""
+    printed = [
+        Published(title=entry["title"], number=ReportedRecord.model_validate(number))
+        for entry in tomllib.loads(_PUBLISHED.read_text(encoding="utf-8"))["entry"]
+        for number in entry["reported"]
+    ]
+    measured = {
+        (row.runs[0].architecture.title, number.model_dump_json()): number
+        for table in tables
+        for row in table.rows
+        for number in row.runs[0].architecture.reported
+    }
+    found = [Published(title=title, number=number) for (title, _), number in measured.items()] + printed
+    return sorted(found, key=lambda entry: (entry.number.metric != "IoU", entry.number.split, entry.title))

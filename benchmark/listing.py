@@ -1,0 +1,67 @@
+"""What there is: tables of architectures, datasets and protocols for `bench list`."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from benchmark import protocol, registry
+from benchmark.contract import ArchitectureSpec, DatasetSpec
+from benchmark.errors import UserError
+
+
+def tables() -> Iterator[Table]:
+    """Architectures with their parameter counts, datasets, protocols; a plugin that fails shows why."""
+    yield _table("Architectures", ("name", "title", "parameters", "paper"), _architectures())
+    yield _table("Datasets", ("name", "title", "--data", "paper"), _datasets())
+    yield _table("Protocols", ("name", "title", "dataset"), _protocols())
+
+
+def citations() -> Iterator[str]:
+    """The BibTeX entries of every architecture and dataset that has one."""
+    for kind in ("architectures", "datasets"):
+        for name in registry.find(kind):
+            citation = registry.load(kind, name).spec.citation
+            if citation:
+                yield citation
+
+
+def _architectures() -> Iterator[tuple[str, ...]]:
+    from benchmark import network
+
+    settings = protocol.load(protocol.DEFAULT)
+    for name in registry.find("architectures"):
+        try:
+            plugin = registry.load("architectures", name)
+            count = network.parameter_count(network.sketch(plugin, settings))
+        except UserError as error:
+            yield name, f"broken: {error}", "", ""
+            continue
+        spec: ArchitectureSpec = plugin.spec
+        yield name, spec.title, f"{count / 1e6:.2f} M" if count else "none", spec.paper or "–"
+
+
+def _datasets() -> Iterator[tuple[str, ...]]:
+    for name in registry.find("datasets"):
+        try:
+            spec: DatasetSpec = registry.load("datasets", name).spec
+        except UserError as error:
+            yield name, f"broken: {error}", "", ""
+            continue
+        yield name, spec.title, "needed" if spec.needs_root else "no", spec.paper or "–"
+
+
+def _protocols() -> Iterator[tuple[str, ...]]:
+    for name in protocol.names():
+        settings = protocol.load(name)
+        default = " (default)" if name == protocol.DEFAULT else ""
+        yield name + default, settings.title, settings.dataset
+
+
+def _table(title: str, header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, no_wrap=index == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
