@@ -49,7 +49,9 @@ def encoder(in_channels: int, *, pretrained: bool) -> nn.Sequential:
         layers["conv1"] = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
         if pretrained:
             # A grey image stood as three equal channels: the sum of the weights gives the same response.
-            layers["conv1"].weight.data = first.weight.data.sum(1, keepdim=True).repeat(1, in_channels, 1, 1) / in_channels
+            layers["conv1"].weight.data = (
+                first.weight.data.sum(1, keepdim=True).repeat(1, in_channels, 1, 1) / in_channels
+            )
     return nn.Sequential(*layers.values())
 
 

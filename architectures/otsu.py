@@ -1,4 +1,4 @@
-"""Otsu's threshold. Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979, https://doi.org/10.1109/TSMC.1979.4310076.
+"""Otsu's threshold. Otsu, IEEE Trans. Systems, Man, and Cybernetics 1979, https://doi.org/10.1109/TSMC.1979.4310076.
 
 Each image is cut at the grey level that maximises the variance between the two classes. No parameters, no training:
 the floor that every learned entry must beat.
@@ -51,7 +51,7 @@ ARCHITECTURE = ArchitectureSpec(
     paper="https://doi.org/10.1109/TSMC.1979.4310076",
     citation=(
         "@article{otsu1979threshold, title={A Threshold Selection Method from Gray-Level Histograms}, author={Otsu, "
-        "Nobuyuki}, journal={IEEE Transactions on Systems, Man, and Cybernetics}, volume={9}, number={1}, pages={62--66}, "
-        "year={1979}}"
+        "Nobuyuki}, journal={IEEE Transactions on Systems, Man, and Cybernetics}, volume={9}, "
+        "number={1}, pages={62--66}, year={1979}}"
     ),
 )

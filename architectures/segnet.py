@@ -38,7 +38,9 @@ def unpool(pooled: Tensor, positions: Tensor) -> Tensor:
     """Put each value back where the 2x2 max pool found it, zeros elsewhere: (N, C, H/2, W/2) -> (N, C, H, W)."""
     height, width = 2 * pooled.shape[-2], 2 * pooled.shape[-1]
     here = torch.arange(height * width, device=pooled.device).view(height, width)  # position within a channel's map
-    return torch.where(_repeat(positions) == here, _repeat(pooled), torch.zeros((), dtype=pooled.dtype, device=pooled.device))
+    return torch.where(
+        _repeat(positions) == here, _repeat(pooled), torch.zeros((), dtype=pooled.dtype, device=pooled.device)
+    )
 
 
 def _repeat(values: Tensor) -> Tensor:
@@ -51,7 +53,9 @@ class SegNet(nn.Module):
     def __init__(self, *, in_channels: int, pretrained: bool) -> None:
         super().__init__()
         inputs = (in_channels, *(channels[-1] for channels in STAGES))
-        self.encoder = nn.ModuleList(conv_stage(first, channels) for first, channels in zip(inputs, STAGES, strict=False))
+        self.encoder = nn.ModuleList(
+            conv_stage(first, channels) for first, channels in zip(inputs, STAGES, strict=False)
+        )
         # The mirror image: the last convolution of a stage brings it to the channels of the stage above,
         # and the very last one, to the classes, is the head.
         above = [(channels[-1],) for channels in STAGES[:-1]]
@@ -68,7 +72,7 @@ class SegNet(nn.Module):
         vgg = vgg16_bn()
         vgg.load_state_dict(VGG16_BN_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
         theirs = [layer for layer in vgg.features if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
-        ours = [layer for stage in self.encoder for layer in stage if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
+        ours = [layer for layer in self.encoder.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
         if in_channels != 3:
             # A grey image stood as three equal channels: the sum of the weights gives the same response.
             weight = theirs[0].weight.data

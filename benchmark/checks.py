@@ -23,11 +23,11 @@ SIZE = 64
 """Side of the checks' images, small and a multiple of every usual stride."""
 
 
-class Failed(Exception):
+class ContractError(Exception):
     """A check's reason to fail, in one line."""
 
 
-class Skipped(Exception):
+class InapplicableError(Exception):
     """Why a check cannot apply."""
 
 
@@ -54,9 +54,9 @@ def _result(name: str, check: Callable[[Plugin], None], plugin: Plugin) -> Resul
     torch.manual_seed(0)
     try:
         check(plugin)
-    except Skipped as reason:
+    except InapplicableError as reason:
         return Result(check=name, outcome="skipped", reason=str(reason))
-    except Failed as reason:
+    except ContractError as reason:
         return Result(check=name, outcome="failed", reason=str(reason))
     except Exception as error:
         lines = str(error).splitlines() or [""]
@@ -79,12 +79,12 @@ def check_signature(plugin: Plugin) -> None:
     parameters = registry.accepted(plugin.spec.build)
     for name in ("in_channels", "pretrained"):
         if name not in parameters:
-            raise Failed(f"build() does not take {name}")
+            raise ContractError(f"build() does not take {name}")
     for name, parameter in parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise Failed(f"build() takes {name} by position: put a * before it")
+            raise ContractError(f"build() takes {name} by position: put a * before it")
         if name not in ("in_channels", "pretrained", "image_size") and parameter.default is inspect.Parameter.empty:
-            raise Failed(f"parameter {name} has no default")
+            raise ContractError(f"parameter {name} has no default")
 
 
 def check_metadata(plugin: Plugin) -> None:
@@ -92,14 +92,16 @@ def check_metadata(plugin: Plugin) -> None:
     spec: ArchitectureSpec = plugin.spec
     for name in ("title", "paper"):
         if not getattr(spec, name).strip():
-            raise Failed(f"{name} is empty")
+            raise ContractError(f"{name} is empty")
     if not re.fullmatch(r"@\w+\{[^,\s]+,.*title=.*year=.*\}|@\w+\{[^,\s]+,.*title=.*\}", spec.citation, re.DOTALL):
-        raise Failed("citation is no BibTeX entry with a key and a title")
+        raise ContractError("citation is no BibTeX entry with a key and a title")
     if spec.citation.count("{") != spec.citation.count("}"):
-        raise Failed("the citation's braces do not match")
+        raise ContractError("the citation's braces do not match")
     for number in spec.reported:
         if not number.source.strip() or not number.comparable.startswith(("yes", "no")):
-            raise Failed(f"reported {number.metric} {number.value}: name the source; comparable begins with yes or no")
+            raise ContractError(
+                f"reported {number.metric} {number.value}: name the source; comparable begins with yes or no"
+            )
 
 
 def check_logits(plugin: Plugin) -> None:
@@ -107,9 +109,11 @@ def check_logits(plugin: Plugin) -> None:
     for channels in (1, 3):
         logits = _network(plugin, channels=channels)(_images(channels=channels))
         if logits.shape != (2, 1, SIZE, SIZE):
-            raise Failed(f"{channels} channel(s) in: logits are {tuple(logits.shape)}, not (2, 1, {SIZE}, {SIZE})")
+            raise ContractError(
+                f"{channels} channel(s) in: logits are {tuple(logits.shape)}, not (2, 1, {SIZE}, {SIZE})"
+            )
         if not logits.is_floating_point() or not bool(logits.isfinite().all()):
-            raise Failed(f"{channels} channel(s) in: logits are not finite floats")
+            raise ContractError(f"{channels} channel(s) in: logits are not finite floats")
 
 
 def check_odd_sizes(plugin: Plugin) -> None:
@@ -117,7 +121,7 @@ def check_odd_sizes(plugin: Plugin) -> None:
     size = (SIZE + 5, SIZE - 9)
     logits = _network(plugin, size=size)(_images(size=size))
     if logits.shape[-2:] != size:
-        raise Failed(f"an image of {size} gives logits of {tuple(logits.shape[-2:])}")
+        raise ContractError(f"an image of {size} gives logits of {tuple(logits.shape[-2:])}")
 
 
 def check_gradients(plugin: Plugin) -> None:
@@ -128,7 +132,7 @@ def check_gradients(plugin: Plugin) -> None:
     for name, parameter in net.core.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
         if parameter.requires_grad and not reached and name not in spec.without_gradient:
-            raise Failed(f"no gradient reaches {name}: use it, freeze it, or name it in without_gradient")
+            raise ContractError(f"no gradient reaches {name}: use it, freeze it, or name it in without_gradient")
 
 
 def check_independent_images(plugin: Plugin) -> None:
@@ -177,7 +181,7 @@ def check_bf16(plugin: Plugin) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         logits = net(_images().contiguous(memory_format=torch.channels_last))
     if not bool(logits.float().isfinite().all()):
-        raise Failed("logits are not finite under bf16 autocast")
+        raise ContractError("logits are not finite under bf16 autocast")
 
 
 def check_export(plugin: Plugin) -> None:
@@ -202,7 +206,7 @@ def _network(plugin: Plugin, *, channels: int = 3, size: tuple[int, int] = (SIZE
 def _with_parameters(plugin: Plugin, *, seed: int = 0) -> Network:
     net = _network(plugin, seed=seed)
     if network.parameter_count(net) == 0:
-        raise Skipped("no parameters")
+        raise InapplicableError("no parameters")
     return net
 
 
@@ -219,4 +223,4 @@ def _same(first: Tensor, second: Tensor, message: str) -> None:
     scale = float(first.abs().max()) or 1.0
     difference = float((first - second).abs().max())
     if difference > 1e-4 * scale:
-        raise Failed(f"{message} (by up to {difference:.2g})")
+        raise ContractError(f"{message} (by up to {difference:.2g})")

@@ -69,7 +69,9 @@ def run(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from --seed.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Change the protocol: epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Change the protocol: batch size.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Change the protocol: lr.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", "--lr", help="Change the protocol: lr.")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Change the protocol: image height and width.")] = None,
     weights: Annotated[str | None, typer.Option(help="Change the protocol: none or pretrained.")] = None,
     set_: Annotated[
@@ -94,7 +96,9 @@ def run(
         "image_size": None if image_size is None else (image_size, image_size),
         "weights": weights,
     }
-    settings, overrides = _settings(protocol, {name: value for name, value in given.items() if value is not None}, set_ or [])
+    settings, overrides = _settings(
+        protocol, {name: value for name, value in given.items() if value is not None}, set_ or []
+    )
     labels = _architectures(arch)
     _say(f"Protocol {settings.name}: {settings.about}")
 
@@ -110,7 +114,9 @@ def run(
             device=device,
             precision=precision,
             results=results,
-            command=_command(label, protocol, overrides, number, with_data=data is not None, allow_leakage=allow_leakage),
+            command=_command(
+                label, protocol, overrides, number, with_data=data is not None, allow_leakage=allow_leakage
+            ),
             force=force,
             allow_leakage=allow_leakage,
         )
@@ -167,7 +173,9 @@ def list_(
 
 @app.command()
 def check(
-    *, names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")], plugins: Plugins = None
+    *,
+    names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")],
+    plugins: Plugins = None,
 ) -> None:
     """Check that architectures keep the plugin contract."""
     _add_plugins(plugins)

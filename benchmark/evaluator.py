@@ -30,7 +30,7 @@ LOGIT_RANGE = 8.0
 _SURFACE_TOLERANCE = 2 / 512  # of the image's height: 2 px at 512
 
 
-class NotANumber(Exception):
+class NotANumberError(Exception):
     """The network's logits are not numbers."""
 
 
@@ -60,7 +60,7 @@ def evaluate(
     """Count every image of a split, at the protocol's size and at the size of its file.
 
     Raises:
-        NotANumber: a logit is NaN.
+        NotANumberError: a logit is NaN.
     """
     threshold = _logit(protocol.threshold)
     tolerance = _SURFACE_TOLERANCE * protocol.image_size[0]
@@ -71,7 +71,7 @@ def evaluate(
     clock.warm_up(network, data)
     for indices, logits in _predict(network, data, hardware, clock):  # (n,), (n, H, W)
         if bool(logits.isnan().any()):
-            raise NotANumber
+            raise NotANumberError
         prediction, truth = logits > threshold, data.masks(indices)  # (n, H, W)
         _append(columns, metrics.CONFUSION, metrics.confusion(prediction, truth))
         _append(columns, metrics.SURFACE, metrics.surface(prediction, truth, tolerance))
@@ -120,7 +120,9 @@ def _predict(
         yield indices, logits[:, 0].float()
 
 
-def _count_native(columns: dict[str, list[Tensor]], logit: Tensor, mask: Tensor, native: Tensor, threshold: float) -> None:
+def _count_native(
+    columns: dict[str, list[Tensor]], logit: Tensor, mask: Tensor, native: Tensor, threshold: float
+) -> None:
     """Compare with the file's own mask: the enlarged logits, and the resized truth brought back."""
     enlarged, returned = (_enlarge(image, native) for image in (logit, mask.float()))
     _append(columns, [f"native_{name}" for name in metrics.CONFUSION], metrics.confusion(enlarged > threshold, native))

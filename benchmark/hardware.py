@@ -1,6 +1,5 @@
 """Where a run computes: the device, its precision, its name and its memory. Shared by trainer and evaluator."""
 
-import os
 import platform
 import resource
 import sys
@@ -70,16 +69,18 @@ def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device or the machine had no memory left; torch's CPU allocator says so in a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _check_present(device: torch.device) -> None:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if count == 0:
-            raise UserError("no CUDA device is to be seen; use --device cpu, or install a driver and a CUDA build of torch")
+            raise UserError(
+                "no CUDA device is to be seen; use --device cpu, or install a driver and a CUDA build of torch"
+            )
         if (device.index or 0) >= count:
             raise UserError(f"there is no {device}; the last one is cuda:{count - 1}")
     elif device.type == "mps":

@@ -67,7 +67,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         if image.mode in _SIXTEEN_BIT_MODES:
             return np.asarray(image) > 0
         pixels = np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
-    return pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2)
+    return np.asarray(pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2))
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -77,7 +77,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize bool (H, W) to `size` = (height, width): a pixel is foreground where at least half of its area is."""
-    return _resize(mask.astype(np.uint8) * np.uint8(255), size, Image.Resampling.BOX) >= 128
+    return np.asarray(_resize(mask.astype(np.uint8) * np.uint8(255), size, Image.Resampling.BOX) >= 128)
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Many runs, one after the other, each in a process of its own: fresh memory, and one that dies leaves the others be."""
+"""Many runs, one after the other, each in a process of its own: fresh memory, and none takes another down."""
 
 import multiprocessing
 from collections.abc import Iterator, Sequence

@@ -35,7 +35,12 @@ def confusion(prediction: Any, truth: Any) -> tuple[Any, Any, Any, Any]:
     def count(mask: Any) -> Any:
         return mask.sum((-2, -1))
 
-    return count(prediction & truth), count(prediction & ~truth), count(~prediction & truth), count(~prediction & ~truth)
+    return (
+        count(prediction & truth),
+        count(prediction & ~truth),
+        count(~prediction & truth),
+        count(~prediction & ~truth),
+    )
 
 
 def surface(prediction: Any, truth: Any, tolerance: float) -> tuple[Any, Any, Any, Any]:
@@ -59,9 +64,7 @@ def surface(prediction: Any, truth: Any, tolerance: float) -> tuple[Any, Any, An
 def boundary(mask: Any) -> Any:
     """Foreground pixels with a background pixel or the image's edge among their four neighbours."""
     inside = mask & False
-    inside[..., 1:-1, 1:-1] = (
-        mask[..., :-2, 1:-1] & mask[..., 2:, 1:-1] & mask[..., 1:-1, :-2] & mask[..., 1:-1, 2:]
-    )
+    inside[..., 1:-1, 1:-1] = mask[..., :-2, 1:-1] & mask[..., 2:, 1:-1] & mask[..., 1:-1, :-2] & mask[..., 1:-1, 2:]
     return mask & ~inside
 
 
@@ -108,7 +111,7 @@ def per_image(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.
     Within images whose truth is not empty that happens where nothing was predicted (precision), or where the resize
     deleted the truth and nothing was predicted (IoU): nothing was found, so the score is 0.
     """
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+    return np.asarray(np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0))
 
 
 def image_iou(counts: Counts) -> NDArray[np.float64]:
@@ -130,7 +133,9 @@ def _over_images(prefix: str, numerator: str, denominator: str) -> Callable[[Cou
     def compute(counts: Counts) -> float:
         kept = ~truth_is_empty(counts)
         above, below = (
-            sum((counts[prefix + name][kept] for name in names.split()), start=np.zeros(int(kept.sum()), dtype=np.int64))
+            sum(
+                (counts[prefix + name][kept] for name in names.split()), start=np.zeros(int(kept.sum()), dtype=np.int64)
+            )
             for names in (numerator, denominator)
         )
         return _mean(per_image(above, below))

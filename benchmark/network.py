@@ -62,6 +62,11 @@ def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:
     return protocol.weights == "pretrained" and spec.pretrained is not None
 
 
+def weights(spec: ArchitectureSpec, protocol: Protocol) -> str:
+    """What the weights of a run start from."""
+    return str(spec.pretrained) if starts_pretrained(spec, protocol) else "random"
+
+
 def parameter_count(module: nn.Module) -> int:
     """Number of parameters, trained or not."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""Pictures that stand in a run folder: ground truth beside prediction (the paper's Figures 1-2), loss over epochs (3)."""
+"""Pictures of a run: ground truth beside prediction (the paper's Figures 1-2), loss over epochs (Figure 3)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 Report: TypeAlias = Callable[[str, int, int, str], None]
-"""`report(stage, done, total, note)`."""
+"""`report(stage, done, total, note)`; a total of 0 is a remark without a bar."""
 
 
 def silent(stage: str, done: int, total: int, note: str) -> None:
@@ -21,7 +21,14 @@ def bars() -> Iterator[Report]:
         yield _lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -36,9 +43,12 @@ def bars() -> Iterator[Report]:
         tasks = {}
 
         def report(stage: str, done: int, total: int, note: str) -> None:
+            if total == 0:
+                progress.console.print(f"{stage}: {note}", markup=False, highlight=False)
+                return
             if stage not in tasks:
                 tasks[stage] = progress.add_task(stage, total=total, note=note)
-            progress.update(tasks[stage], completed=done, total=total, note=note or progress.tasks[tasks[stage]].fields["note"])
+            progress.update(tasks[stage], completed=done, total=total, note=note)
 
         yield report
 

@@ -21,7 +21,8 @@ REVISION = 1
 FOLDER = Path(__file__).parent / "protocols"
 DEFAULT = "quick"
 
-_UNDIGESTED = ("name", "title", "about")
+UNDIGESTED = ("name", "title", "about")
+"""Fields that move no number."""
 
 PositiveInt = Annotated[int, Field(gt=0)]
 ProtocolT = TypeVar("ProtocolT", bound="Protocol")
@@ -57,7 +58,7 @@ class Protocol(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the settings and the revision; fields at their default are left out."""
-        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=set(_UNDIGESTED))
+        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=set(UNDIGESTED))
         text = json.dumps({"revision": REVISION, **settings}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -71,9 +72,7 @@ class Protocol(BaseModel):
 
     def changes_from(self, other: "Protocol") -> dict[str, Any]:
         """The settings in which this protocol differs from another, with this one's values."""
-        mine, theirs = (
-            protocol.model_dump(mode="json", exclude=set(_UNDIGESTED)) for protocol in (self, other)
-        )
+        mine, theirs = (protocol.model_dump(mode="json", exclude=set(UNDIGESTED)) for protocol in (self, other))
         return {key: value for key, value in mine.items() if theirs[key] != value}
 
 
@@ -90,7 +89,9 @@ def load(name: str) -> Protocol:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if name not in names() and not name.endswith(".toml"):
-        raise UserError(f"no protocol '{name}'{nearest(name, names())}; there are: {', '.join(names())}, or a .toml file")
+        raise UserError(
+            f"no protocol '{name}'{nearest(name, names())}; there are: {', '.join(names())}, or a .toml file"
+        )
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -103,7 +104,7 @@ def load(name: str) -> Protocol:
 
 
 def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) -> ProtocolT:
-    known = [field for field in kind.model_fields if field not in _UNDIGESTED]
+    known = [field for field in kind.model_fields if field not in UNDIGESTED]
     try:
         return kind.model_validate(settings)
     except ValidationError as error:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 KEY_DIGITS = 12
 MAIN_SLICE = "main"
 
@@ -125,7 +125,7 @@ class Record(_Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     status: Status
     message: str = ""
     run_key: str

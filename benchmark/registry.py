@@ -80,7 +80,9 @@ def find(kind: Kind) -> dict[str, str]:
         for path in sorted((Path(root) / kind).glob("*.py"))
         if _NAME.fullmatch(path.stem)
     ]
-    places += [(entry.name, entry.value, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")]
+    places += [
+        (entry.name, entry.value, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")
+    ]
     for name, module, place in places:
         known = found.get(name)
         if known is not None and known[1] != place:
@@ -120,7 +122,7 @@ def load(kind: Kind, text: str) -> Plugin:
     spec = getattr(module, attribute, None)
     if not isinstance(spec, wanted):
         raise UserError(f"{module.__file__} must end with {attribute} = {wanted.__name__}(...)")
-    parameters = _parse(kind, text, given, spec.build if isinstance(spec, ArchitectureSpec) else spec.load)
+    parameters = _parse(kind, text, given, _builder(spec))
     if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
         spec = spec.resolve(parameters)
     return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=Path(inspect.getfile(module)))
@@ -139,6 +141,11 @@ def source_hash(path: Path) -> str:
 def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """The parameters of a plugin's `build` or `load` by name."""
     return inspect.signature(function).parameters
+
+
+def _builder(spec: Any) -> Callable[..., Any]:
+    function: Callable[..., Any] = spec.build if isinstance(spec, ArchitectureSpec) else spec.load
+    return function
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -68,7 +69,7 @@ def train(
     note = ""
     for number in range(1, protocol.epochs + 1):
         started = time.perf_counter()
-        loss = loop.epoch(lambda step, note=note: report("training", step, loop.steps, note))
+        loss = loop.epoch(partial(_report_step, report, loop.steps, note))
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             history.append(Epoch(epoch=number, loss=loss, validation_iou=math.nan, seconds=seconds))
@@ -82,6 +83,10 @@ def train(
     network.load_state_dict(best_weights)
     speed = len(data) / median(epoch.seconds for epoch in history)
     return Trained(status="finished", history=tuple(history), best_epoch=best_epoch, images_per_second=speed)
+
+
+def _report_step(report: Report, steps: int, note: str, step: int) -> None:
+    report("training", step, steps, note)
 
 
 class _Loop:
@@ -133,7 +138,7 @@ _SCHEDULES: Mapping[str, Callable[[float], float]] = {
 
 
 def _loss(logits: Tensor, masks: Tensor, protocol: Protocol) -> Tensor:
-    """Binary cross-entropy on logits (the paper's equation 1), for `bce_dice` plus one minus the soft Dice per image."""
+    """Binary cross-entropy on logits (the paper's equation 1); `bce_dice` adds one minus the soft Dice per image."""
     cross_entropy = F.binary_cross_entropy_with_logits(logits, masks)
     if protocol.loss == "bce":
         return cross_entropy
@@ -144,7 +149,7 @@ def _loss(logits: Tensor, masks: Tensor, protocol: Protocol) -> Tensor:
 
 
 def _time_roll(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Shift each image and its mask in time by a random number of columns, what leaves on one side enters on the other."""
+    """Shift each image and its mask in time by a random number of columns, around the edge."""
     count, width = len(images), images.shape[-1]
     offsets = torch.randint(width, (count, 1), generator=generator).to(images.device)
     columns = (torch.arange(width, device=images.device) + offsets) % width  # (n, W)

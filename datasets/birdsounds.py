@@ -36,7 +36,9 @@ def read(image: Path, mask: Path) -> Example:
 def _split(root: Path, split: str, spellings: tuple[str, ...]) -> list[Sample]:
     folder = _first(root, spellings)
     if folder is None:
-        raise UserError(f"{root} has no folder {spellings[0]}/ or {spellings[1]}/; point --data at the dataset's top folder")
+        raise UserError(
+            f"{root} has no folder {spellings[0]}/ or {spellings[1]}/; point --data at the dataset's top folder"
+        )
     image_folder, mask_folder = _first(folder, ("Images", "images")), _first(folder, ("Masks", "masks"))
     if image_folder is None:
         raise UserError(f"{folder} has no folder Images/ or images/")
@@ -48,7 +50,9 @@ def _split(root: Path, split: str, spellings: tuple[str, ...]) -> list[Sample]:
     found, masks = images.files_by_stem(image_folder), images.files_by_stem(mask_folder)
     without = [path.name for stem, path in found.items() if stem not in masks]
     if without:
-        raise UserError(f"{len(without)} image(s) of {image_folder} have no mask in {mask_folder.name}/, e.g. {without[0]}")
+        raise UserError(
+            f"{len(without)} image(s) of {image_folder} have no mask in {mask_folder.name}/, e.g. {without[0]}"
+        )
     return [_sample(stem, path, masks[stem]) for stem, path in found.items()]
 
 

@@ -36,7 +36,8 @@ def load(*, root: Path, group: str = "") -> Splits:
         )
     pattern = _compile(group)
     return {
-        split: [_sample(split, stem, *files, pattern) for stem, files in found.items()] for split, found in pairs.items()
+        split: [_sample(split, stem, *files, pattern) for stem, files in found.items()]
+        for split, found in pairs.items()
     }
 
 
@@ -83,9 +84,7 @@ def _sample(split: str, stem: str, image: Path, mask: Path, pattern: re.Pattern[
     if pattern and match is None:
         raise UserError(f"'{stem}' does not match group = '{pattern.pattern}'; widen the expression")
     recording = match[0] if match else f"{split}/{stem}"
-    return Sample(
-        id=stem, groups={"recording": recording}, read=partial(read, image, mask), files=(image, mask)
-    )
+    return Sample(id=stem, groups={"recording": recording}, read=partial(read, image, mask), files=(image, mask))
 
 
 DATASET = DatasetSpec(

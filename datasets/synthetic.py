@@ -220,12 +220,12 @@ _KNOWN_SYLLABLES = ("sweep", "trill", "warble", "harmonic")
 def _shaped(random: np.random.Generator, gain: Callable[[Wave], NDArray[Any]]) -> Wave:
     """White noise through a filter given by its gain at each frequency in Hz."""
     spectrum = np.fft.rfft(random.standard_normal(LENGTH))
-    frequency = np.fft.rfftfreq(LENGTH, 1 / SAMPLE_RATE)
+    frequency = np.asarray(np.fft.rfftfreq(LENGTH, 1 / SAMPLE_RATE), dtype=np.float64)
     return np.asarray(np.fft.irfft(spectrum * gain(frequency), LENGTH))
 
 
 def _unit(wave: Wave) -> Wave:
-    return wave / np.sqrt(np.mean(wave**2))
+    return np.asarray(wave / np.sqrt(np.mean(wave**2)))
 
 
 def _coloured(random: np.random.Generator) -> Wave:

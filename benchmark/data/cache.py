@@ -88,13 +88,20 @@ class Cached:
     manifest: str
     digest: str
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all splits."""
+        return [row for split in self.splits.values() for row in split.rows]
+
 
 def default_folder() -> Path:
     """`BENCH_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
 
 
-def prepare(splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report) -> Cached:
+def prepare(
+    splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report
+) -> Cached:
     """Decode a dataset, or map what was decoded before.
 
     `identity` names the dataset (label, source hash); `size` is (height, width); `grey` turns colour into luma.
@@ -115,18 +122,22 @@ def prepare(splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int
 
 def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
-    return {
-        kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()
-    }
+    return {kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()}
 
 
 def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
     result = {}
     for kind, members in _members(rows).items():
-        several = sorted({
-            group for split in members for other in members if split != other for group in members[split] & members[other]
-        })
+        several = sorted(
+            {
+                group
+                for split in members
+                for other in members
+                if split != other
+                for group in members[split] & members[other]
+            }
+        )
         if several:
             result[kind] = several
     return result
@@ -147,7 +158,7 @@ def _check_listing(splits: Splits) -> None:
         if not splits[name]:
             raise UserError(f"split '{name}' is empty; put images with masks into it")
         ids = [sample.id for sample in splits[name]]
-        twice = next((id for id in ids if ids.count(id) > 1), None) if len(set(ids)) < len(ids) else None
+        twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
         if twice is not None:
             raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
 
@@ -155,7 +166,7 @@ def _check_listing(splits: Splits) -> None:
 def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     # Whatever can move a decoded pixel: the settings, the code that decodes, the listing, the files' state.
-    code = [hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest() for module in (images, spectrogram)]
+    code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in (images, spectrogram)]
     digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     for split in SPLITS:
         for sample in splits[split]:
@@ -171,7 +182,7 @@ def _lock(path: Path, report: Report) -> Iterator[None]:
     try:
         lock.acquire(timeout=0.1)
     except Timeout:
-        report("waiting", 0, 1, "another process is decoding this dataset")
+        report("waiting", 0, 0, "another process is decoding this dataset")
         lock.acquire()
     try:
         yield
@@ -185,7 +196,7 @@ def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, re
     temporary.mkdir()
     total, done = sum(len(splits[name]) for name in SPLITS), 0
     try:
-        with (temporary / "manifest.jsonl").open("w", encoding="utf-8") as manifest, _mapper(total) as mapped:
+        with (temporary / "manifest.jsonl").open("w", encoding="utf-8") as manifest, _Mapper(total) as mapped:
             for split in SPLITS:
                 samples = splits[split]
                 decode = partial(_decode, split=split, size=size, grey=grey, keep_native=split == "test")
@@ -201,7 +212,7 @@ def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, re
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-class _mapper:
+class _Mapper:
     """`map` over worker processes, or in this one where the work is small."""
 
     def __init__(self, total: int) -> None:

@@ -128,7 +128,12 @@ _COLUMNS = [
         rank=7,
     ),
     Column(
-        name="gflops", title="GFLOPs", group="cost", value=lambda row: row.runs[0].architecture.gflops, digits=2, rank=11
+        name="gflops",
+        title="GFLOPs",
+        group="cost",
+        value=lambda row: row.runs[0].architecture.gflops,
+        digits=2,
+        rank=11,
     ),
     Column(
         name="train_seconds",
@@ -163,5 +168,7 @@ _COLUMNS = [
         rank=16,
     ),
     Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
-    Column(name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.precision, rank=18),
+    Column(
+        name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.precision, rank=18
+    ),
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ def write_all(board: Board, results: Path) -> list[Path]:
     writers: Mapping[str, Callable[[Board], str]] = {"md": markdown, "csv": csv, "tex": latex, "json": as_json}
     paths = []
     for suffix, writer in writers.items():
-        path, text = results / f"leaderboard.{suffix}", writer(board)
-        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+        path = results / f"leaderboard.{suffix}"
+        write_atomically(path, partial(Path.write_text, data=writer(board), encoding="utf-8"))
         paths.append(path)
     return paths
 
@@ -69,7 +70,7 @@ def markdown(board: Board) -> str:
 
 
 def latex(board: Board) -> str:
-    """The same tables with booktabs; needs `\\usepackage{booktabs}`."""
+    r"""The same tables with booktabs; needs `\usepackage{booktabs}`."""
     parts = ["% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}."]
     for table in board.tables:
         for group, title in _GROUPS.items():
@@ -85,9 +86,18 @@ def csv(board: Board) -> str:
     """One line per row of every table; the first columns say which table."""
     import pandas as pd
 
-    lines = [{"table": table.key[:12], "protocol": table.head.protocol.name, "dataset": table.head.dataset.label,
-              **{column.name: column.text(row) if column.rounded(row) is not None else "" for column in columns.of(table)}}
-             for table in board.tables for row in table.rows]
+    lines = [
+        {
+            "table": table.key[:12],
+            "protocol": table.head.protocol.name,
+            "dataset": table.head.dataset.label,
+            **{
+                column.name: column.text(row) if column.rounded(row) is not None else "" for column in columns.of(table)
+            },
+        }
+        for table in board.tables
+        for row in table.rows
+    ]
     return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
 
 
@@ -145,7 +155,9 @@ def _remarks(table: Table) -> list[str]:
     for row in table.rows:
         number = columns.published_iou(row.runs[0])
         if number is not None:
-            lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}.")
+            lines.append(
+                f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}."
+            )
         if row.status != "finished":
             lines.append(f"{row.label}: {row.status}. {row.runs[0].message}.")
     return lines

@@ -1,0 +1,87 @@
+"""The files of a run folder beside its run.json."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+
+from benchmark import evaluator, metrics, pictures, record
+from benchmark.data import cache
+from benchmark.evaluator import Evaluation
+from benchmark.network import Network
+from benchmark.registry import Plugin
+from benchmark.trainer import Trained
+
+
+def write_manifest(results: Path, cached: cache.Cached) -> None:
+    """The manifest, once for all runs on it."""
+    path = results / "manifests" / f"{cached.digest[: record.KEY_DIGITS]}.jsonl"
+    if not path.exists():
+        record.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
+
+
+def write_source(target: Path, plugin: Plugin) -> None:
+    """The plugin as it was when it ran."""
+    (target / "plugin.py").write_bytes(plugin.source.read_bytes())
+
+
+def write_weights(target: Path, net: Network) -> None:
+    """The weights of the selected epoch; safetensors wants them contiguous."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in net.core.state_dict().items()}
+    save_file(weights, target / "model.safetensors")
+
+
+def write_history(target: Path, label: str, trained: Trained | None) -> None:
+    """Loss and validation IoU per epoch, and their picture."""
+    if trained is None:
+        return
+    rows = [
+        [epoch.epoch, f"{epoch.loss:.6f}", f"{epoch.validation_iou:.6f}", f"{epoch.seconds:.3f}"]
+        for epoch in trained.history
+    ]
+    record.write_csv(target / "history.csv", ["epoch", "loss", "validation_iou", "seconds"], rows)
+    if trained.history and trained.status == "finished":
+        pictures.draw_curve(
+            target / "examples" / "curve.png",
+            label,
+            [epoch.loss for epoch in trained.history],
+            [epoch.validation_iou for epoch in trained.history],
+            trained.best_epoch,
+        )
+
+
+def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
+    """Counts, logit histograms and predictions per image, and pictures of the best, the median and the worst."""
+    columns = metrics.COUNT_COLUMNS
+    counts = [evaluation.counts[name].tolist() for name in columns]
+    rows = [[row.id, row.slice, *values] for row, *values in zip(split.rows, *counts, strict=True)]
+    record.write_csv(target / "images.csv", ["id", "slice", *columns], rows)
+    numbers = range(evaluator.LOGIT_BINS)
+    header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
+    flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
+    record.write_csv(
+        target / "logits.csv", header, [[row.id, *values] for row, values in zip(split.rows, flat, strict=True)]
+    )
+    np.savez_compressed(
+        target / "predictions.npz",
+        packed=np.packbits(evaluation.predictions, axis=-1),
+        shape=np.array(evaluation.predictions.shape),
+    )
+    _draw_examples(target, split, evaluation)
+
+
+def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
+    iou = metrics.image_iou(evaluation.counts)
+    with_mask: list[int] = [index for index, row in enumerate(split.rows) if row.foreground]
+    ranked = sorted(with_mask, key=lambda index: (-iou[index], split.rows[index].id))
+    if not ranked:
+        return
+    for name, index in (("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])):
+        title = f"{name}: {split.rows[index].id}, IoU {100 * iou[index]:.1f} %"
+        pictures.draw_example(
+            target / "examples" / f"{name}.png",
+            title,
+            split.images[index],
+            split.masks[index],
+            evaluation.predictions[index],
+        )

@@ -1,0 +1,132 @@
+"""What a record says of a run's parts: the protocol, the data, the entry, the device, the versions."""
+
+import datetime
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark import network, record, registry
+from benchmark.contract import ArchitectureSpec, DatasetSpec
+from benchmark.data import cache
+from benchmark.evaluator import Evaluation
+from benchmark.hardware import Hardware
+from benchmark.network import Network
+from benchmark.protocol import REVISION, UNDIGESTED, Protocol
+from benchmark.registry import Plugin
+from benchmark.trainer import Trained
+
+_VERSIONED = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
+
+
+def now() -> str:
+    """The time, in UTC to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def protocol(settings: Protocol, overrides: dict[str, Any]) -> record.ProtocolRecord:
+    """The resolved settings."""
+    return record.ProtocolRecord(
+        name=settings.name,
+        title=settings.title,
+        digest=settings.digest,
+        revision=REVISION,
+        settings=settings.model_dump(mode="json", exclude=set(UNDIGESTED)),
+        overrides=overrides,
+    )
+
+
+def dataset(plugin: Plugin, cached: cache.Cached) -> record.DatasetRecord:
+    """Sizes, test slices and leakage groups of the locked data."""
+    spec: DatasetSpec = plugin.spec
+    shared = cache.shared(cached.rows)
+    slices = [row.slice for row in cached.splits["test"].rows]
+    return record.DatasetRecord(
+        label=plugin.label,
+        title=spec.title,
+        citation=spec.citation,
+        licence=spec.licence,
+        source_hash=plugin.source_hash,
+        manifest=cached.digest,
+        images={name: len(split.rows) for name, split in cached.splits.items()},
+        empty_masks={name: sum(not row.foreground for row in split.rows) for name, split in cached.splits.items()},
+        test_slices={name: slices.count(name) for name in dict.fromkeys(slices)},
+        groups={
+            kind: record.Isolation(relation="shared" if kind in shared else "disjoint", counts=counts)
+            for kind, counts in cache.isolation(cached.rows).items()
+        },
+    )
+
+
+def architecture(plugin: Plugin, net: Network, settings: Protocol) -> record.ArchitectureRecord:
+    """The entry with its size and its cost; `net` is the network as built."""
+    spec: ArchitectureSpec = plugin.spec
+    count = network.parameter_count(net)
+    return record.ArchitectureRecord(
+        name=plugin.name,
+        label=plugin.label,
+        parameters=dict(plugin.parameters),
+        title=spec.title,
+        paper=spec.paper,
+        citation=spec.citation,
+        source_hash=plugin.source_hash,
+        weights=network.weights(spec, settings) if count else "no parameters",
+        parameter_count=count,
+        gflops=round(network.gigaflops(net, settings), 4),
+        reported=[
+            record.ReportedRecord(**{name: getattr(number, name) for name in number.__slots__})
+            for number in spec.reported
+        ],
+    )
+
+
+def device(machine: Hardware) -> record.DeviceRecord:
+    """The device and its arithmetic."""
+    return record.DeviceRecord(
+        kind=machine.kind, type=machine.device.type, precision=machine.precision, threads=torch.get_num_threads()
+    )
+
+
+def training(trained: Trained | None) -> record.TrainingRecord:
+    """How long it took and which epoch was kept; None where memory ran out."""
+    history = trained.history if trained else ()
+    return record.TrainingRecord(
+        epochs=len(history),
+        best_epoch=trained.best_epoch if trained else 0,
+        seconds=round(trained.seconds, 3) if trained else 0.0,
+        images_per_second=_rounded(trained.images_per_second) if trained else None,
+        last_losses=[round(epoch.loss, 6) for epoch in history if np.isfinite(epoch.loss)][-5:],
+    )
+
+
+def speed(evaluation: Evaluation | None) -> float | None:
+    """Images per second of the test's forward passes."""
+    return _rounded(evaluation.images_per_second) if evaluation else None
+
+
+def environment() -> dict[str, str]:
+    """Versions, and a hash of the core's own sources."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # optional for the core: only some plugins import it
+    return {**found, "core": _core_hash()}
+
+
+def _core_hash() -> str:
+    folder = Path(__file__).parent
+    files = sorted(
+        path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")
+    )
+    text = "".join(f"{path.relative_to(folder)} {registry.source_hash(path)}\n" for path in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
