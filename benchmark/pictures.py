@@ -17,7 +17,7 @@ def draw_example(
     path: Path, title: str, image: NDArray[np.uint8], truth: NDArray[np.bool_], prediction: NDArray[np.bool_]
 ) -> None:
     """Image, truth and prediction side by side: uint8 (H, W[, 3]), bool (H, W), bool (H, W)."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(6, 2.4), layout="constrained")
     figure.suptitle(title, fontsize=10)
     panels: Sequence[tuple[str, NDArray[Any]]] = (("image", image), ("truth", truth), ("prediction", prediction))
     for axes, (name, pixels) in zip(figure.subplots(1, 3), panels, strict=True):

@@ -117,7 +117,7 @@ _COLUMNS = [
     Column(name="seeds", title="Seeds", group="entry", value=lambda row: len(row.runs), rank=3),
     Column(name="weights", title="Weights", group="entry", value=lambda row: row.runs[0].architecture.weights, rank=13),
     *_score_columns(),
-    Column(name="published_iou", title="Published IoU (%)", group="scores", value=_published, digits=2, rank=6),
+    Column(name="published_iou", title="Published (%)", group="scores", value=_published, digits=2, rank=6),
     Column(name="comparable", title="Comparable", group="scores", value=_comparable),
     Column(
         name="parameters_m",

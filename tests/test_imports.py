@@ -1,0 +1,102 @@
+"""Which module may import which: read from the syntax trees, as the design says."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EVERYONE = {"errors"}
+
+# Room -> the rooms of ours that it may import. A room is a module or folder of benchmark/.
+RULES: dict[str, set[str]] = {
+    "errors": set(),
+    "progress": set(),
+    "contract": set(),
+    "images": set(),
+    "spectrogram": set(),
+    "metrics": set(),
+    "record": set(),
+    "protocol": set(),
+    "pictures": set(),
+    "registry": {"contract"},
+    "hardware": set(),
+    "network": {"contract", "protocol", "registry"},
+    "data": {"contract", "protocol", "progress", "images", "spectrogram"},
+    "trainer": {"contract", "protocol", "data", "hardware", "progress"},
+    "evaluator": {"contract", "protocol", "data", "metrics", "spectrogram", "hardware", "progress"},
+    "describe": {"contract", "data", "evaluator", "hardware", "network", "protocol", "record", "registry", "trainer"},
+    "artefacts": {"data", "evaluator", "metrics", "network", "pictures", "record", "registry", "trainer"},
+    "run": {
+        *("artefacts", "contract", "data", "describe", "evaluator", "hardware", "network", "progress", "protocol"),
+        *("record", "registry", "trainer"),
+    },
+    "launch": {"run", "progress"},
+    "leaderboard": {"metrics", "record", "protocol"},
+    "checks": {"contract", "network", "protocol", "registry"},
+    "listing": {"contract", "network", "protocol", "registry"},
+    "cli": {"run", "launch", "registry", "record", "leaderboard", "checks", "listing", "metrics", "protocol"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "spectrogram", "images"}}
+WITHOUT_TORCH = ["leaderboard", "metrics", "record", "protocol", "contract", "errors", "registry", "images", "spectrogram"]
+
+
+def sources() -> list[tuple[str, Path, set[str]]]:
+    found = []
+    for path in sorted((ROOT / "benchmark").rglob("*.py")):
+        room = path.relative_to(ROOT / "benchmark").parts[0].removesuffix(".py")
+        found.append((room, path, RULES.get(room, set()) | EVERYONE | {room}))
+    for kind, allowed in PLUGINS.items():
+        found += [(kind, path, allowed) for path in sorted((ROOT / kind).glob("*.py"))]
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of everything that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def our_rooms(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("benchmark.")}
+
+
+@pytest.mark.parametrize(("room", "path", "allowed"), sources(), ids=lambda value: getattr(value, "name", None))
+def test_only_allowed_rooms_are_imported(room: str, path: Path, allowed: set[str]) -> None:
+    assert room in RULES or room in PLUGINS, f"{room} has no rule: add it to RULES"
+    assert our_rooms(imported(path)) <= allowed, "see the import rules in tests/test_imports.py"
+
+
+@pytest.mark.parametrize(("room", "path", "allowed"), sources(), ids=lambda value: getattr(value, "name", None))
+def test_only_declared_packages_are_imported(room: str, path: Path, allowed: set[str]) -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    packages = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"benchmark"}
+    distributions = {"PIL": "pillow", "click": "typer"}  # typer is built on click and re-exports its errors
+    assert {p for p in packages if f'"{distributions.get(p, p)}>=' not in project} == set()
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_rooms_without_torch(room: str) -> None:
+    paths = [path for name, path, _ in sources() if name == room]
+    assert paths
+    for path in paths:
+        assert "torch" not in {name.split(".")[0] for name in imported(path)}
+
+
+def test_the_core_names_no_plugin() -> None:
+    plugins = {path.stem for kind in PLUGINS for path in (ROOT / kind).glob("*.py")} - {"folder"}  # a word of its own
+    for room, path, _ in sources():
+        if room in PLUGINS or room == "cli":
+            continue  # the help texts give examples
+        tree = ast.parse(path.read_text())
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        assert plugins.isdisjoint(words), path
