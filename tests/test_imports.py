@@ -41,7 +41,17 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
 }
 PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "spectrogram", "images"}}
-WITHOUT_TORCH = ["leaderboard", "metrics", "record", "protocol", "contract", "errors", "registry", "images", "spectrogram"]
+WITHOUT_TORCH = [
+    "leaderboard",
+    "metrics",
+    "record",
+    "protocol",
+    "contract",
+    "errors",
+    "registry",
+    "images",
+    "spectrogram",
+]
 
 
 def sources() -> list[tuple[str, Path, set[str]]]:
@@ -98,5 +108,7 @@ def test_the_core_names_no_plugin() -> None:
         if room in PLUGINS or room == "cli":
             continue  # the help texts give examples
         tree = ast.parse(path.read_text())
-        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        words = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
         assert plugins.isdisjoint(words), path

@@ -56,9 +56,7 @@ def test_iou_is_the_mean_over_images_with_a_mask(pair: tuple[np.ndarray, np.ndar
 def test_empty_masks_stand_apart(pair: tuple[np.ndarray, np.ndarray]) -> None:
     prediction, truth = pair
     counts = counts_of(prediction, truth)
-    expected = [
-        brute_iou(p, t) if t.any() else float(not p.any()) for p, t in zip(prediction, truth, strict=True)
-    ]
+    expected = [brute_iou(p, t) if t.any() else float(not p.any()) for p, t in zip(prediction, truth, strict=True)]
     assert SCORES["iou_empty1"].compute(counts) == pytest.approx(np.mean(expected))
     empty = ~truth.any((1, 2))
     assert SCORES["empty_false_alarm_images"].compute(counts) == prediction[empty].any((1, 2)).sum()

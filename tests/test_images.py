@@ -1,0 +1,73 @@
+"""Decoding and the resampling rule."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import save
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from benchmark import images
+from benchmark.errors import UserError
+
+
+def test_grey_in_every_coat_is_grey(tmp_path: Path) -> None:
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    kinds = {
+        "L.png": Image.fromarray(grey),
+        "RGB.png": Image.fromarray(np.repeat(grey[..., None], 3, axis=2)),
+        "RGBA.png": Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).convert("RGBA"),
+        "P.png": Image.fromarray(grey).convert("P"),
+        "I16.png": Image.fromarray(grey.astype(np.uint16) * 257),
+        "LA.png": Image.fromarray(grey).convert("LA"),
+    }
+    for name, image in kinds.items():
+        image.save(tmp_path / name)
+        np.testing.assert_array_equal(images.read_image(tmp_path / name), grey, err_msg=name)
+        np.testing.assert_array_equal(images.read_mask(tmp_path / name), grey > 0, err_msg=name)
+
+
+def test_colour_stays_colour(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(images.read_image(save(tmp_path / "c.png", pixels)), pixels)
+    assert images.to_grey(pixels).shape == (5, 7)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
+    path = save(tmp_path / "x.png", np.random.default_rng(0).integers(0, 255, (64, 64)))
+    content = {"truncated": path.read_bytes()[:900], "text": b"not an image", "empty": b""}[damage]
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.png is not a readable image"):
+        images.read_image(path)
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 4))), st.integers(1, 5))
+def test_a_mask_survives_whole_factors(mask: np.ndarray, factor: int) -> None:
+    large = mask.repeat(factor, 0).repeat(factor, 1)
+    np.testing.assert_array_equal(images.resize_mask(large, mask.shape), mask)
+    np.testing.assert_array_equal(images.resize_mask(mask, large.shape), large)
+
+
+@given(hnp.arrays(np.bool_, st.just((12, 12))))
+def test_half_of_the_area_makes_foreground(mask: np.ndarray) -> None:
+    small = images.resize_mask(mask, (4, 4))
+    share = mask.reshape(4, 3, 4, 3).mean((1, 3))
+    certain = abs(share - 0.5) > 0.01
+    np.testing.assert_array_equal(small[certain], (share >= 0.5)[certain])
+
+
+def test_shrinking_is_antialiased() -> None:
+    stripes = np.tile(np.array([0, 255], dtype=np.uint8), (64, 32))
+    small = images.resize_image(stripes, (16, 16))
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 30  # picking every fourth pixel would give 0 or 255
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", np.zeros((2, 2)))
+    save(tmp_path / "a.jpg", np.zeros((2, 2)))
+    with pytest.raises(UserError, match="share a name"):
+        images.files_by_stem(tmp_path)
