@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 from helpers import Ran, birdsounds_tree
+from hypothesis import HealthCheck, settings
 
 import benchmark
 from benchmark import cli
 
 ROOT = Path(__file__).parent.parent
+
+
+# Machines are shared and noisy: how long an example takes says nothing about the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -200,13 +200,12 @@ def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, re
             for split in SPLITS:
                 samples = splits[split]
                 decode = partial(_decode, split=split, size=size, grey=grey, keep_native=split == "test")
-                writer = _SplitWriter(temporary, split, len(samples), size)
-                for index, decoded in enumerate(mapped(decode, samples)):
-                    writer.put(index, decoded)
-                    manifest.write(decoded.row.line() + "\n")
-                    done += 1
-                    report("decoding", done, total, "")
-                writer.close()
+                with _SplitWriter(temporary, split, len(samples), size) as writer:
+                    for index, decoded in enumerate(mapped(decode, samples)):
+                        writer.put(index, decoded)
+                        manifest.write(decoded.row.line() + "\n")
+                        done += 1
+                        report("decoding", done, total, "")
         temporary.rename(entry)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -269,7 +268,10 @@ class _SplitWriter:
         self._masks[index] = decoded.mask
         self._native.write(decoded.native.tobytes())
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._images.flush()
         self._masks.flush()
         self._native.close()

@@ -1,0 +1,142 @@
+"""Decoded once, locked by digests, noticed when changed."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmark.datasets import birdsounds as birdsounds_plugin
+from helpers import blobs, save
+from PIL import Image
+
+from benchmark.contract import Example, Sample
+from benchmark.data import cache
+from benchmark.errors import UserError
+from benchmark.progress import silent
+
+
+def prepare(root: Path, *, size: tuple[int, int] = (20, 30), grey: bool = False) -> cache.Cached:
+    return cache.prepare(
+        birdsounds_plugin.load(root=root), identity={"root": str(root)}, size=size, grey=grey, report=silent
+    )
+
+
+def test_the_cache_holds_the_resized_pixels_and_the_native_masks(birdsounds: Path) -> None:
+    test = prepare(birdsounds).splits["test"]
+    for index, number in enumerate((107, 108)):
+        image, mask = blobs(number)
+        expected = Image.fromarray(image).resize((30, 20), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(test.images[index], np.asarray(expected))
+        np.testing.assert_array_equal(list(test.native_masks())[index], mask > 0)
+        assert test.rows[index].foreground == (mask > 0).sum()
+    assert prepare(birdsounds).splits["train"].native.size == 0
+
+
+def test_decoded_once(birdsounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(birdsounds)
+    monkeypatch.setattr(cache, "_build", lambda *_, **__: pytest.fail("decoded again"))
+    assert prepare(birdsounds).digest == first.digest
+
+
+def test_one_changed_pixel_is_another_manifest(birdsounds: Path) -> None:
+    before = prepare(birdsounds)
+    path = birdsounds / "Test" / "Masks" / "XC107.png"
+    mask = np.array(Image.open(path))
+    mask[0, 0] ^= 255
+    save(path, mask)
+    after = prepare(birdsounds)
+    changed = [row.id for row, other in zip(after.rows, before.rows, strict=True) if row != other]
+    assert changed == ["XC107"]
+    assert after.digest != before.digest
+
+
+def test_the_manifest_does_not_depend_on_the_size(birdsounds: Path) -> None:
+    assert prepare(birdsounds).digest == prepare(birdsounds, size=(8, 8)).digest
+
+
+def test_one_image_in_colour_makes_the_split_colour(birdsounds: Path) -> None:
+    path = birdsounds / "Train" / "Images" / "XC103.png"
+    save(path, np.random.default_rng(0).integers(0, 255, (40, 60, 3)))
+    assert prepare(birdsounds).splits["train"].images.shape == (4, 20, 30, 3)
+    assert prepare(birdsounds).splits["val"].images.shape == (2, 20, 30)
+    assert prepare(birdsounds, grey=True).splits["train"].images.shape == (4, 20, 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pixels", "message"),
+    [
+        ("Masks", np.zeros((10, 10)), r"XC105\.png: the image is 40 x 60, its mask 10 x 10 pixels"),
+        ("Images", None, r"XC105\.png is not a readable image"),
+    ],
+)
+def test_a_bad_pair_is_named_and_leaves_nothing(
+    birdsounds: Path,
+    kind: str,
+    pixels: np.ndarray | None,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    path = birdsounds / "Valid" / kind / "XC105.png"
+    if pixels is None:
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        save(path, pixels)
+    with pytest.raises(UserError, match=message):
+        prepare(birdsounds)
+    assert [entry.name for entry in (tmp_path / "cache").iterdir() if entry.is_dir()] == []
+
+
+def read(seed: int) -> Example:
+    image, mask = blobs(seed)
+    return Example(image=image, mask=mask > 0)
+
+
+def test_workers_decode_what_this_process_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.datasets import synthetic
+
+    splits = synthetic.load(root=None, train=17, val=2, test=2, ood=1)
+    decode = partial(cache.prepare, splits, identity={"test": "workers"}, size=(32, 32), grey=True, report=silent)
+    spawned = decode()
+    monkeypatch.setattr(cache, "_IN_PROCESS", 1000)
+    here = cache.prepare(splits, identity={"test": "here"}, size=(32, 32), grey=True, report=silent)
+    assert here.digest == spawned.digest
+    np.testing.assert_array_equal(here.splits["train"].images, spawned.splits["train"].images)
+
+
+def test_read_must_be_picklable() -> None:
+    def sample(number: int) -> Sample:
+        return Sample(id=str(number), groups={}, read=lambda: read(number))
+
+    splits = {name: [sample(number) for number in range(9)] for name in ("train", "val", "test")}
+    with pytest.raises(UserError, match="cannot be sent to workers"):
+        cache.prepare(splits, identity={}, size=(8, 8), grey=False, report=silent)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"train": [], "val": []}, "split 'train' is empty"),
+        ({"train": [1], "val": [2]}, "no split 'test'"),
+        ({"train": [1, 1], "val": [2], "test": [3]}, "sample '1' stands twice in split 'train'"),
+    ],
+)
+def test_an_impossible_listing(splits: dict[str, list[int]], message: str) -> None:
+    made = {
+        name: [Sample(id=str(number), groups={}, read=partial(read, number)) for number in numbers]
+        for name, numbers in splits.items()
+    }
+    with pytest.raises(UserError, match=message):
+        cache.prepare(made, identity={}, size=(8, 8), grey=False, report=silent)
+
+
+def test_groups_are_counted_and_shared_ones_found(birdsounds: Path) -> None:
+    rows = prepare(birdsounds).rows
+    assert cache.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}
+    assert cache.shared(rows) == {}
+    for kind in ("Images", "Masks"):
+        content = (birdsounds / "Train" / kind / "XC101.png").read_bytes()
+        (birdsounds / "Test" / kind / "XC900.png").write_bytes(content)
+    rows = prepare(birdsounds).rows
+    assert list(cache.shared(rows)) == ["pixels"]

@@ -1,0 +1,90 @@
+"""Readers of folders: every layout, and one clear line for each mistake."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmark.datasets import birdsounds as birdsounds_plugin
+from benchmark.datasets import folder as folder_plugin
+from helpers import birdsounds_tree, blobs, save
+
+from benchmark.errors import UserError
+
+
+@pytest.mark.parametrize("splits", [("Train", "Valid", "Test"), ("train", "valid", "test"), ("train", "val", "test")])
+@pytest.mark.parametrize("folders", [("Images", "Masks"), ("images", "masks")])
+def test_birdsounds_in_every_spelling(tmp_path: Path, splits: tuple[str, str, str], folders: tuple[str, str]) -> None:
+    found = birdsounds_plugin.load(root=birdsounds_tree(tmp_path, splits=splits, folders=folders))
+    assert [len(found[name]) for name in ("train", "val", "test")] == [4, 2, 2]
+    sample = found["train"][0]
+    image, mask = blobs(101)
+    np.testing.assert_array_equal(sample.read().image, image)
+    np.testing.assert_array_equal(sample.read().mask, mask > 0)
+    assert sample.groups == {"recording": "XC101"}
+
+
+def test_both_channels_are_one_recording(birdsounds: Path) -> None:
+    for side in ("left", "right"):
+        for kind in ("Images", "Masks"):
+            shutil.copy(birdsounds / "Train" / kind / "XC101.png", birdsounds / "Train" / kind / f"XC7_{side}.png")
+    groups = {sample.id: sample.groups["recording"] for sample in birdsounds_plugin.load(root=birdsounds)["train"]}
+    assert groups["XC7_left"] == groups["XC7_right"] == "XC7"
+
+
+def test_the_public_test_split_has_no_masks(birdsounds: Path) -> None:
+    shutil.rmtree(birdsounds / "Test" / "Masks")
+    with pytest.raises(UserError, match=r"Test has no masks \(the public test split has none\): hold out labelled"):
+        birdsounds_plugin.load(root=birdsounds)
+
+
+def test_birdsounds_mistakes(birdsounds: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no folder Train/ or train/"):
+        birdsounds_plugin.load(root=tmp_path / "birdsounds" / "Train")
+    (birdsounds / "Valid" / "Masks" / "XC105.png").unlink()
+    with pytest.raises(UserError, match=r"1 image\(s\) of .* have no mask in Masks/, e\.g\. XC105\.png"):
+        birdsounds_plugin.load(root=birdsounds)
+
+
+def flat(root: Path, count: int = 6) -> Path:
+    for number in range(count):
+        image, mask = blobs(number)
+        save(root / "images" / f"site{number // 2}_{number}.png", image)
+        save(root / "masks" / f"site{number // 2}_{number}.png", mask)
+    return root
+
+
+def test_folder_with_lists(tmp_path: Path) -> None:
+    root = flat(tmp_path)
+    (root / "train.txt").write_text("site0_0.png\nsite0_1\n\n")
+    (root / "val.txt").write_text("site1_2\n")
+    (root / "test.txt").write_text("site2_5\nsite2_4\n")
+    found = folder_plugin.load(root=root, group="^site[0-9]+")
+    assert [sample.id for sample in found["test"]] == ["site2_5", "site2_4"]
+    assert {sample.groups["recording"] for sample in found["train"]} == {"site0"}
+    (root / "val.txt").write_text("nowhere\n")
+    with pytest.raises(UserError, match="lists 'nowhere', which is not in images/"):
+        folder_plugin.load(root=root)
+
+
+def test_folder_with_folders(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        flat(tmp_path / split, count=2)
+    found = folder_plugin.load(root=tmp_path)
+    # The same names in every split are different images unless the user names a group.
+    assert found["train"][0].groups["recording"] != found["test"][0].groups["recording"]
+    assert found["train"][0].read().mask.dtype == bool
+
+
+def test_folder_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="neither the folders train/, val/, test/"):
+        folder_plugin.load(root=tmp_path)
+    for split in ("train", "val", "test"):
+        flat(tmp_path / split, count=2)
+    with pytest.raises(UserError, match="is not a regular expression"):
+        folder_plugin.load(root=tmp_path, group="(")
+    with pytest.raises(UserError, match="does not match group"):
+        folder_plugin.load(root=tmp_path, group="^XC")
+    (tmp_path / "val" / "images" / "site0_0.png").unlink()
+    with pytest.raises(UserError, match=r"1 file\(s\) in .*masks have no partner in images/, e\.g\. site0_0\.png"):
+        folder_plugin.load(root=tmp_path)

@@ -1,0 +1,107 @@
+"""Settings, their digest, and mistakes in them."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark import protocol
+from benchmark.errors import UserError
+
+PAPER = protocol.load("paper")
+
+
+def test_the_paper_protocol_says_what_the_paper_says() -> None:
+    assert PAPER.image_size == (512, 512)
+    assert PAPER.channels == 3
+    assert (PAPER.optimiser, PAPER.learning_rate, PAPER.loss) == ("adam", 1e-4, "bce")
+    assert (PAPER.batch_size, PAPER.epochs, PAPER.weights) == (16, 30, "pretrained")
+
+
+def test_quick_comes_first() -> None:
+    assert protocol.names() == ["quick", "paper"]
+
+
+def test_words_and_defaults_are_not_in_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('# a comment\ntitle = "Another title"\ndataset = "birdsounds"\n')
+    assert protocol.load(str(path)).digest == PAPER.digest
+
+
+CHANGES = {
+    "dataset": "folder",
+    "image_size": (512, 256),
+    "channels": 1,
+    "normalisation": "none",
+    "weights": "none",
+    "loss": "bce_dice",
+    "optimiser": "sgd",
+    "learning_rate": 2e-4,
+    "weight_decay": 0.1,
+    "schedule": "cosine",
+    "epochs": 31,
+    "batch_size": 15,
+    "augmentation": "time_roll",
+    "selection": "last_epoch",
+    "threshold": 0.4,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_setting_is_in_the_digest(name: str) -> None:
+    changed = PAPER.override({name: CHANGES[name]})
+    assert changed.digest != PAPER.digest
+    assert list(changed.changes_from(PAPER)) == [name]
+
+
+def test_no_setting_is_forgotten_above() -> None:
+    one_valued = {"empty_masks"}
+    assert set(CHANGES) | one_valued | set(protocol.UNDIGESTED) == set(protocol.Protocol.model_fields)
+
+
+def test_the_revision_is_in_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = PAPER.digest
+    monkeypatch.setattr(protocol, "REVISION", 99)
+    assert PAPER.digest != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('dataset = "x"\nepoch = 3', "unknown setting 'epoch' in .*did you mean 'epochs'"),
+        ('dataset = "x"\nepochs = 0', "setting 'epochs' = 0 in .*greater than 0"),
+        ('dataset = "x"\nloss = "mse"', "setting 'loss' = 'mse' in .*'bce' or 'bce_dice'"),
+        ('dataset = "x"\nlearning_rate = nan', "setting 'learning_rate' = nan"),
+        ("epochs = 3", "setting 'dataset' is missing"),
+        ("epochs = ", "is not a readable TOML file"),
+    ],
+)
+def test_mistakes_in_a_file_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        protocol.load(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_protocols() -> None:
+    with pytest.raises(UserError, match="no protocol 'quik', did you mean 'quick'"):
+        protocol.load("quik")
+    with pytest.raises(UserError, match=r"no protocol file nowhere\.toml"):
+        protocol.load("nowhere.toml")
+
+
+@given(st.dictionaries(st.sampled_from([*CHANGES, "nonsense"]), st.none() | st.text() | st.floats() | st.integers()))
+def test_any_override_is_taken_or_refused_in_one_line(changes: dict[str, object]) -> None:
+    with contextlib.suppress(UserError):
+        changed = PAPER.override(changes)
+        assert protocol.load("paper").override(changed.changes_from(PAPER)) == changed
+
+
+@pytest.mark.parametrize("value", ["a\nb", [1, [2]], {"x": 1}, object()])
+def test_a_refused_value_is_one_line(value: object) -> None:
+    with pytest.raises(UserError) as error:
+        PAPER.override({"epochs": value})
+    assert "\n" not in str(error.value)

@@ -1,0 +1,112 @@
+"""Plugins are found by file name, imported one at a time, and named when broken."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry
+from benchmark.errors import UserError
+
+PLUGIN = '''"""A 1x1 convolution."""
+from torch import nn
+from benchmark.contract import ArchitectureSpec
+
+class Pixel(nn.Module):
+    def __init__(self, *, in_channels: int, pretrained: bool, width: int = 4, deep: bool = False, name: str = "a"):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, 1, 1)
+
+    def forward(self, image):
+        return self.layer(image)
+
+ARCHITECTURE = ArchitectureSpec(build=Pixel, title="Pixel", paper="none", citation="@misc{x, title={X}}")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "pixel.py").write_text(PLUGIN)
+    registry.add_folder(tmp_path)
+    return tmp_path
+
+
+def test_ours_are_found() -> None:
+    assert {"custom_resnet34", "otsu", "segnet", "unet"} <= set(registry.find("architectures"))
+    assert {"birdsounds", "folder", "synthetic"} <= set(registry.find("datasets"))
+
+
+def test_a_folder_of_the_users(folder: Path) -> None:
+    assert registry.load("architectures", "pixel").source == folder / "architectures" / "pixel.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("pixel", "pixel"),
+        ("pixel:width=4", "pixel"),
+        ("pixel:width=8,deep=true", "pixel:deep=true,width=8"),
+        ("pixel:deep=True,width=08", "pixel:deep=true,width=8"),
+        ("pixel:name=b", "pixel:name=b"),
+    ],
+)
+def test_parameters_have_one_spelling(folder: Path, text: str, label: str) -> None:
+    assert registry.load("architectures", text).label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pixle", "no architecture 'pixle', did you mean 'pixel'"),
+        ("pixel:depth=1", "unknown parameter 'depth=1'.*it takes: width, deep, name"),
+        ("pixel:widht=1", "did you mean 'width'"),
+        ("pixel:width", "unknown parameter 'width'"),
+        ("pixel:width=big", "width = 'big': input should be a valid integer"),
+        ("pixel:in_channels=1", "unknown parameter 'in_channels=1'"),
+    ],
+)
+def test_mistakes_in_a_label(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        registry.load("architectures", text)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x = (", r"SyntaxError.*broken\.py, line 1"),
+        ("import nowhere_at_all", r"ModuleNotFoundError.*broken\.py, line 1"),
+        ("\n\nraise RuntimeError('no')", r"RuntimeError: no \(.*broken\.py, line 3"),
+        ("ARCHITECTURE = 3", r"broken\.py must end with ARCHITECTURE = ArchitectureSpec"),
+    ],
+)
+def test_a_broken_plugin_is_named_and_hides_nothing(folder: Path, code: str, message: str) -> None:
+    (folder / "architectures" / "broken.py").write_text(code)
+    assert "broken" in registry.find("architectures")
+    assert registry.load("architectures", "pixel").name == "pixel"
+    with pytest.raises(UserError, match=message):
+        registry.load("architectures", "broken")
+
+
+def test_the_same_name_twice_names_both_places(folder: Path) -> None:
+    (folder / "architectures" / "unet.py").write_text(PLUGIN)
+    with pytest.raises(
+        UserError, match=r"two architectures are called 'unet': .*architectures/unet\.py and .*unet\.py"
+    ):
+        registry.find("architectures")
+
+
+def test_a_folder_without_plugins(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no folder architectures/ or datasets/"):
+        registry.add_folder(tmp_path)
+
+
+def test_the_hash_sees_code_but_no_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+
+    def hashed(text: str) -> str:
+        path.write_text(text)
+        return registry.source_hash(path)
+
+    code = hashed("def f():\n    return 1\n")
+    assert hashed('"""What it is."""\n\n\ndef f():  # why\n    """Doc."""\n    return (1)\n') == code
+    assert hashed("def f():\n    return 2\n") != code
