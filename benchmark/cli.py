@@ -1,13 +1,13 @@
 """The command `bench`: parses, delegates, prints. torch is imported inside the commands that need it."""
 
+import functools
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
-import click
 import typer
 
 from benchmark.errors import UserError
@@ -32,20 +32,29 @@ Plugins = Annotated[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 a mistake that the message says how to mend, 130 interrupted."""
-    try:
-        code = app(arguments, standalone_mode=False)
-    except UserError as error:
-        if os.environ.get("BENCH_DEBUG"):
-            raise
-        _complain(str(error))
-        code = 2
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted; what was finished is kept, and the same command starts the rest again")
-        code = 130
-    sys.exit(code or 0)
+    app(arguments)
+
+
+P = ParamSpec("P")
+
+
+def _speaking(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a user's mistake into one line and code 2, an interruption into one line and code 130."""
+
+    @functools.wraps(command)
+    def spoken(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            command(*arguments, **options)
+        except UserError as error:
+            if os.environ.get("BENCH_DEBUG"):
+                raise
+            _complain(str(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            _complain("interrupted; what was finished is kept, and the same command starts the rest again")
+            sys.exit(130)
+
+    return spoken
 
 
 @app.callback()
@@ -57,6 +66,7 @@ def _options(
 
 
 @app.command()
+@_speaking
 def run(
     *,
     arch: Annotated[
@@ -101,6 +111,9 @@ def run(
     )
     labels = _architectures(arch)
     _say(f"Protocol {settings.name}: {settings.about}")
+    if overrides:
+        changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
+        _say(f"Changed, so another table: {changed}")
 
     from benchmark.run import Request
 
@@ -127,6 +140,7 @@ def run(
 
 
 @app.command()
+@_speaking
 def leaderboard(
     *,
     results: Results = Path("results"),
@@ -150,6 +164,7 @@ def leaderboard(
 
 
 @app.command("list")
+@_speaking
 def list_(
     *,
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
@@ -172,6 +187,7 @@ def list_(
 
 
 @app.command()
+@_speaking
 def check(
     *,
     names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")],

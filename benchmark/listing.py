@@ -21,7 +21,10 @@ def citations() -> Iterator[str]:
     """The BibTeX entries of every architecture and dataset that has one."""
     for kind in ("architectures", "datasets"):
         for name in registry.find(kind):
-            citation = registry.load(kind, name).spec.citation
+            try:
+                citation = registry.load(kind, name).spec.citation
+            except UserError as error:
+                citation = f"% {name} is broken: {error}"
             if citation:
                 yield citation
 

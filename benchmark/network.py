@@ -40,7 +40,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     """The plugin's network with the weights that the protocol asks for, seeded.
 
     Raises:
-        UserError: the pretrained weights cannot be had, or the plugin fails to build.
+        UserError: the pretrained weights cannot be had.
     """
     spec: ArchitectureSpec = plugin.spec
     pretrained = starts_pretrained(spec, protocol)
@@ -73,14 +73,23 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def gigaflops(network: Network, protocol: Protocol) -> float:
-    """1e9 floating-point operations of one forward image: 2 x multiply-adds of convolutions and matrix products."""
+    """1e9 floating-point operations of one forward image: 2 x multiply-adds of convolutions and matrix products.
+
+    Counted on the meta device, which computes nothing; on a network that looks at its values, with a real image.
+    """
     if parameter_count(network) == 0:
         return 0.0
-    shadow = copy.deepcopy(network).to("meta").eval()
-    image = torch.empty(1, protocol.channels, *protocol.image_size, device="meta")
+    try:
+        return _count(copy.deepcopy(network).to("meta"), protocol, "meta")
+    except Exception:
+        return _count(copy.deepcopy(network), protocol, "cpu")
+
+
+def _count(network: Network, protocol: Protocol, device: str) -> float:
+    image = torch.zeros(1, protocol.channels, *protocol.image_size, device=device)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        shadow(image)
+        network.eval()(image)
     return counter.get_total_flops() / 1e9
 
 

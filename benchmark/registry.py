@@ -143,6 +143,16 @@ def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function).parameters
 
 
+def place(error: Exception) -> str:
+    """` (file, line N)` where a plugin failed: the innermost line in a folder of plugins, or where its syntax ends."""
+    if isinstance(error, SyntaxError):
+        return f" ({error.filename}, line {error.lineno})"
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent.name in _SPECS
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
 def _builder(spec: Any) -> Callable[..., Any]:
     function: Callable[..., Any] = spec.build if isinstance(spec, ArchitectureSpec) else spec.load
     return function
@@ -156,16 +166,7 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        place = _place(error)
-        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {error}{place}") from error
-
-
-def _place(error: Exception) -> str:
-    if isinstance(error, SyntaxError):
-        return f" ({error.filename}, line {error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    frames = [frame for frame in frames if frame.filename != __file__]
-    return f" ({frames[0].filename}, line {frames[0].lineno})" if frames else ""
+        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {error}{place(error)}") from error
 
 
 def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The whole experiment, top to bottom: an architecture, a protocol, a seed -> a run folder in the results store."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,12 +74,13 @@ def run(request: Request, report: Report) -> Outcome:
     if record.finished(path) and not request.force:
         return outcome(status="finished", again=True)
 
-    net = network.build(plugin, settings, request.seed)
-    architecture = describe.architecture(plugin, net, settings)
-    net.to(device=machine.device)
-    net.to(memory_format=torch.channels_last)
     report("device", 0, 0, f"{machine.kind}, {machine.precision}")
-    result = _train_and_test(net, cached, settings, request.seed, machine, report)
+    with _blaming(plugin):
+        net = network.build(plugin, settings, request.seed)
+        architecture = describe.architecture(plugin, net, settings)
+        net.to(device=machine.device)
+        net.to(memory_format=torch.channels_last)
+        result = _train_and_test(net, cached, settings, request.seed, machine, report)
 
     with record.writing(path) as target:
         artefacts.write_manifest(request.results, cached)
@@ -105,6 +108,24 @@ def run(request: Request, report: Report) -> Outcome:
         )
         record.write_record(target, finished)
     return outcome(status=result.status, again=False, message=result.message)
+
+
+@contextmanager
+def _blaming(plugin: Plugin) -> Iterator[None]:
+    """An exception out of the plugin's file is its author's to mend: one line with file and line number."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        place = registry.place(error)
+        if not place:
+            raise
+        raise UserError(f"{plugin.label} failed: {type(error).__name__}: {_first_line(error)}{place}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +159,7 @@ def _train_and_test(
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        return _Result(status="out-of-memory", message=str(error).splitlines()[0], trained=trained)
+        return _Result(status="out-of-memory", message=_first_line(error), trained=trained)
     return _Result(status="finished", trained=trained, evaluation=evaluation)
 
 

@@ -69,6 +69,7 @@ GOOD = {
     "reported": "",
 }
 NUMBER = "Reported(dataset='d', split='test', metric='IoU', value=1.0, source='{}', comparable='{}'),"
+UNPOOLED = "nn.functional.max_unpool2d(*nn.functional.max_pool2d_with_indices(self.layer(image), 2), 2)"
 BROKEN = [
     ("signature", {"signature": "in_channels, pretrained"}),
     ("signature", {"signature": "*, in_channels"}),
@@ -86,12 +87,7 @@ BROKEN = [
     ("independent_images", {"forward": "self.layer(image - image.mean(0))"}),
     ("seeded", {"forward": "self.layer(image) + torch.rand(1, generator=torch.Generator().manual_seed(id(self)))"}),
     ("state_dict", {"extra": "self.scale = float(torch.rand(1))", "forward": "self.layer(image) * self.scale"}),
-    (
-        "deterministic_mode",
-        {
-            "forward": "nn.functional.max_unpool2d(*nn.functional.max_pool2d(self.layer(image), 2, return_indices=True), 2)"
-        },
-    ),
+    ("deterministic_mode", {"forward": UNPOOLED}),
     ("bf16", {"forward": "self.layer(image) + (float('nan') if torch.is_autocast_enabled('cpu') else 0)"}),
     ("export", {"forward": "self.layer(image) if float(image.sum()) > 0 else self.layer(image) * 2"}),
 ]

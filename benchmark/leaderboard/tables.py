@@ -1,16 +1,20 @@
 """Records -> one table per comparability key. Every score is recomputed from the stored counts."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
 from benchmark.record import Record, ReportedRecord, read_all, read_counts
+
+Counts: TypeAlias = Mapping[str, NDArray[Any]]
 
 _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
@@ -73,11 +77,12 @@ def build(results: Path) -> Board:
     """Read every record below `results` and group it."""
     found, problems = read_all(results)
     finished = [(path, record) for path, record in found if record.status == "finished"]
-    counted, failures = _read_counts([path for path, _ in finished])
-    problems += failures
-    scored = [
-        _score(record, counts) for (_, record), counts in zip(finished, counted, strict=True) if counts is not None
-    ]
+    scored = []
+    for (path, record), counts in zip(finished, _read_counts([path for path, _ in finished]), strict=True):
+        try:
+            scored.append(_score(record, _complete(record, counts)))
+        except ValueError as error:
+            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
     scored += [_Scored(record, {}, {}) for _, record in found if record.status != "finished"]
     groups: dict[str, list[_Scored]] = {}
     for run in scored:
@@ -86,31 +91,39 @@ def build(results: Path) -> Board:
     return Board(tables=tuple(tables), published=tuple(_published(tables)), problems=tuple(problems))
 
 
-def _read_counts(paths: Sequence[Path]) -> tuple[list[Mapping[str, NDArray] | None], list[str]]:  # type: ignore[type-arg]
-    """All tables in one go; where that fails, one by one, to name the one that is broken."""
+def _read_counts(paths: Sequence[Path]) -> list[Counts | Exception]:
+    """All tables in one go; where that fails, one by one, to know which is broken."""
     try:
-        return list(read_counts(paths)), []
+        return list(read_counts(paths))
     except (OSError, ValueError):
-        pass
-    counted: list[Mapping[str, NDArray] | None] = []  # type: ignore[type-arg]
-    problems = []
-    for path in paths:
-        try:
-            counted.append(_complete(read_counts([path])[0]))
-        except (OSError, ValueError) as error:
-            counted.append(None)
-            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
-    return counted, problems
+        return [_read_one(path) for path in paths]
 
 
-def _complete(counts: Mapping[str, NDArray]) -> Mapping[str, NDArray]:  # type: ignore[type-arg]
+def _read_one(path: Path) -> Counts | Exception:
+    try:
+        return read_counts([path])[0]
+    except (OSError, ValueError) as error:
+        return error
+
+
+def _complete(record: Record, counts: Counts | Exception) -> Counts:
+    """The counts, if they are those of the record.
+
+    Raises:
+        ValueError: the table could not be read, lacks a column, or has other images than the record says.
+    """
+    if isinstance(counts, Exception):
+        raise ValueError(counts) from counts  # noqa: TRY004 - the type says that reading failed
     missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
+    slices = dict(Counter(counts["slice"].tolist()))
+    if slices != record.dataset.test_slices:
+        raise ValueError(f"it holds {slices} images, the record says {record.dataset.test_slices}")
     return counts
 
 
-def _score(record: Record, counts: Mapping[str, NDArray]) -> _Scored:  # type: ignore[type-arg]
+def _score(record: Record, counts: Counts) -> _Scored:
     slices = list(record.dataset.test_slices)
     by_slice = {
         name: {column: counts[column][counts["slice"] == name] for column in metrics.COUNT_COLUMNS} for name in slices

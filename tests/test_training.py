@@ -1,0 +1,217 @@
+"""Trainer and evaluator on small networks: they learn, they count, they say when they cannot."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from benchmark.datasets import birdsounds as birdsounds_plugin
+from torch import nn
+
+from benchmark import evaluator, hardware, images, metrics, protocol, trainer
+from benchmark.data import cache
+from benchmark.data.batches import DeviceSplit
+from benchmark.hardware import Hardware
+from benchmark.progress import silent
+
+FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
+SETTINGS = protocol.load("quick").override(
+    {"image_size": (16, 24), "epochs": 3, "batch_size": 3, "learning_rate": 0.01, "loss": "bce"}
+)
+
+
+@pytest.fixture
+def cached(birdsounds: Path) -> cache.Cached:
+    splits = birdsounds_plugin.load(root=birdsounds)
+    return cache.prepare(
+        splits, identity={"root": str(birdsounds)}, size=SETTINGS.image_size, grey=False, report=silent
+    )
+
+
+def pixelwise(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(8, 1, 1))
+
+
+def train(
+    net: nn.Module, cached: cache.Cached, settings: protocol.Protocol = SETTINGS, seed: int = 0
+) -> trainer.Trained:
+    splits = {name: DeviceSplit(split, settings, FP32.device) for name, split in cached.splits.items()}
+    return trainer.train(
+        net,
+        splits["train"],
+        settings,
+        seed=seed,
+        hardware=FP32,
+        validate=lambda net: evaluator.validation_iou(net, splits["val"], settings, FP32),
+        report=silent,
+    )
+
+
+def evaluate(net: nn.Module, cached: cache.Cached, settings: protocol.Protocol = SETTINGS) -> evaluator.Evaluation:
+    split = cached.splits["test"]
+    return evaluator.evaluate(net, DeviceSplit(split, settings, FP32.device), split, settings, FP32, silent)
+
+
+def test_batches_are_normalised_as_torchvision_does(cached: cache.Cached) -> None:
+    split = cached.splits["train"]
+    images_ = DeviceSplit(split, SETTINGS, FP32.device).images(torch.tensor([2, 0]))
+    grey = torch.from_numpy(np.array(split.images[[2, 0]])).float().div(255).unsqueeze(1).expand(-1, 3, -1, -1)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(images_, (grey - mean.view(3, 1, 1)) / deviation.view(3, 1, 1))
+    plain = DeviceSplit(split, SETTINGS.override({"normalisation": "none", "channels": 1}), FP32.device)
+    torch.testing.assert_close(
+        plain.images(torch.tensor([1])), torch.from_numpy(split.images[[1]] / 255.0).float()[None]
+    )
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_epoch(cached: cache.Cached) -> None:
+    net = pixelwise()
+    trained = train(net, cached, SETTINGS.override({"epochs": 30}))
+    losses = [epoch.loss for epoch in trained.history]
+    assert losses[-1] < 0.7 * losses[0]
+    best = max(trained.history, key=lambda epoch: epoch.validation_iou)
+    assert trained.best_epoch == best.epoch
+    split = DeviceSplit(cached.splits["val"], SETTINGS, FP32.device)
+    assert evaluator.validation_iou(net, split, SETTINGS, FP32) == pytest.approx(best.validation_iou)
+
+
+def test_the_last_epoch_where_the_protocol_says_so(cached: cache.Cached) -> None:
+    assert train(pixelwise(), cached, SETTINGS.override({"selection": "last_epoch"})).best_epoch == 3
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("augmentation", ["none", "time_roll"])
+def test_the_same_seed_gives_the_same_bits(cached: cache.Cached, optimiser: str, augmentation: str) -> None:
+    settings = SETTINGS.override({"optimiser": optimiser, "augmentation": augmentation, "schedule": "cosine"})
+    first, second, other = pixelwise(), pixelwise(), pixelwise()
+    for net, seed in ((first, 1), (second, 1), (other, 2)):
+        train(net, cached, settings, seed)
+    pairs = [torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)]
+    assert all(pairs)
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+def test_image_and_mask_roll_together() -> None:
+    masks = torch.rand(5, 1, 4, 9)
+    rolled, masks_rolled = trainer._time_roll(masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(0))
+    assert torch.equal(rolled[:, :1], masks_rolled)
+    for before, after in zip(masks, masks_rolled, strict=True):
+        assert any(torch.equal(after, before.roll(shift, -1)) for shift in range(9))
+    assert not torch.equal(masks, masks_rolled)
+
+
+def test_dice_loss_by_hand() -> None:
+    logits, masks = torch.randn(2, 1, 3, 3), (torch.rand(2, 1, 3, 3) > 0.5).float()
+    p = logits.sigmoid()
+    cross = -(masks * p.log() + (1 - masks) * (1 - p).log()).mean()
+    dice = [(2 * (p[i] * masks[i]).sum() + 1) / (p[i].sum() + masks[i].sum() + 1) for i in range(2)]
+    both = trainer._loss(logits, masks, SETTINGS.override({"loss": "bce_dice"}))
+    torch.testing.assert_close(both, cross + 1 - (dice[0] + dice[1]) / 2)
+    torch.testing.assert_close(trainer._loss(logits, masks, SETTINGS), cross)
+
+
+def test_divergence_is_a_result(cached: cache.Cached) -> None:
+    net = pixelwise()
+    with torch.no_grad():
+        next(net.parameters()).fill_(math.nan)
+    trained = train(net, cached)
+    assert trained.status == "diverged"
+    assert len(trained.history) == 1
+
+
+def test_a_network_without_parameters_is_not_trained(cached: cache.Cached) -> None:
+    trained = train(nn.AvgPool2d(1), cached)
+    assert (trained.history, trained.best_epoch) == ((), 0)
+
+
+class Given(nn.Module):
+    """Logits that are given, whatever the image."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.logits[: len(image)]
+
+
+def test_counts_at_both_sizes_against_numpy(cached: cache.Cached, birdsounds: Path) -> None:
+    logits = torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(0))
+    found = evaluate(Given(logits), cached)
+    masks = [images.read_mask(birdsounds / "Test" / "Masks" / f"XC{number}.png") for number in (107, 108)]
+    for index, native in enumerate(masks):
+        truth = images.resize_mask(native, (16, 24))
+        prediction = logits[index, 0].numpy() > 0
+        large = nn.functional.interpolate(logits[index : index + 1], size=(40, 60), mode="bilinear")[0, 0].numpy() > 0
+        returned = (
+            nn.functional.interpolate(torch.from_numpy(truth).float()[None, None], size=(40, 60), mode="bilinear")[0, 0]
+            .ge(0.5)
+            .numpy()
+        )
+        for prefix, mine, theirs in (
+            ("", prediction, truth),
+            ("native_", large, native),
+            ("roundtrip_", returned, native),
+        ):
+            expected = [(mine & theirs).sum(), (mine & ~theirs).sum(), (~mine & theirs).sum(), (~mine & ~theirs).sum()]
+            assert [found.counts[prefix + name][index] for name in metrics.CONFUSION] == expected
+        np.testing.assert_array_equal(found.predictions[index], prediction)
+        for truth_value in (0, 1):
+            values = logits[index, 0].numpy()[truth == truth_value]
+            expected_bins = np.histogram(values, bins=64, range=(-8, 8))[0]
+            np.testing.assert_array_equal(found.histograms[index, truth_value], expected_bins)
+
+
+def test_logits_beyond_the_range_are_counted_at_its_ends(cached: cache.Cached) -> None:
+    logits = torch.full((2, 1, 16, 24), 99.0)
+    logits[:, :, :8] = -99.0
+    histogram = evaluate(Given(logits), cached).histograms.sum((0, 1))
+    assert histogram[0] == histogram[-1] == 2 * 8 * 24
+
+
+def test_the_threshold_is_the_protocols(cached: cache.Cached) -> None:
+    half = Given(torch.zeros(2, 1, 16, 24))
+    assert not evaluate(half, cached).predictions.any()  # a probability of exactly 0.5 is background
+    assert evaluate(half, cached, SETTINGS.override({"threshold": 0.49})).predictions.all()
+
+
+def test_logits_that_are_no_numbers(cached: cache.Cached) -> None:
+    logits = torch.zeros(2, 1, 16, 24)
+    logits[1, 0, 3, 3] = math.nan
+    with pytest.raises(evaluator.NotANumberError):
+        evaluate(Given(logits), cached)
+
+
+def test_validation_iou_is_the_score_of_the_table(cached: cache.Cached) -> None:
+    net = Given(torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(3)))
+    split = DeviceSplit(cached.splits["test"], SETTINGS, FP32.device)
+    expected = metrics.SCORES["iou"].compute(evaluate(net, cached).counts)
+    assert evaluator.validation_iou(net, split, SETTINGS, FP32) == pytest.approx(expected)
+
+
+def test_hardware_is_never_silently_another() -> None:
+    from benchmark.errors import UserError
+
+    machine = hardware.resolve("cpu", "fp32")
+    assert (machine.device.type, machine.precision) == ("cpu", "fp32")
+    with pytest.raises(UserError, match="tf32 exists on CUDA only"):
+        hardware.resolve("cpu", "tf32")
+    with pytest.raises(UserError, match="no device 'gpu'"):
+        hardware.resolve("gpu", "auto")
+    with pytest.raises(UserError, match="no precision 'fp8'"):
+        hardware.resolve("cpu", "fp8")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="no CUDA device is to be seen"):
+            hardware.resolve("cuda", "auto")
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [("avx2 amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx512f avx2", "fp32"), ("", "fp32")]
+)
+def test_bf16_only_where_the_processor_computes_in_it(
+    flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_cpu_flags", lambda: frozenset(flags.split()))
+    assert hardware.resolve("cpu", "auto").precision == precision
