@@ -8,6 +8,7 @@ Legend: N images, H x W pixels.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -132,15 +133,14 @@ def _over_images(prefix: str, numerator: str, denominator: str) -> Callable[[Cou
 
     def compute(counts: Counts) -> float:
         kept = ~truth_is_empty(counts)
-        above, below = (
-            sum(
-                (counts[prefix + name][kept] for name in names.split()), start=np.zeros(int(kept.sum()), dtype=np.int64)
-            )
-            for names in (numerator, denominator)
-        )
-        return _mean(per_image(above, below))
+        return _mean(per_image(_sum(counts, numerator, prefix), _sum(counts, denominator, prefix))[kept])
 
     return compute
+
+
+def _sum(counts: Counts, names: str, prefix: str = "") -> NDArray[np.int64]:
+    first, *others = (counts[prefix + name] for name in names.split())
+    return reduce(np.add, others, first)
 
 
 def _pooled(numerator: str, denominator: str) -> Callable[[Counts], float]:
@@ -161,10 +161,7 @@ def _over_batches(size: int, *ratios: tuple[str, str]) -> Callable[[Counts], flo
         summed = {name: np.add.reduceat(counts[name], starts) for name in CONFUSION}
         values = []
         for numerator, denominator in ratios:
-            above, below = (
-                sum((summed[name] for name in names.split()), start=np.zeros(len(starts), dtype=np.int64))
-                for names in (numerator, denominator)
-            )
+            above, below = _sum(summed, numerator), _sum(summed, denominator)
             values.append(np.divide(above, below, out=np.full(len(starts), np.nan), where=below > 0))
         table = np.stack(values)  # (ratios, batches); a batch with nothing to count says nothing
         return float(np.nanmean(table)) if not np.isnan(table).all() else float("nan")

@@ -240,7 +240,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of each run's images.csv: `id` and `slice` as strings, the rest as integers.
+    """The columns of each run's images.csv: `slice` as strings, the rest as integers; the ids are the manifest's.
 
     Files with the same header are parsed in one go: a thousand small parses would cost seconds.
 
@@ -255,8 +255,10 @@ def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
     for head in dict.fromkeys(heads):
         members = [index for index, other in enumerate(heads) if other == head]
         bodies = [texts[index].partition("\n")[2] for index in members]
-        kinds = {name: (str if name in ("id", "slice") else np.int64) for name in head.split(",")}
-        table = pd.read_csv(io.StringIO(head + "\n" + "".join(bodies)), dtype=kinds, keep_default_na=False)
+        kinds: dict[str, Any] = {name: "category" if name == "slice" else np.int64 for name in head.split(",")}
+        kinds.pop("id", None)
+        text = io.StringIO(head + "\n" + "".join(bodies))
+        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False)
         ends = np.cumsum([body.count("\n") for body in bodies])
         if len(table) != ends[-1]:
             raise ValueError("images.csv has quoted line breaks or lacks its last line end")

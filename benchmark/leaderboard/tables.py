@@ -114,7 +114,7 @@ def _complete(record: Record, counts: Counts | Exception) -> Counts:
     """
     if isinstance(counts, Exception):
         raise ValueError(counts) from counts  # noqa: TRY004 - the type says that reading failed
-    missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
+    missing = [name for name in ("slice", *metrics.COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
     slices = dict(Counter(counts["slice"].tolist()))
@@ -124,10 +124,10 @@ def _complete(record: Record, counts: Counts | Exception) -> Counts:
 
 
 def _score(record: Record, counts: Counts) -> _Scored:
-    slices = list(record.dataset.test_slices)
-    by_slice = {
-        name: {column: counts[column][counts["slice"] == name] for column in metrics.COUNT_COLUMNS} for name in slices
-    }
+    by_slice = {}
+    for name in record.dataset.test_slices:
+        inside = np.flatnonzero(counts["slice"] == name)
+        by_slice[name] = {column: counts[column].take(inside) for column in metrics.COUNT_COLUMNS}
     headline = by_slice[record.headline_slice]
     scores = {name: score.compute(headline) for name, score in metrics.SCORES.items()}
     others = {name: metrics.SCORES["iou"].compute(part) for name, part in by_slice.items() if part is not headline}
