@@ -16,27 +16,21 @@ def silent(stage: str, done: int, total: int, note: str) -> None:
 
 @contextmanager
 def bars() -> Iterator[Report]:
-    """A bar per stage on standard error, with the time left; without a terminal, a line when a stage's note changes."""
+    """A bar per stage on standard error, with the time left, and the time taken when done.
+
+    Without a terminal it is a line whenever a stage's note changes.
+    """
     if not sys.stderr.isatty():
         yield _lines()
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
+    columns = (  # together at most 80 wide
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=12),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -78,7 +78,7 @@ def train(
         history.append(Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds))
         if iou > best_iou or protocol.selection == "last_epoch":
             best_epoch, best_iou, best_weights = number, iou, _snapshot(network)
-        note = f"epoch {number}/{protocol.epochs}  loss {loss:.4f}  validation IoU {100 * iou:.1f} %"
+        note = f"epoch {number}/{protocol.epochs}  loss {loss:.4f}  val IoU {100 * iou:.1f} %"
         report("training", loop.step, loop.steps, note)
     network.load_state_dict(best_weights)
     speed = len(data) / median(epoch.seconds for epoch in history)

@@ -210,6 +210,10 @@ def _runs(row: Row) -> list[dict[str, Any]]:
 
 
 def _escaped(text: str) -> str:
-    for sign in "&%_#$":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return text.translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%_#${}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
