@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from benchmark import evaluator, metrics, pictures, record
 from benchmark.data import cache
@@ -28,7 +28,8 @@ def write_source(target: Path, plugin: Plugin) -> None:
 def write_weights(target: Path, net: Network) -> None:
     """The weights of the selected epoch; safetensors wants them contiguous."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.core.state_dict().items()}
-    save_file(weights, target / "model.safetensors")
+    # Not save_file: its files are readable by their owner alone.
+    (target / "model.safetensors").write_bytes(save(weights))
 
 
 def write_history(target: Path, label: str, trained: Trained | None) -> None:
@@ -72,10 +73,9 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
 
 def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
     iou = metrics.image_iou(evaluation.counts)
-    with_mask: list[int] = [index for index, row in enumerate(split.rows) if row.foreground]
+    headline = record.headline([row.slice for row in split.rows])
+    with_mask = [index for index, row in enumerate(split.rows) if row.foreground and row.slice == headline]
     ranked = sorted(with_mask, key=lambda index: (-iou[index], split.rows[index].id))
-    if not ranked:
-        return
     for name, index in (("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])):
         title = f"{name}: {split.rows[index].id}, IoU {100 * iou[index]:.1f} %"
         pictures.draw_example(

@@ -60,7 +60,7 @@ def _result(name: str, check: Callable[[Plugin], None], plugin: Plugin) -> Resul
         return Result(check=name, outcome="failed", reason=str(reason))
     except Exception as error:
         lines = str(error).splitlines() or [""]
-        return Result(check=name, outcome="failed", reason=f"{type(error).__name__}: {lines[0]}")
+        return Result(check=name, outcome="failed", reason=f"{type(error).__name__}: {lines[0]}{registry.place(error)}")
     return Result(check=name, outcome="passed")
 
 

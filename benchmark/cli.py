@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
+import benchmark
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,10 +58,21 @@ def _speaking(command: Callable[P, None]) -> Callable[P, None]:
     return spoken
 
 
+def _version(value: bool) -> None:
+    if value:
+        _say(f"birdmask-bench {benchmark.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
+    del version
     if debug:
         os.environ["BENCH_DEBUG"] = "1"
 
@@ -85,7 +97,13 @@ def run(
     image_size: Annotated[int | None, typer.Option(help="Change the protocol: image height and width.")] = None,
     weights: Annotated[str | None, typer.Option(help="Change the protocol: none or pretrained.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change any setting of the protocol.", metavar="NAME=VALUE")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change any setting of the protocol: image_size, channels, normalisation, weights, loss, optimiser, "
+            "learning_rate, weight_decay, schedule, epochs, batch_size, augmentation, selection, threshold.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16, tf32 or fp32.")] = "auto",
@@ -103,17 +121,17 @@ def run(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
-        "image_size": None if image_size is None else (image_size, image_size),
+        "image_size": image_size,
         "weights": weights,
     }
     settings, overrides = _settings(
         protocol, {name: value for name, value in given.items() if value is not None}, set_ or []
     )
-    labels = _architectures(arch)
-    _say(f"Protocol {settings.name}: {settings.about}")
-    if overrides:
-        changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
-        _say(f"Changed, so another table: {changed}")
+    labels, broken = _architectures(arch)
+    changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
+    _say(
+        f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}")
+    )
 
     from benchmark.run import Request
 
@@ -136,7 +154,7 @@ def run(
         for label in labels
         for number in range(seed, seed + seeds)
     ]
-    _launch(requests)
+    _launch(requests, broken=broken)
 
 
 @app.command()
@@ -195,10 +213,9 @@ def check(
 ) -> None:
     """Check that architectures keep the plugin contract."""
     _add_plugins(plugins)
-    labels = _architectures(names)
+    labels, failed = _architectures(names)
     from benchmark import checks
 
-    failed = False
     for label in labels:
         for result in checks.check_architecture(label):
             failed |= result.outcome == "failed"
@@ -207,10 +224,10 @@ def check(
         raise typer.Exit(1)
 
 
-def _launch(requests: "Sequence[Request]") -> None:
+def _launch(requests: "Sequence[Request]", *, broken: bool) -> None:
     from benchmark.launch import launch
 
-    failed = False
+    failed = broken
     for request, outcome in launch(requests):
         if isinstance(outcome, UserError):
             if len(requests) == 1:
@@ -244,13 +261,25 @@ def _add_plugins(folder: Path | None) -> None:
         registry.add_folder(folder)
 
 
-def _architectures(names: Sequence[str]) -> list[str]:
-    """The labels asked for, each once, in their canonical spelling; unknown ones are refused before anything runs."""
+def _architectures(names: Sequence[str]) -> tuple[list[str], bool]:
+    """The labels asked for, each once, in their canonical spelling, and whether "all" had to leave a broken one out.
+
+    Raises:
+        UserError: one that was named is unknown or broken; nothing has run then.
+    """
     from benchmark import registry
 
     known = registry.find("architectures")
-    asked = [name for given in names for name in (known if given == "all" else [given])]
-    return list(dict.fromkeys(registry.load("architectures", name).label for name in asked))
+    labels, broken = [], False
+    for name in [name for name in names if name != "all"]:
+        labels.append(registry.load("architectures", name).label)
+    for name in known if "all" in names else ():
+        try:
+            labels.append(registry.load("architectures", name).label)
+        except UserError as error:
+            _complain(f"left out: {error}")
+            broken = True
+    return list(dict.fromkeys(labels)), broken
 
 
 def _settings(name: str, given: dict[str, Any], pairs: Sequence[str]) -> "tuple[Protocol, dict[str, Any]]":

@@ -9,6 +9,6 @@ class UserError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`, did you mean 'x'?` for the most similar known name, or nothing."""
+    """` (did you mean 'x'?)` for the most similar known name, or nothing."""
     matches = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean '{matches[0]}'?" if matches else ""
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -17,20 +17,23 @@ def launch(requests: Sequence[Request]) -> Iterator[tuple[Request, Outcome | Use
     A single request runs in this process, which has done nothing else yet.
     """
     if len(requests) == 1:
-        yield requests[0], _isolated(replace(requests[0], fresh_process=True))
+        yield requests[0], _isolated(replace(requests[0], fresh_process=True), "")
         return
-    for request in requests:
+    for number, request in enumerate(requests, start=1):
+        title = f"{number} of {len(requests)}: {request.architecture}, seed {request.seed}"
         # Spawned, because a fork would copy torch's threads in an undefined state.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
-                yield request, pool.submit(_isolated, replace(request, fresh_process=True)).result()
+                yield request, pool.submit(_isolated, replace(request, fresh_process=True), title).result()
             except BrokenProcessPool:
                 message = f"{request.architecture}, seed {request.seed}: the process was killed (out of memory?)"
                 yield request, UserError(message)
 
 
-def _isolated(request: Request) -> Outcome | UserError:
+def _isolated(request: Request, title: str) -> Outcome | UserError:
     with bars() as report:
+        if title:
+            report("run", 0, 0, title)
         try:
             return run(request, report)
         except UserError as error:

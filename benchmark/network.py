@@ -21,18 +21,26 @@ class Network(nn.Module):
     (N, C, H, W) float -> (N, 1, H, W). The border is repeated, not black: black is silence, which is a signal.
     """
 
-    def __init__(self, core: nn.Module, size_multiple: int) -> None:
+    def __init__(self, core: nn.Module, size_multiple: int, label: str) -> None:
         super().__init__()
         self.core = core
         self.size_multiple = size_multiple
+        self.label = label
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of the padded image, cropped."""
+        """Logits of the padded image, cropped.
+
+        Raises:
+            UserError: the architecture's logits are not (N, 1, H, W).
+        """
         height, width = image.shape[-2:]
         down, right = (-size % self.size_multiple for size in (height, width))
         if down or right:
             image = F.pad(image, (0, right, 0, down), mode="replicate")
         logits: Tensor = self.core(image)
+        expected = (len(image), 1, *image.shape[-2:])
+        if logits.shape != expected:
+            raise UserError(f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}")
         return logits[..., :height, :width]
 
 
@@ -54,7 +62,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
             f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {error}; put the file where TORCH_HOME "
             "or HF_HOME points, or train from random weights with --weights none (another table)"
         ) from error
-    return Network(core, spec.size_multiple)
+    return Network(core, spec.size_multiple, plugin.label)
 
 
 def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 # Okabe & Ito's blue and vermilion: told apart with every kind of colour vision.
@@ -36,10 +37,11 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     left.set_xlabel("epoch")
     left.set_ylabel("training loss", color=_VERMILION)
     left.plot(epochs, losses, color=_VERMILION, linestyle="--", marker=".")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.05 * max(losses))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right = left.twinx()
     right.set_ylabel("validation IoU (%)", color=_BLUE)
-    right.plot(epochs, 100 * np.asarray(ious), color=_BLUE, marker=".")
+    right.plot(epochs, 100 * np.asarray(ious), color=_BLUE, marker=".", clip_on=False)
     right.axvline(selected, color="0.6", linewidth=1)
     right.annotate("selected", (selected, 2), color="0.4", fontsize=8, ha="right", rotation=90, va="bottom")
     right.set_ylim(0, 100)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from benchmark.errors import UserError, nearest
 
@@ -28,6 +28,10 @@ PositiveInt = Annotated[int, Field(gt=0)]
 ProtocolT = TypeVar("ProtocolT", bound="Protocol")
 
 
+def _square(value: object) -> object:
+    return (value, value) if isinstance(value, int) else value
+
+
 class Protocol(BaseModel):
     """The settings; the defaults are the reference paper's (section 4 and 5.3). Sizes are (height, width) in pixels."""
 
@@ -38,7 +42,8 @@ class Protocol(BaseModel):
     about: str
     dataset: str
     """Dataset and its parameters, e.g. `synthetic:train=64`."""
-    image_size: tuple[PositiveInt, PositiveInt] = (512, 512)
+    image_size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)] = (512, 512)
+    """A single number is both."""
     channels: Literal[1, 3] = 3
     normalisation: Literal["none", "imagenet"] = "imagenet"
     weights: Literal["none", "pretrained"] = "pretrained"

@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.errors import UserError
+
 SCHEMA: Literal[1] = 1
 KEY_DIGITS = 12
 MAIN_SLICE = "main"
@@ -146,8 +148,12 @@ class Record(_Part):
     @property
     def headline_slice(self) -> str:
         """The slice of the test split that the scores are of: "main", or the first where none is called so."""
-        slices = list(self.dataset.test_slices)
-        return MAIN_SLICE if MAIN_SLICE in slices else slices[0]
+        return headline(list(self.dataset.test_slices))
+
+
+def headline(slices: Sequence[str]) -> str:
+    """The slice that the scores are of: "main", or the first where none is called so."""
+    return MAIN_SLICE if MAIN_SLICE in slices else slices[0]
 
 
 def key(parts: Mapping[str, Any]) -> str:
@@ -196,9 +202,35 @@ def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     return records, problems
 
 
+def check_writable(results: Path) -> None:
+    """Refuse a results folder before hours are spent on what cannot be stored.
+
+    Raises:
+        UserError: it, or the folder that it would be made in, is no folder or may not be written to.
+    """
+    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(
+            f"cannot write results to {results}: {existing} is no folder that you may write to; use --results"
+        )
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not."""
+    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        with _temporary_folder(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was stored") from error
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".tmp-{path.name}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -228,15 +260,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, sync it, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let `write` make a file beside `path`, sync it, and rename it.
+
+    Raises:
+        UserError: the disk refuses.
+    """
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
-        write(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            _sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:

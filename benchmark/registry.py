@@ -113,7 +113,7 @@ def load(kind: Kind, text: str) -> Plugin:
         UserError: unknown name or parameter, a value of the wrong type, or a file that cannot be imported; the last
             names file and line.
     """
-    name, _, given = text.partition(":")
+    name, colon, given = text.partition(":")
     known = find(kind)
     if name not in known:
         raise UserError(f"no {_singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
@@ -122,7 +122,7 @@ def load(kind: Kind, text: str) -> Plugin:
     spec = getattr(module, attribute, None)
     if not isinstance(spec, wanted):
         raise UserError(f"{module.__file__} must end with {attribute} = {wanted.__name__}(...)")
-    parameters = _parse(kind, text, given, _builder(spec))
+    parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
     if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
         spec = spec.resolve(parameters)
     return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=Path(inspect.getfile(module)))
@@ -166,12 +166,11 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {error}{place(error)}") from error
+        what = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {what}{place(error)}") from error
 
 
 def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:
-    if not given:
-        return {}
     from pydantic import TypeAdapter, ValidationError
 
     target = function.__init__ if inspect.isclass(function) else function
@@ -180,10 +179,11 @@ def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> d
     parameters = {}
     for part in given.split(","):
         key, equals, value = part.partition("=")
-        if not equals or key not in known:
-            raise UserError(
-                f"'{text}': unknown parameter '{part}'{nearest(key, known)}; it takes: {', '.join(known) or 'none'}"
-            )
+        if key not in known:
+            takes = ", ".join(known) or "no parameters"
+            raise UserError(f"'{text}': unknown parameter '{key}'{nearest(key, known)}; it takes {takes}")
+        if not equals:
+            raise UserError(f"'{text}': parameter '{key}' has no value; write {key}=VALUE")
         try:
             parsed = TypeAdapter(hints.get(key, str)).validate_strings(value)
         except ValidationError as error:

@@ -74,6 +74,7 @@ def run(request: Request, report: Report) -> Outcome:
     if record.finished(path) and not request.force:
         return outcome(status="finished", again=True)
 
+    record.check_writable(request.results)
     report("device", 0, 0, f"{machine.kind}, {machine.precision}")
     with _blaming(plugin):
         net = network.build(plugin, settings, request.seed)
@@ -192,15 +193,17 @@ def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool)
     """Refuse data on which a number would mean nothing.
 
     Raises:
-        UserError: a recording in two splits, a batch larger than the training split, no mask to learn or validate on.
+        UserError: a recording in two splits, a batch larger than the training split, a split without any mask.
     """
     shared = cache.shared(cached.rows)
     leaking = [kind for kind in cache.LEAKAGE_GROUPS if kind in shared]
     if leaking and not allow_leakage:
         kind = leaking[0]
+        first, second = cache.example_of_leakage(cached.rows, kind, shared[kind][0])
+        same = "the same pixels" if kind == "pixels" else f"{kind} {shared[kind][0]}"
         raise UserError(
-            f"leakage: {len(shared[kind])} {kind} group(s) stand in more than one split, e.g. '{shared[kind][0]}'; "
-            "move them into one split, or run with --allow-leakage (the table will say so)"
+            f"leakage: {first.split}/{first.id} and {second.split}/{second.id} are of {same} ({len(shared[kind])} such "
+            "case(s)); move them into one split, or run with --allow-leakage (the table will say so)"
         )
     train = cached.splits["train"]
     if settings.batch_size > len(train.rows):
@@ -208,7 +211,7 @@ def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool)
             f"batch size {settings.batch_size} is larger than the training split ({len(train.rows)} images); "
             f"use --batch-size {len(train.rows)} or less"
         )
-    for split in (train, cached.splits["val"]):
+    for split in cached.splits.values():
         if not any(row.foreground for row in split.rows):
             raise UserError(f"every mask of split '{split.name}' is empty; add images with foreground")
 

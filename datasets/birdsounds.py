@@ -23,9 +23,15 @@ def load(*, root: Path) -> Splits:
     """The three splits in the order of their names.
 
     Raises:
-        UserError: a split or its masks are missing, or an image has no mask.
+        UserError: a split or its masks are missing, an image has no mask, or no name is a xeno-canto number.
     """
-    return {split: _split(root, split, spellings) for split, spellings in _FOLDERS.items()}
+    splits = {split: _split(root, split, spellings) for split, spellings in _FOLDERS.items()}
+    if not any(_RECORDING.match(sample.id) for samples in splits.values() for sample in samples):
+        raise UserError(
+            f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
+            "for images of your own use --dataset folder"
+        )
+    return splits
 
 
 def read(image: Path, mask: Path) -> Example:

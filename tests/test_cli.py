@@ -55,9 +55,7 @@ def runs(results: Path) -> list[record.Record]:
 def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
     ran = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path)
     assert ran.code == 0, ran.err
-    assert "Protocol quick:" in ran.out
-    assert "bench run --protocol paper" in ran.out
-    assert "Changed, so another table: dataset = synthetic:train=8" in ran.out
+    assert "Protocol quick, changed, so another table: dataset = synthetic:train=8" in ran.out
     assert re.search(r"unet:width=4, seed 0: test IoU \d+\.\d\d % in ", ran.out)
     assert "epoch 2/2  loss" in ran.err
     (path,) = (tmp_path / "runs").glob("*/*/*/*")
@@ -82,7 +80,7 @@ def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
     board = bench("leaderboard", "--results", tmp_path)
     assert board.code == 0
     assert "unet:width=4" in board.out
-    assert "species disjoint (8/4/6)" in board.out
+    assert "species 8/4/6 disjoint" in board.out
     assert (tmp_path / "leaderboard.tex").exists()
 
 
@@ -153,6 +151,24 @@ def test_a_new_file_in_the_folder_is_enough(bench: Bench, tmp_path: Path) -> Non
     assert "blur" in bench("leaderboard", "--results", tmp_path / "r").out
 
 
+def test_all_leaves_a_broken_plugin_out_and_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark import registry
+
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "broken.py").write_text("import nowhere_at_all")
+    found = registry.find
+    few = {"otsu", "broken"}
+    monkeypatch.setattr(
+        registry, "find", lambda kind: {k: v for k, v in found(kind).items() if k in few or kind == "datasets"}
+    )
+    ran = bench("run", "--arch", "all", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
+    assert ran.code == 2
+    assert re.search(r"bench: left out: .*broken\.py, line 1", ran.err)
+    assert [run.architecture.label for run in runs(tmp_path / "r")] == ["otsu"]
+
+
 def test_list_survives_a_broken_plugin(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "architectures").mkdir()
     (tmp_path / "architectures" / "broken.py").write_text("import nowhere_at_all")
@@ -165,13 +181,13 @@ def test_list_survives_a_broken_plugin(bench: Bench, tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    (("run", "--arch", "unett"), "no architecture 'unett', did you mean 'unet'?"),
+    (("run", "--arch", "unett"), "no architecture 'unett' (did you mean 'unet'?)"),
     (("run", "--arch", "unet:widht=3"), "did you mean 'width'"),
-    (("run", "--arch", "otsu", "--protocol", "qick"), "no protocol 'qick', did you mean 'quick'"),
-    (("run", "--arch", "otsu", "--dataset", "sintetic"), "no dataset 'sintetic', did you mean 'synthetic'"),
+    (("run", "--arch", "otsu", "--protocol", "qick"), "no protocol 'qick' (did you mean 'quick'"),
+    (("run", "--arch", "otsu", "--dataset", "sintetic"), "no dataset 'sintetic' (did you mean 'synthetic'"),
     (
         ("run", "--arch", "otsu", "--set", "epoch=3"),
-        "unknown setting 'epoch' on the command line, did you mean 'epochs'",
+        "unknown setting 'epoch' on the command line (did you mean 'epochs'",
     ),
     (("run", "--arch", "otsu", "--set", "epochs"), "write NAME=VALUE"),
     (("run", "--arch", "otsu", "--weights", "imagenet"), "setting 'weights' = 'imagenet'"),
@@ -211,10 +227,10 @@ def test_leakage_is_refused_unless_the_user_says_otherwise(bench: Bench, birdsou
     words += ("--batch-size", "2", "--results", tmp_path / "r")
     refused = bench(*words)
     assert refused.code == 2
-    assert "leakage: 1 recording group(s) stand in more than one split, e.g. 'XC101'" in refused.err
+    assert "leakage: train/XC101 and test/XC101_right are of recording XC101 (1 such case(s))" in refused.err
     assert not (tmp_path / "r").exists()
     assert bench(*words, "--allow-leakage").code == 0
-    assert "recording shared (4/2/2)" in bench("leaderboard", "--results", tmp_path / "r").out
+    assert "recording 4/2/2 shared" in bench("leaderboard", "--results", tmp_path / "r").out
     (found,) = runs(tmp_path / "r")
     assert found.command.endswith("--data ROOT --allow-leakage")
 
@@ -243,10 +259,35 @@ def test_an_exception_in_a_plugin_names_its_line(bench: Bench, tmp_path: Path, p
     assert not (tmp_path / "r").exists()
 
 
+def test_a_results_folder_that_cannot_be_written_is_refused_before_the_training(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    ran = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path / "file")
+    assert ran.code == 2
+    assert "cannot write results to" in ran.err
+    assert "epoch" not in ran.err
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("returned", "shape"),
+    [
+        ("self.layer(image).repeat(1, 2, 1, 1)", r"\(1, 2, 32, 32\)"),
+        ("self.layer(image)[..., ::2]", r"\(1, 1, 32, 16\)"),
+        ("nn.functional.pad(self.layer(image), (0, 1))", r"\(1, 1, 32, 33\)"),
+        ("self.layer(image)[:, 0]", r"\(1, 32, 32\)"),
+    ],
+)
+def test_logits_of_another_shape_are_refused(bench: Bench, tmp_path: Path, returned: str, shape: str) -> None:
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "odd.py").write_text(NEW_PLUGIN.replace("self.layer(image)", returned))
+    ran = bench("run", "--arch", "odd", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
+    assert ran.code == 2
+    assert re.search(rf"bench: odd: forward\(\) returns logits of {shape}; they must be \(1, 1, 32, 32\)", ran.err)
+    assert not (tmp_path / "r").exists()
+
+
 def test_memory_that_runs_out_is_recorded(bench: Bench, tmp_path: Path) -> None:
-    hungry = NEW_PLUGIN.replace(
-        "return self.layer(image)", "return image.new_empty(len(image), 1, 1 << 25, 1 << 25)"
-    ).replace("Blur", "Hungry")
+    hungry = NEW_PLUGIN.replace("return self", "return image.new_empty(1 << 50).sum() + self").replace("Blur", "Hungry")
     (tmp_path / "architectures").mkdir()
     (tmp_path / "architectures" / "hungry.py").write_text(hungry)
     ran = bench("run", "--arch", "hungry", *TINY, "--plugins", tmp_path, "--results", tmp_path)
@@ -275,6 +316,23 @@ def test_an_interrupted_run_leaves_no_record(bench: Bench, tmp_path: Path, name:
     board = bench("leaderboard", "--results", tmp_path)
     assert board.code == 0
     assert "skipped" not in board.err
+
+
+def test_the_default_protocol_says_in_one_line_what_it_is(bench: Bench, tmp_path: Path) -> None:
+    """Seen before anything can go wrong: here the results folder is a file."""
+    (tmp_path / "file").write_text("")
+    ran = bench("run", "--arch", "otsu", "--data", tmp_path, "--results", tmp_path / "file")
+    (line,) = ran.out.splitlines()
+    assert line.startswith("Protocol quick: ")
+    assert "bench run --protocol paper" in line
+
+
+def test_every_setting_can_be_changed(bench: Bench) -> None:
+    from benchmark import protocol
+
+    shown = bench("run", "--help").out
+    for name in set(protocol.Protocol.model_fields) - {*protocol.UNDIGESTED, "dataset", "empty_masks"}:
+        assert name in shown
 
 
 def test_help_imports_nothing_heavy() -> None:

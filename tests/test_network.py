@@ -25,7 +25,7 @@ def test_padding_repeats_the_border_and_is_cropped() -> None:
             return image[:, :1]
 
     image = torch.rand(1, 3, 5, 7)
-    logits = network.Network(Core(), 4)(image)
+    logits = network.Network(Core(), 4, "core")(image)
     assert seen[0].shape == (1, 3, 8, 8)
     assert torch.equal(seen[0][..., 4:, :7], image[..., 4:5, :].expand(1, 3, 4, 7))
     assert torch.equal(logits, image[:, :1])

@@ -87,7 +87,7 @@ def test_mistakes_in_a_file_are_one_line(tmp_path: Path, text: str, message: str
 
 
 def test_unknown_protocols() -> None:
-    with pytest.raises(UserError, match="no protocol 'quik', did you mean 'quick'"):
+    with pytest.raises(UserError, match=r"no protocol 'quik' \(did you mean 'quick'"):
         protocol.load("quik")
     with pytest.raises(UserError, match=r"no protocol file nowhere\.toml"):
         protocol.load("nowhere.toml")

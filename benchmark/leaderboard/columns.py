@@ -93,7 +93,7 @@ def _score_columns() -> list[Column]:
     for name, score in metrics.SCORES.items():
         group: Group = "scores" if name in headline else "variants"
         if name.startswith("empty_"):
-            columns.append(Column(name=name, title=score.title, group=group, value=_count(name), digits=1))
+            columns.append(Column(name=name, title=score.title, group=group, value=_count(name)))
         else:
             title, rank = f"{score.title} (%)", headline.get(name, 99)
             columns.append(Column(name=name, title=title, group=group, value=_percent(name), digits=2, rank=rank))

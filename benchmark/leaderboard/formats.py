@@ -133,21 +133,31 @@ def heading(table: Table) -> str:
 def _about(table: Table) -> list[str]:
     dataset, settings = table.head.dataset, table.head.protocol.settings
     size = " x ".join(str(side) for side in settings["image_size"])
-    slices = dataset.test_slices
-    parts = ", ".join(f"{count} {name}" for name, count in slices.items()) if len(slices) > 1 else ""
     counts = "/".join(str(dataset.images[split]) for split in ("train", "val", "test"))
     return [
-        f"{dataset.title}: {counts} images to train/validate/test{f' ({parts})' if parts else ''}; "
-        f"{dataset.empty_masks['test']} test masks are empty",
+        f"{dataset.title}: {counts} images to train/validate/test; {dataset.empty_masks['test']} test masks are empty",
+        *_slices(table),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
         f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
-        "between the splits " + "; ".join(f"{kind} {_isolation(found)}" for kind, found in dataset.groups.items()),
+        "groups in train/validate/test: "
+        + ", ".join(_isolation(kind, dataset.groups[kind]) for kind in dataset.groups),
         f"table {table.key[:12]}: protocol {table.head.protocol.digest[:12]}, manifest {dataset.manifest[:12]}",
     ]
 
 
-def _isolation(found: Isolation) -> str:
-    return f"{found.relation} ({'/'.join(str(count) for count in found.counts.values())})"
+def _slices(table: Table) -> list[str]:
+    """Which part of the test split the scores are of, where it has parts."""
+    if len(table.head.dataset.test_slices) == 1:
+        return []
+    headline = table.head.headline_slice
+    others = {name: count for name, count in table.head.dataset.test_slices.items() if name != headline}
+    own = ", ".join(f"IoU {name} is of {count} others" for name, count in others.items())
+    return [f"scores are of the {table.head.dataset.test_slices[headline]} test images of slice {headline}; {own}"]
+
+
+def _isolation(kind: str, found: Isolation) -> str:
+    name = "distinct images" if kind == "pixels" else kind
+    return f"{name} {'/'.join(str(count) for count in found.counts.values())} {found.relation}"
 
 
 def _remarks(table: Table) -> list[str]:

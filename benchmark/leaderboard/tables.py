@@ -165,8 +165,10 @@ def _row_order(row: Row) -> tuple[bool, float, str]:
     return bool(np.isnan(iou)), -iou if not np.isnan(iou) else 0.0, row.label
 
 
-def _table_order(table: Table) -> tuple[str, str, str]:
-    return table.head.protocol.name, table.head.dataset.label, table.key
+def _table_order(table: Table) -> tuple[str, bool, str, str]:
+    """Protocols as they are before changed ones."""
+    protocol = table.head.protocol
+    return protocol.name, bool(protocol.overrides), table.head.dataset.label, table.key
 
 
 def _published(tables: Sequence[Table]) -> list[Published]:
