@@ -51,7 +51,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         if image.mode in _GREY_MODES:
             return np.asarray(image.convert("L"))
         if image.mode in _SIXTEEN_BIT_MODES:
-            return np.round(np.asarray(image, dtype=np.float64).clip(0, 65535) / 257).astype(np.uint8)
+            levels = np.asarray(image, dtype=np.float64)
+            if levels.min() < 0 or levels.max() > 65535:
+                raise UserError(f"{path} has grey levels beyond 16 bits; save it with 8 or 16 bits")
+            return np.round(levels / 257).astype(np.uint8)
+        if image.mode == "F":
+            raise UserError(f"{path} has floating-point pixels, of which white is unknown; save it with 8 or 16 bits")
         pixels = np.asarray(image.convert("RGB"))
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
     return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
@@ -64,7 +69,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         UserError: the file is not a readable image.
     """
     with _opened(path) as image:
-        if image.mode in _SIXTEEN_BIT_MODES:
+        if image.mode in _SIXTEEN_BIT_MODES or image.mode == "F":
             return np.asarray(image) > 0
         pixels = np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
     return np.asarray(pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2))

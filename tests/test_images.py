@@ -66,6 +66,15 @@ def test_shrinking_is_antialiased() -> None:
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 30  # picking every fourth pixel would give 0 or 255
 
 
+def test_levels_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((4, 4), 70_000, dtype=np.int32)).save(tmp_path / "i.tif")
+    for name in ("f.tif", "i.tif"):
+        with pytest.raises(UserError, match="save it with 8 or 16 bits"):
+            images.read_image(tmp_path / name)
+        assert images.read_mask(tmp_path / name).all()
+
+
 def test_two_files_of_one_name(tmp_path: Path) -> None:
     save(tmp_path / "a.png", np.zeros((2, 2)))
     save(tmp_path / "a.jpg", np.zeros((2, 2)))
