@@ -110,13 +110,17 @@ ARCHITECTURE = ArchitectureSpec(
             metric=metric,
             value=value,
             source="Zhang & Li, arXiv 2210.10196, Table 2",
-            comparable="no: unpublished test masks, averaging not stated",
+            comparable=f"no: unpublished test masks, {reason}",
         )
-        for split, metric, value in (
-            ("validation", "IoU", 66.9),
-            ("validation", "Dice", 77.5),
-            ("test", "IoU", 65.3),
-            ("test", "Dice", 76.2),
+        for split, metric, value, reason in (
+            ("validation", "IoU", 66.9, "averaging not stated"),
+            ("validation", "Dice", 77.5, "averaging not stated"),
+            ("test", "IoU", 65.3, "averaging not stated"),
+            ("test", "Dice", 76.2, "averaging not stated"),
+            ("validation", "F1", 77.5, "averaging not stated"),
+            ("validation", "SDR", 9.55, "a natural logarithm without clean reference"),
+            ("test", "F1", 76.1, "averaging not stated"),
+            ("test", "SDR", 9.43, "a natural logarithm without clean reference"),
         )
     ),
 )

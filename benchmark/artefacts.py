@@ -22,12 +22,13 @@ def write_manifest(results: Path, cached: cache.Cached) -> None:
 
 def write_source(target: Path, plugin: Plugin) -> None:
     """The plugin as it was when it ran."""
-    (target / "plugin.py").write_bytes(plugin.source.read_bytes())
+    (target / "plugin.py").write_bytes(plugin.code)
 
 
 def write_weights(target: Path, net: Network) -> None:
-    """The weights of the selected epoch; safetensors wants them contiguous."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in net.core.state_dict().items()}
+    """The weights of the selected epoch."""
+    # Cloned, because safetensors refuses parameters that share memory (tied weights).
+    weights = {name: value.detach().cpu().clone().contiguous() for name, value in net.core.state_dict().items()}
     # Not save_file: its files are readable by their owner alone.
     (target / "model.safetensors").write_bytes(save(weights))
 

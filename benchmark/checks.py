@@ -93,7 +93,7 @@ def check_metadata(plugin: Plugin) -> None:
     for name in ("title", "paper"):
         if not getattr(spec, name).strip():
             raise ContractError(f"{name} is empty")
-    if not re.fullmatch(r"@\w+\{[^,\s]+,.*title=.*year=.*\}|@\w+\{[^,\s]+,.*title=.*\}", spec.citation, re.DOTALL):
+    if not re.fullmatch(r"\s*@\w+\{[^,\s]+,.*\btitle\s*=.*\}\s*", spec.citation, re.DOTALL):
         raise ContractError("citation is no BibTeX entry with a key and a title")
     if spec.citation.count("{") != spec.citation.count("}"):
         raise ContractError("the citation's braces do not match")
@@ -157,7 +157,7 @@ def check_state_dict(plugin: Plugin) -> None:
     other = _with_parameters(plugin, seed=1).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        save_file({name: value.contiguous() for name, value in net.core.state_dict().items()}, path)
+        save_file({name: value.clone().contiguous() for name, value in net.core.state_dict().items()}, path)
         other.core.load_state_dict(load_file(path))
     with torch.no_grad():
         _same(net(images), other(images), "a network with another's state_dict gives other logits")

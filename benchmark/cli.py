@@ -87,7 +87,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="Protocol by name, or a .toml file.")] = "quick",
     dataset: Annotated[str | None, typer.Option(help="Another dataset, e.g. folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="First seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from --seed.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Change the protocol: epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Change the protocol: batch size.")] = None,
@@ -135,6 +135,9 @@ def run(
 
     from benchmark.run import Request
 
+    # Folders are named by a word, because paths differ between machines.
+    flags = [*(["--data", "ROOT"] if data else []), *(["--plugins", "DIR"] if plugins else [])]
+    flags += ["--allow-leakage"] if allow_leakage else []
     requests = [
         Request(
             architecture=label,
@@ -145,9 +148,7 @@ def run(
             device=device,
             precision=precision,
             results=results,
-            command=_command(
-                label, protocol, overrides, number, with_data=data is not None, allow_leakage=allow_leakage
-            ),
+            command=_command(label, protocol, overrides, number, flags=flags),
             force=force,
             allow_leakage=allow_leakage,
         )
@@ -291,8 +292,15 @@ def _settings(name: str, given: dict[str, Any], pairs: Sequence[str]) -> "tuple[
         if not equals:
             raise UserError(f"--set {pair}: write NAME=VALUE, e.g. --set schedule=cosine")
         given[key.strip()] = _parsed(value.strip())
-    changed = loaded.override(given)
+    # One spelling of the dataset: a parameter written out at its default changes nothing.
+    loaded, changed = (_spelled(settings) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)
+
+
+def _spelled(settings: "Protocol") -> "Protocol":
+    from benchmark import registry
+
+    return settings.override({"dataset": registry.load("datasets", settings.dataset).label})
 
 
 def _parsed(text: str) -> Any:
@@ -305,18 +313,12 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _command(
-    label: str, protocol: str, overrides: dict[str, Any], seed: int, *, with_data: bool, allow_leakage: bool
-) -> str:
-    """The command that makes this run again; a folder is named ROOT, because paths differ between machines."""
+def _command(label: str, protocol: str, overrides: dict[str, Any], seed: int, *, flags: Sequence[str]) -> str:
+    """The command that makes this run again; the run adds its device and arithmetic."""
     words = ["bench", "run", "--arch", label, "--protocol", Path(protocol).name, "--seed", str(seed)]
     for name, value in overrides.items():
-        words += ["--set", f"{name}={list(value) if isinstance(value, tuple) else value}"]
-    if with_data:
-        words += ["--data", "ROOT"]
-    if allow_leakage:
-        words.append("--allow-leakage")
-    return shlex.join(words)
+        words += ["--set", f"{name}={value}"]
+    return shlex.join([*words, *flags])
 
 
 def _option(name: str, value: Path, default: str) -> str:

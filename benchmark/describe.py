@@ -124,7 +124,7 @@ def _core_hash() -> str:
     files = sorted(
         path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")
     )
-    text = "".join(f"{path.relative_to(folder)} {registry.source_hash(path)}\n" for path in files)
+    text = "".join(f"{path.relative_to(folder)} {registry.hash_code(path.read_bytes())}\n" for path in files)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

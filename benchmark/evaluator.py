@@ -28,8 +28,6 @@ LOGIT_BINS = 64
 LOGIT_RANGE = 8.0
 """The histograms' bins divide -8 ... 8 evenly; what lies outside is counted in the first or the last."""
 
-_SURFACE_TOLERANCE = 2 / 512  # of the image's height: 2 px at 512
-
 
 class NotANumberError(Exception):
     """The network's logits are not numbers."""
@@ -64,7 +62,8 @@ def evaluate(
         NotANumberError: a logit is NaN.
     """
     threshold = _logit(protocol.threshold)
-    tolerance = _SURFACE_TOLERANCE * protocol.image_size[0]
+    # 2 px at 512 x 512; under 1 px only exact coincidence would count.
+    tolerance = max(1.0, 2 * math.sqrt(math.prod(protocol.image_size)) / 512)
     native = split.native_masks()
     columns: dict[str, list[Tensor]] = {name: [] for name in metrics.COUNT_COLUMNS}
     histograms, predictions = [], []

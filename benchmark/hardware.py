@@ -30,6 +30,8 @@ class Hardware:
         """Wait for the device, before a clock is read."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
 
 def resolve(device: str, precision: str) -> Hardware:
@@ -63,7 +65,7 @@ def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
     """Peak memory of the device; on a CPU the resident memory of the process, known only if it ran nothing before."""
     if hardware.device.type == "cuda":
         return torch.cuda.max_memory_allocated(hardware.device)
-    if not fresh_process:
+    if not fresh_process or hardware.device.type != "cpu":
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
@@ -102,7 +104,8 @@ def _kind(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = _cpuinfo("model name") if device.type == "cpu" else ""
-    return name or platform.processor() or platform.machine()
+    name = name or platform.processor() or platform.machine()
+    return name if device.type == "cpu" else f"{name} ({device.type})"
 
 
 def _cpu_flags() -> frozenset[str]:

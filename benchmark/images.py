@@ -20,7 +20,8 @@ from benchmark.errors import UserError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
-_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
+_NUMBER_MODES = _SIXTEEN_BIT_MODES | {"I", "F"}
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
@@ -50,29 +51,31 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     with _opened(path) as image:
         if image.mode in _GREY_MODES:
             return np.asarray(image.convert("L"))
-        if image.mode in _SIXTEEN_BIT_MODES:
-            levels = np.asarray(image, dtype=np.float64)
-            if levels.min() < 0 or levels.max() > 65535:
-                raise UserError(f"{path} has grey levels beyond 16 bits; save it with 8 or 16 bits")
-            return np.round(levels / 257).astype(np.uint8)
-        if image.mode == "F":
-            raise UserError(f"{path} has floating-point pixels, of which white is unknown; save it with 8 or 16 bits")
+        # Pillow before 10.3 opens 16-bit PNG as mode I.
+        if image.mode in _SIXTEEN_BIT_MODES or (image.mode == "I" and image.format == "PNG"):
+            return np.round(np.asarray(image, dtype=np.float64).clip(0, 65535) / 257).astype(np.uint8)
+        if image.mode in ("F", "I"):
+            raise UserError(
+                f"{path} has pixels of which white is unknown (mode {image.mode}); save it with 8 or 16 bits"
+            )
         pixels = np.asarray(image.convert("RGB"))
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
     return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Decode a mask to bool (H, W): foreground is every pixel above zero in any channel.
+    """Decode a mask to bool (H, W): foreground is every visible pixel above zero in any channel.
 
     Raises:
         UserError: the file is not a readable image.
     """
     with _opened(path) as image:
-        if image.mode in _SIXTEEN_BIT_MODES or image.mode == "F":
+        if image.format == "JPEG":
+            raise UserError(f"{path}: JPEG smears masks; threshold it and save it as PNG")
+        if image.mode in _NUMBER_MODES:
             return np.asarray(image) > 0
-        pixels = np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
-    return np.asarray(pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2))
+        pixels = np.asarray(image.convert("RGBA"))
+    return np.asarray((pixels[..., :3] > 0).any(axis=2) & (pixels[..., 3] > 0))
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,11 +1,10 @@
 """Many runs, one after the other, each in a process of its own: fresh memory, and none takes another down."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
+from benchmark import workers
 from benchmark.errors import UserError
 from benchmark.progress import bars
 from benchmark.run import Outcome, Request, run
@@ -21,13 +20,20 @@ def launch(requests: Sequence[Request]) -> Iterator[tuple[Request, Outcome | Use
         return
     for number, request in enumerate(requests, start=1):
         title = f"{number} of {len(requests)}: {request.architecture}, seed {request.seed}"
-        # Spawned, because a fork would copy torch's threads in an undefined state.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with workers.pool(1) as pool:
             try:
                 yield request, pool.submit(_isolated, replace(request, fresh_process=True), title).result()
-            except BrokenProcessPool:
+            except Exception as error:
+                if not isinstance(error, BrokenProcessPool):
+                    yield request, _unexpected(error)
+                    continue
                 message = f"{request.architecture}, seed {request.seed}: the process was killed (out of memory?)"
                 yield request, UserError(message)
+
+
+def _unexpected(error: Exception) -> UserError:
+    text = next(iter(str(error).splitlines()), "")
+    return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
 
 
 def _isolated(request: Request, title: str) -> Outcome | UserError:

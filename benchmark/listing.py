@@ -40,6 +40,9 @@ def _architectures() -> Iterator[tuple[str, ...]]:
         except UserError as error:
             yield name, f"broken: {error}", "", ""
             continue
+        except Exception as error:
+            yield name, f"broken: {type(error).__name__}: {error}{registry.place(error)}", "", ""
+            continue
         spec: ArchitectureSpec = plugin.spec
         yield name, spec.title, f"{count / 1e6:.2f} M" if count else "none", spec.paper or "–"
 

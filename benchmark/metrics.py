@@ -163,8 +163,9 @@ def _over_batches(size: int, *ratios: tuple[str, str]) -> Callable[[Counts], flo
         for numerator, denominator in ratios:
             above, below = _sum(summed, numerator), _sum(summed, denominator)
             values.append(np.divide(above, below, out=np.full(len(starts), np.nan), where=below > 0))
-        table = np.stack(values)  # (ratios, batches); a batch with nothing to count says nothing
-        return float(np.nanmean(table)) if not np.isnan(table).all() else float("nan")
+        table = np.stack(values)  # (ratios, batches)
+        counted = ~np.isnan(table).all(axis=0)  # a batch with nothing to count says nothing
+        return _mean(np.nanmean(table[:, counted], axis=0))
 
     return compute
 
@@ -280,7 +281,7 @@ _SCORES = (
     Score(
         name="surface_distance",
         title="Boundary",
-        definition="share of boundary pixels within 2 px (at 512) of the other boundary, images as in IoU",
+        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other, images as in IoU",
         compute=_surface_distance,
     ),
     Score(

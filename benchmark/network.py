@@ -1,6 +1,7 @@
 """An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
 
 import copy
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,8 +38,10 @@ class Network(nn.Module):
         down, right = (-size % self.size_multiple for size in (height, width))
         if down or right:
             image = F.pad(image, (0, right, 0, down), mode="replicate")
-        logits: Tensor = self.core(image)
+        logits: object = self.core(image)
         expected = (len(image), 1, *image.shape[-2:])
+        if not isinstance(logits, Tensor):
+            raise UserError(f"{self.label}: forward() returns a {type(logits).__name__}, not a tensor of logits")
         if logits.shape != expected:
             raise UserError(f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}")
         return logits[..., :height, :width]
@@ -55,11 +58,12 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     torch.manual_seed(seed)
     try:
         core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
-    except OSError as error:
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
+        text = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {error}; put the file where TORCH_HOME "
+            f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
             "or HF_HOME points, or train from random weights with --weights none (another table)"
         ) from error
     return Network(core, spec.size_multiple, plugin.label)
@@ -103,8 +107,12 @@ def _count(network: Network, protocol: Protocol, device: str) -> float:
 
 def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
     """The network without its numbers, on the meta device: to count parameters at once."""
-    with torch.device("meta"):
-        core: nn.Module = plugin.spec.build(**_arguments(plugin, protocol, pretrained=False))
+    arguments = _arguments(plugin, protocol, pretrained=False)
+    try:
+        with torch.device("meta"):
+            core: nn.Module = plugin.spec.build(**arguments)
+    except Exception:  # it looks at its numbers while it is built
+        core = plugin.spec.build(**arguments)
     return core
 
 

@@ -6,6 +6,7 @@ field at its default is not, so none of them orphans a table. Seeds, devices, pr
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ UNDIGESTED = ("name", "title", "about")
 """Fields that move no number."""
 
 PositiveInt = Annotated[int, Field(gt=0)]
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
 ProtocolT = TypeVar("ProtocolT", bound="Protocol")
 
 
@@ -73,6 +76,9 @@ class Protocol(BaseModel):
         Raises:
             UserError: an unknown setting or a value that it does not take.
         """
+        fixed = [name for name in changes if name in UNDIGESTED]
+        if fixed:
+            raise UserError(f"'{fixed[0]}' is no setting; it says what a protocol is called")
         return _checked(type(self), {**self.model_dump(), **changes}, source="on the command line")
 
     def changes_from(self, other: "Protocol") -> dict[str, Any]:
@@ -93,6 +99,10 @@ def load(name: str) -> Protocol:
         UserError: no such protocol, not TOML, an unknown setting, or a value that it does not take.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if name.endswith(".toml") and (path.stem in names() or not _NAME.fullmatch(path.stem)):
+        raise UserError(
+            f"call {path} otherwise: letters, digits, - and _, and not the name of a protocol that comes along"
+        )
     if name not in names() and not name.endswith(".toml"):
         raise UserError(
             f"no protocol '{name}'{nearest(name, names())}; there are: {', '.join(names())}, or a .toml file"

@@ -169,7 +169,7 @@ def folder(results: Path, protocol: str, dataset: str, architecture: str, run_ke
 def finished(path: Path) -> bool:
     """Whether a run folder holds a finished run."""
     try:
-        return read(path).status == "finished"
+        return read(path).status == "finished" and (path / "images.csv").is_file()
     except (OSError, ValueError):
         return False
 
@@ -232,8 +232,6 @@ def writing(path: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".tmp-{path.name}-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     temporary = path.parent / f".tmp-{path.name}-{os.getpid()}"
     temporary.mkdir()
     try:

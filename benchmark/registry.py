@@ -48,6 +48,8 @@ class Plugin:
     parameters: Mapping[str, Any]
     spec: Any
     source: Path
+    code: bytes
+    """The file as it was when it was loaded."""
 
     @property
     def label(self) -> str:
@@ -57,7 +59,7 @@ class Plugin:
     @property
     def source_hash(self) -> str:
         """SHA-256 of the plugin's code without comments, layout and docstrings."""
-        return source_hash(self.source)
+        return hash_code(self.code)
 
 
 def label(name: str, parameters: Mapping[str, Any]) -> str:
@@ -71,8 +73,9 @@ def find(kind: Kind) -> dict[str, str]:
     """Every plugin of a kind: name -> module to import, in alphabetical order. Imports none of them.
 
     Raises:
-        UserError: two plugins share a name.
+        UserError: two plugins share a name, or a folder of the user's cannot hold plugins.
     """
+    _check_folders(kind)
     found: dict[str, tuple[str, str]] = {}
     places = [
         (path.stem, f"benchmark.{kind}.{path.stem}", str(path))
@@ -81,7 +84,7 @@ def find(kind: Kind) -> dict[str, str]:
         if _NAME.fullmatch(path.stem)
     ]
     places += [
-        (entry.name, entry.value, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")
+        (entry.name, entry.module, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")
     ]
     for name, module, place in places:
         known = found.get(name)
@@ -125,12 +128,13 @@ def load(kind: Kind, text: str) -> Plugin:
     parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
     if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
         spec = spec.resolve(parameters)
-    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=Path(inspect.getfile(module)))
+    source = Path(inspect.getfile(module))
+    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=source.read_bytes())
 
 
-def source_hash(path: Path) -> str:
-    """SHA-256 of a Python file without what does not run: comments, layout, docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def hash_code(code: bytes) -> str:
+    """SHA-256 of Python code without what does not run: comments, layout, docstrings."""
+    tree = ast.parse(code)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -143,12 +147,23 @@ def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function).parameters
 
 
-def place(error: Exception) -> str:
+def _check_folders(kind: Kind) -> None:
+    for folder in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep):
+        if folder and not any((Path(folder) / name).is_dir() for name in _SPECS):
+            raise UserError(f"BENCH_PLUGINS: {folder} has no folder architectures/ or datasets/")
+    for root in benchmark.__path__:
+        if (Path(root) / kind / "__init__.py").exists():
+            raise UserError(f"remove {Path(root) / kind / '__init__.py'}: it would hide the plugins of other folders")
+
+
+def place(error: Exception, source: Path | None = None) -> str:
     """` (file, line N)` where a plugin failed: the innermost line in a folder of plugins, or where its syntax ends."""
     if isinstance(error, SyntaxError):
         return f" ({error.filename}, line {error.lineno})"
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent.name in _SPECS
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).parent.name in _SPECS or frame.filename == str(source)
     ]
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 

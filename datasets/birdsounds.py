@@ -17,6 +17,7 @@ from benchmark.contract import DatasetSpec, Example, Sample, Splits, UserError
 
 _FOLDERS = {"train": ("Train", "train"), "val": ("Valid", "valid", "Val", "val"), "test": ("Test", "test")}
 _RECORDING = re.compile(r"XC\d+", re.IGNORECASE)
+_CHANNEL = re.compile(r"_(left|right)$")
 
 
 def load(*, root: Path) -> Splits:
@@ -51,7 +52,7 @@ def _split(root: Path, split: str, spellings: tuple[str, ...]) -> list[Sample]:
     if mask_folder is None:
         raise UserError(
             f"{folder} has no masks{' (the public test split has none)' if split == 'test' else ''}: hold out labelled "
-            "images of Train/ and Valid/ as a test split of your own, e.g. with --dataset folder and split lists"
+            f"recordings: move some pairs of Valid/ into {folder.name}/Images and {folder.name}/Masks"
         )
     found, masks = images.files_by_stem(image_folder), images.files_by_stem(mask_folder)
     without = [path.name for stem, path in found.items() if stem not in masks]
@@ -66,7 +67,7 @@ def _sample(stem: str, image: Path, mask: Path) -> Sample:
     match = _RECORDING.match(stem)
     return Sample(
         id=stem,
-        groups={"recording": match[0].upper() if match else stem},
+        groups={"recording": match[0].upper() if match else _CHANNEL.sub("", stem)},
         read=partial(read, image, mask),
         files=(image, mask),
     )

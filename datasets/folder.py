@@ -5,7 +5,7 @@ and `masks/`, and `train.txt`, `val.txt` and `test.txt` list their names (with o
 and mask share their name up to the suffix; foreground is every mask pixel above zero.
 
 `group` is a regular expression that finds the recording in a name (`--dataset folder:group=^[^_]+`), so that the core
-can refuse a recording in two splits. Without it each image counts as a recording of its own.
+can refuse a recording in two splits. Without it nothing is known of recordings, and the table says so.
 """
 
 import re
@@ -35,10 +35,7 @@ def load(*, root: Path, group: str = "") -> Splits:
             "and the lists train.txt, val.txt, test.txt; make one of them"
         )
     pattern = _compile(group)
-    return {
-        split: [_sample(split, stem, *files, pattern) for stem, files in found.items()]
-        for split, found in pairs.items()
-    }
+    return {split: [_sample(stem, *files, pattern) for stem, files in found.items()] for split, found in pairs.items()}
 
 
 def read(image: Path, mask: Path) -> Example:
@@ -79,12 +76,14 @@ def _compile(group: str) -> re.Pattern[str] | None:
         raise UserError(f"group = '{group}' is not a regular expression: {error}") from error
 
 
-def _sample(split: str, stem: str, image: Path, mask: Path, pattern: re.Pattern[str] | None) -> Sample:
+def _sample(stem: str, image: Path, mask: Path, pattern: re.Pattern[str] | None) -> Sample:
     match = pattern.search(stem) if pattern else None
     if pattern and match is None:
         raise UserError(f"'{stem}' does not match group = '{pattern.pattern}'; widen the expression")
-    recording = match[0] if match else f"{split}/{stem}"
-    return Sample(id=stem, groups={"recording": recording}, read=partial(read, image, mask), files=(image, mask))
+    # Without an expression nothing is known of the recordings, and nothing is claimed.
+    return Sample(
+        id=stem, groups={"recording": match[0]} if match else {}, read=partial(read, image, mask), files=(image, mask)
+    )
 
 
 DATASET = DatasetSpec(

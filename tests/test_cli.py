@@ -17,7 +17,7 @@ from benchmark import images, record
 Bench = Callable[..., Ran]
 TINY = ("--dataset", SMALL, "--image-size", "32", "--epochs", "2", "--batch-size", "4", "--precision", "fp32")
 
-GOLDEN_LOSSES = [1.53171, 1.527181]
+GOLDEN_LOSSES = [1.510099, 1.434397, 1.390343, 1.3743]
 GOLDEN_OTSU = {
     "tp": 222,
     "fp": 660,
@@ -27,7 +27,7 @@ GOLDEN_OTSU = {
     "native_fp": 178237,
     "roundtrip_tp": 66371,
     "surface_predicted": 692,
-    "surface_truth_near": 197,
+    "surface_truth_near": 309,
 }
 
 NEW_PLUGIN = '''"""Blur and threshold: the smallest network that learns."""
@@ -55,7 +55,7 @@ def runs(results: Path) -> list[record.Record]:
 def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
     ran = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path)
     assert ran.code == 0, ran.err
-    assert "Protocol quick, changed, so another table: dataset = synthetic:train=8" in ran.out
+    assert "Protocol quick, changed, so another table: dataset = synthetic:ood=2" in ran.out
     assert re.search(r"unet:width=4, seed 0: test IoU \d+\.\d\d % in ", ran.out)
     assert "epoch 2/2  loss" in ran.err
     (path,) = (tmp_path / "runs").glob("*/*/*/*")
@@ -112,11 +112,14 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
 
     Convolutions round differently from one processor to the next, hence the tolerance.
     """
-    assert bench("run", "--arch", "unet:width=4", *TINY, "--lr", "1e-4", "--results", tmp_path).code == 0
+    # Every setting that could stop working unnoticed does something here: order, uneven batches, schedule, decay.
+    settings = ("--dataset", "synthetic:train=7,val=4,test=4,ood=2", "--batch-size", 3, "--epochs", 4, "--lr", "1e-2")
+    settings += ("--set", "schedule=cosine", "--set", "weight_decay=0.1", "--set", "augmentation=time_roll")
+    assert bench("run", "--arch", "unet:width=4", *TINY, *settings, "--results", tmp_path).code == 0
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
     (history,) = tmp_path.glob("runs/*/*/unet/*/history.csv")
     losses = [float(line.split(",")[1]) for line in history.read_text().splitlines()[1:]]
-    assert losses == pytest.approx(GOLDEN_LOSSES, rel=1e-3)
+    assert losses == pytest.approx(GOLDEN_LOSSES, rel=2e-3)
     (path,) = tmp_path.glob("runs/*/*/otsu/*")
     counts = record.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
@@ -232,7 +235,7 @@ def test_leakage_is_refused_unless_the_user_says_otherwise(bench: Bench, birdsou
     assert bench(*words, "--allow-leakage").code == 0
     assert "recording 4/2/2 shared" in bench("leaderboard", "--results", tmp_path / "r").out
     (found,) = runs(tmp_path / "r")
-    assert found.command.endswith("--data ROOT --allow-leakage")
+    assert "--data ROOT --allow-leakage --device cpu --precision " in found.command
 
 
 def test_divergence_is_recorded_and_tried_again(bench: Bench, tmp_path: Path) -> None:

@@ -45,6 +45,18 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
         images.read_image(path)
 
 
+def test_masks_that_would_lie(tmp_path: Path) -> None:
+    mask = np.zeros((32, 32), dtype=np.uint8)
+    mask[8:20, 8:20] = 255
+    save(tmp_path / "mask.jpg", mask)
+    with pytest.raises(UserError, match="JPEG smears masks"):
+        images.read_mask(tmp_path / "mask.jpg")
+    white = Image.new("RGB", (32, 32), "white")
+    white.putalpha(Image.fromarray(mask))
+    white.save(tmp_path / "transparent.png")
+    np.testing.assert_array_equal(images.read_mask(tmp_path / "transparent.png"), mask > 0)
+
+
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 4))), st.integers(1, 5))
 def test_a_mask_survives_whole_factors(mask: np.ndarray, factor: int) -> None:
     large = mask.repeat(factor, 0).repeat(factor, 1)

@@ -113,7 +113,7 @@ def test_one_table_per_key_one_row_per_entry(tmp_path: Path) -> None:
     write(tmp_path, label="net", hits=5, device__kind="GPU")
     board = tables.build(tmp_path)
     assert {table.key[0]: [row.label for row in table.rows] for table in board.tables} == {
-        "a": ["net:width=2", "net", "net"],
+        "a": ["net:width=2", "net (CPU)", "net (GPU)"],
         "e": ["other"],
     }
     row = board.tables[0].rows[1]
@@ -138,7 +138,26 @@ def test_an_entry_that_only_diverged_is_shown_last(tmp_path: Path) -> None:
     board = tables.build(tmp_path)
     assert [row.label for row in board.tables[0].rows] == ["net", "lost"]
     text = formats.markdown(board)
-    assert "lost: diverged. the loss was not finite in epoch 2." in text
+    assert "lost, seed 0: diverged. the loss was not finite in epoch 2." in text
+
+
+def test_a_seed_that_diverged_does_not_vanish(tmp_path: Path) -> None:
+    write(tmp_path, hits=7)
+    write(tmp_path, hits=7, seed=1)
+    write(tmp_path, seed=2, status="diverged", message="too bold")
+    board = tables.build(tmp_path)
+    text = formats.markdown(board)
+    assert "2 of 3" in text
+    assert "net, seed 2: diverged. too bold." in text
+    assert board.tables[0].rows[0].scores["iou"] == pytest.approx(0.7)
+
+
+def test_rows_of_one_label_say_what_tells_them_apart(tmp_path: Path) -> None:
+    write(tmp_path, hits=7)
+    write(tmp_path, hits=3, architecture__source_hash="f" * 64)
+    write(tmp_path, hits=2, architecture__source_hash="f" * 64, device__kind="GPU")
+    labels = [row.label for row in tables.build(tmp_path).tables[0].rows]
+    assert labels == ["net (CPU, source dddddd)", "net (CPU, source ffffff)", "net (GPU, source ffffff)"]
 
 
 def test_every_format_says_the_same_and_says_it_again(tmp_path: Path) -> None:

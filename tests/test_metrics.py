@@ -152,3 +152,59 @@ def test_every_score_survives_an_empty_split() -> None:
     counts = {name: np.zeros(0, dtype=np.int64) for name in metrics.COUNT_COLUMNS}
     for name, score in SCORES.items():
         assert math.isnan(score.compute(counts)) or name.startswith("empty_"), name
+
+
+# Two images with masks and one without, with other counts at every size.
+BY_HAND = {
+    **dict(zip(metrics.CONFUSION, ([6, 2, 0], [2, 0, 5], [2, 6, 0], [90, 92, 95]), strict=True)),
+    "native_tp": [50, 30, 0],
+    "native_fp": [25, 0, 40],
+    "native_fn": [25, 30, 0],
+    "native_tn": [300, 340, 360],
+    "roundtrip_tp": [70, 54, 0],
+    "roundtrip_fp": [5, 3, 0],
+    "roundtrip_fn": [5, 6, 0],
+    "roundtrip_tn": [320, 337, 400],
+    "surface_predicted": [10, 4, 9],
+    "surface_predicted_near": [8, 1, 0],
+    "surface_truth": [6, 12, 0],
+    "surface_truth_near": [4, 3, 0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("iou", (6 / 10 + 2 / 8) / 2),
+        ("iou_pooled", 8 / 23),
+        ("iou_batch16", 8 / 23),
+        ("miou_pooled", (8 / 23 + 277 / 292) / 2),
+        ("miou_batch8", (8 / 23 + 277 / 292) / 2),
+        ("iou_empty1", (6 / 10 + 2 / 8 + 0) / 3),
+        ("iou_native", (50 / 100 + 30 / 60) / 2),
+        ("iou_roundtrip", (70 / 80 + 54 / 63) / 2),
+        ("dice", (12 / 16 + 4 / 10) / 2),
+        ("dice_pooled", 16 / 31),
+        ("precision", (6 / 8 + 1) / 2),
+        ("recall", (6 / 8 + 2 / 8) / 2),
+        ("precision_pooled", 8 / 15),
+        ("recall_pooled", 8 / 16),
+        ("surface_distance", (12 / 16 + 4 / 16) / 2),
+        ("empty_false_alarm_images", 1),
+        ("empty_false_alarm_pixels", 5),
+    ],
+)
+def test_every_score_by_hand(name: str, expected: float) -> None:
+    counts = {column: np.array(values) for column, values in BY_HAND.items()}
+    assert SCORES[name].compute(counts) == pytest.approx(expected)
+
+
+def test_no_score_is_forgotten_by_hand() -> None:
+    assert {case[0] for case in test_every_score_by_hand.pytestmark[0].args[1]} == set(SCORES)
+
+
+def test_both_classes_are_averaged_within_a_batch_first() -> None:
+    """Nine images: eight full of background and nothing else, then one with foreground."""
+    counts = {name: np.zeros(9, dtype=np.int64) for name in metrics.COUNT_COLUMNS}
+    counts["tn"][:8], counts["tn"][8], counts["tp"][8], counts["fn"][8] = 10, 8, 1, 1
+    assert SCORES["miou_batch8"].compute(counts) == pytest.approx((1 + (1 / 2 + 8 / 9) / 2) / 2)

@@ -86,6 +86,19 @@ def test_mistakes_in_a_file_are_one_line(tmp_path: Path, text: str, message: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", protocol.UNDIGESTED)
+def test_what_a_protocol_is_called_is_no_setting(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is no setting"):
+        PAPER.override({name: "../../evil"})
+
+
+@pytest.mark.parametrize("name", ["paper.toml", "a b.toml", "...toml"])
+def test_a_file_may_not_pass_for_one_of_ours(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('dataset = "x"')
+    with pytest.raises(UserError, match=r"call .* otherwise"):
+        protocol.load(str(tmp_path / name))
+
+
 def test_unknown_protocols() -> None:
     with pytest.raises(UserError, match=r"no protocol 'quik' \(did you mean 'quick'"):
         protocol.load("quik")

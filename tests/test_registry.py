@@ -96,17 +96,34 @@ def test_the_same_name_twice_names_both_places(folder: Path) -> None:
         registry.find("architectures")
 
 
+def test_a_package_file_would_hide_ours(folder: Path) -> None:
+    (folder / "architectures" / "__init__.py").write_text("")
+    with pytest.raises(UserError, match=r"remove .*architectures/__init__\.py"):
+        registry.find("architectures")
+
+
+def test_a_missing_folder_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_PLUGINS", "/nowhere")
+    with pytest.raises(UserError, match="BENCH_PLUGINS: /nowhere has no folder"):
+        registry.find("datasets")
+
+
+def test_the_stored_source_is_what_was_loaded(folder: Path) -> None:
+    plugin = registry.load("architectures", "pixel")
+    before = plugin.source_hash
+    (folder / "architectures" / "pixel.py").write_text("changed = 1")
+    assert plugin.source_hash == before
+    assert plugin.code == PLUGIN.encode()
+
+
 def test_a_folder_without_plugins(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no folder architectures/ or datasets/"):
         registry.add_folder(tmp_path)
 
 
-def test_the_hash_sees_code_but_no_words(tmp_path: Path) -> None:
-    path = tmp_path / "x.py"
-
+def test_the_hash_sees_code_but_no_words() -> None:
     def hashed(text: str) -> str:
-        path.write_text(text)
-        return registry.source_hash(path)
+        return registry.hash_code(text.encode())
 
     code = hashed("def f():\n    return 1\n")
     assert hashed('"""What it is."""\n\n\ndef f():  # why\n    """Doc."""\n    return (1)\n') == code

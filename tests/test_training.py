@@ -77,6 +77,69 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(cached: cache.Cached)
     assert evaluator.validation_iou(net, split, SETTINGS, FP32) == pytest.approx(best.validation_iou)
 
 
+def test_the_best_weights_come_back_though_later_ones_were_worse(cached: cache.Cached) -> None:
+    ious = iter([0.9, 0.2, 0.1])
+    net, after_one = pixelwise(), pixelwise()
+    data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)
+    trained = trainer.train(net, data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: next(ious), report=silent)
+    assert trained.best_epoch == 1
+    train(after_one, cached, SETTINGS.override({"epochs": 1}))
+    for ours, theirs in zip(net.parameters(), after_one.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_evaluation_does_not_touch_batch_statistics(cached: cache.Cached) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.train()
+    evaluate(net, cached)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_the_mean_loss_weighs_images_not_batches(cached: cache.Cached) -> None:
+    """Four images in batches of three: with nothing learned, the epoch's loss is that of all four at once."""
+    net = pixelwise()
+    net[2] = nn.Identity()
+    settings = SETTINGS.override({"learning_rate": 1e-12, "epochs": 1})
+    data = DeviceSplit(cached.splits["train"], settings, FP32.device)
+    everything = torch.arange(4)
+    expected = nn.functional.binary_cross_entropy_with_logits(
+        net(data.images(everything))[:, 0], data.masks(everything).float()
+    )
+    assert train(net, cached, settings).history[0].loss == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_the_schedule_ends_at_nothing(cached: cache.Cached) -> None:
+    loop = trainer._Loop(
+        pixelwise(), DeviceSplit(cached.splits["train"], SETTINGS, FP32.device),
+        SETTINGS.override({"schedule": "cosine"}), 0, FP32,
+    )  # fmt: skip
+    rates = []
+    for _ in range(3):
+        loop.epoch(lambda _: None)
+        rates.append(loop._optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01 * 0.75, 0.01 * 0.25, 0.0])
+
+
+def test_bf16_is_used_where_it_is_asked_for(cached: cache.Cached) -> None:
+    seen = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            result = super().forward(image)
+            seen.append(result.dtype)
+            return result
+
+    machine = Hardware(device=torch.device("cpu"), kind="test", precision="bf16")
+    split = cached.splits["test"]
+    net = Spy(3, 1, 1)
+    data = DeviceSplit(split, SETTINGS, FP32.device)
+    evaluator.evaluate(net, data, split, SETTINGS, machine, silent)
+    trainer.train(net, data, SETTINGS.override({"batch_size": 2}), seed=0, hardware=machine, validate=lambda _: 0.0,
+                  report=silent)  # fmt: skip
+    assert set(seen) == {torch.bfloat16}
+
+
 def test_the_last_epoch_where_the_protocol_says_so(cached: cache.Cached) -> None:
     assert train(pixelwise(), cached, SETTINGS.override({"selection": "last_epoch"})).best_epoch == 3
 

@@ -10,10 +10,10 @@ Workers import this module, so it stays free of torch.
 
 import hashlib
 import json
-import multiprocessing
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmark import images, protocol, spectrogram
+from benchmark import images, protocol, spectrogram, workers
 from benchmark.contract import Example, Sample, Splits
 from benchmark.errors import UserError
 from benchmark.progress import Report
@@ -176,7 +176,8 @@ def _check_listing(splits: Splits) -> None:
 def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     # Whatever can move a decoded pixel: the settings, the code that decodes, the listing, the files' state.
-    code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in (images, spectrogram)]
+    modules = (images, spectrogram, sys.modules[__name__])
+    code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
     digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     for split in SPLITS:
         for sample in splits[split]:
@@ -227,9 +228,8 @@ class _Mapper:
     def __init__(self, total: int) -> None:
         self._pool: ProcessPoolExecutor | None = None
         if total > _IN_PROCESS:
-            workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-            # A fork would copy torch's threads in an undefined state.
-            self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            self._pool = workers.pool(count or 1)
 
     def __enter__(self) -> "Callable[[Callable[[Sample], _Decoded], Sequence[Sample]], Iterator[_Decoded]]":
         return self._map
@@ -296,7 +296,12 @@ class _SplitWriter:
 
 
 def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, keep_native: bool) -> _Decoded:
-    example = sample.read()
+    try:
+        example = sample.read()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"sample '{sample.id}' cannot be read: {type(error).__name__}: {error}") from error
     _check_example(sample, example)
     row = Row(
         split=split,

@@ -77,6 +77,13 @@ def _mean(get: Callable[[Record], float | None], scale: float = 1.0) -> Callable
     return value
 
 
+def _seeds(row: Row) -> Value:
+    """How many seeds were run; "2 of 3" where one failed."""
+    if row.status != "finished":
+        return f"0 of {len(row.failed)}"
+    return f"{len(row.runs)} of {len(row.runs) + len(row.failed)}" if row.failed else len(row.runs)
+
+
 def _published(row: Row) -> Value:
     number = published_iou(row.runs[0])
     return None if number is None else number.value
@@ -114,7 +121,7 @@ def _score_columns() -> list[Column]:
 _COLUMNS = [
     Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
     Column(name="status", title="Status", group="entry", value=lambda row: row.status),
-    Column(name="seeds", title="Seeds", group="entry", value=lambda row: len(row.runs), rank=3),
+    Column(name="seeds", title="Seeds", group="entry", value=_seeds, rank=3),
     Column(name="weights", title="Weights", group="entry", value=lambda row: row.runs[0].architecture.weights, rank=13),
     *_score_columns(),
     Column(name="published_iou", title="Published (%)", group="scores", value=_published, digits=2, rank=6),
@@ -167,6 +174,7 @@ _COLUMNS = [
         digits=2,
         rank=16,
     ),
+    Column(name="source", title="Source", group="cost", value=lambda row: row.runs[0].architecture.source_hash[:12]),
     Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
     Column(
         name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.precision, rank=18

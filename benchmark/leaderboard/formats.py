@@ -140,7 +140,8 @@ def _about(table: Table) -> list[str]:
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
         f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
         "groups in train/validate/test: "
-        + ", ".join(_isolation(kind, dataset.groups[kind]) for kind in dataset.groups),
+        + ("" if len(dataset.groups) > 1 else "recordings not stated, ")
+        + ", ".join(_isolation(kind, found) for kind, found in dataset.groups.items()),
         f"table {table.key[:12]}: protocol {table.head.protocol.digest[:12]}, manifest {dataset.manifest[:12]}",
     ]
 
@@ -168,8 +169,7 @@ def _remarks(table: Table) -> list[str]:
             lines.append(
                 f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}."
             )
-        if row.status != "finished":
-            lines.append(f"{row.label}: {row.status}. {row.runs[0].message}.")
+        lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
     return lines
 
 

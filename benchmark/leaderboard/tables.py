@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -23,6 +23,9 @@ _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 class Row:
     """An entry of a table: one architecture with its parameters on one device; its runs are the seeds.
 
+    `failed` are the seeds that diverged or ran out of memory and never finished: a mean over the others flatters.
+    `label` is the architecture's, and where a table has it twice, what tells the rows apart.
+
     `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_iou` is the
     IoU of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed.
     """
@@ -30,6 +33,7 @@ class Row:
     label: str
     status: str
     runs: tuple[Record, ...]
+    failed: tuple[Record, ...]
     scores: Mapping[str, float]
     slice_iou: Mapping[str, float]
     iou_deviation: float | None
@@ -140,22 +144,37 @@ def _table(key: str, runs: Sequence[_Scored]) -> Table:
         record = run.record
         row = (record.architecture.label, record.device.kind, record.device.precision, record.architecture.source_hash)
         groups.setdefault(row, []).append(run)
-    rows = sorted((_row(members) for members in groups.values()), key=_row_order)
+    rows = sorted((_row(members, _distinction(names, groups)) for names, members in groups.items()), key=_row_order)
     slices = dict.fromkeys(name for run in runs for name in run.slice_iou)
     return Table(key=key, rows=tuple(rows), slices=tuple(slices))
 
 
-def _row(members: Sequence[_Scored]) -> Row:
-    finished = [run for run in members if run.record.status == "finished"]
-    newest = {run.record.seed: run for run in sorted(finished or members, key=lambda run: run.record.finished)}
-    runs = [newest[seed] for seed in sorted(newest)]
-    ious = [run.scores["iou"] for run in runs if run.scores]
+def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -> str:
+    """What of device, arithmetic and source differs from the table's other rows of the same label."""
+    label, *own = names
+    twins = [others for twin, *others in all_names if twin == label]
+    differing = [index for index in range(len(own)) if any(twin[index] != own[index] for twin in twins)]
+    shown = [f"source {own[index][:6]}" if index == 2 else own[index] for index in differing]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _row(members: Sequence[_Scored], distinction: str) -> Row:
+    newest: dict[int, _Scored] = {}
+    for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
+        newest[run.record.seed] = run  # a finished run stands before any other, then the newer one
+    chosen = [newest[seed] for seed in sorted(newest)]
+    runs = [run for run in chosen if run.record.status == "finished"]
+    failed = [run for run in chosen if run.record.status != "finished"]
+    status = runs[0].record.status if runs else failed[0].record.status
+    ious = [run.scores["iou"] for run in runs]
+    first: _Scored | None = runs[0] if runs else None
     return Row(
-        label=runs[0].record.architecture.label,
-        status=runs[0].record.status,
-        runs=tuple(run.record for run in runs),
-        scores={name: fmean(run.scores[name] for run in runs) for name in runs[0].scores},
-        slice_iou={name: fmean(run.slice_iou[name] for run in runs) for name in runs[0].slice_iou},
+        label=chosen[0].record.architecture.label + distinction,
+        status=status,
+        runs=tuple(run.record for run in runs or failed),
+        failed=tuple(run.record for run in failed),
+        scores={name: fmean(run.scores[name] for run in runs) for name in (first.scores if first else ())},
+        slice_iou={name: fmean(run.slice_iou[name] for run in runs) for name in (first.slice_iou if first else ())},
         iou_deviation=stdev(ious) if len(ious) > 1 else None,
     )
 
