@@ -26,8 +26,10 @@ def write_source(target: Path, plugin: Plugin) -> None:
 
 
 def write_weights(target: Path, net: Network) -> None:
-    """The weights of the selected epoch."""
+    """The weights of the selected epoch, if the network has any."""
     # Cloned, because safetensors refuses parameters that share memory (tied weights).
+    if not net.core.state_dict():
+        return
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in net.core.state_dict().items()}
     # Not save_file: its files are readable by their owner alone.
     (target / "model.safetensors").write_bytes(save(weights))
