@@ -85,7 +85,10 @@ BROKEN = [
     ("gradients", {"extra": "self.unused = nn.Linear(2, 2)"}),
     ("gradients", {"forward": "self.layer(image).detach() + 0 * self.layer.bias.sum()"}),
     ("independent_images", {"forward": "self.layer(image - image.mean(0))"}),
-    ("seeded", {"forward": "self.layer(image) + torch.rand(1, generator=torch.Generator().manual_seed(id(self)))"}),
+    (
+        "seeded",
+        {"forward": "self.layer(image) + torch.rand(1, generator=torch.Generator().manual_seed(secrets.randbits(60)))"},
+    ),
     ("state_dict", {"extra": "self.scale = float(torch.rand(1))", "forward": "self.layer(image) * self.scale"}),
     ("deterministic_mode", {"forward": UNPOOLED}),
     ("bf16", {"forward": "self.layer(image) + (float('nan') if torch.is_autocast_enabled('cpu') else 0)"}),
