@@ -159,13 +159,13 @@ def _over_batches(size: int, *ratios: tuple[str, str]) -> Callable[[Counts], flo
         if not len(starts):
             return float("nan")
         summed = {name: np.add.reduceat(counts[name], starts) for name in CONFUSION}
-        values = []
+        total, counted = np.zeros(len(starts)), np.zeros(len(starts))
         for numerator, denominator in ratios:
-            above, below = _sum(summed, numerator), _sum(summed, denominator)
-            values.append(np.divide(above, below, out=np.full(len(starts), np.nan), where=below > 0))
-        table = np.stack(values)  # (ratios, batches)
-        counted = ~np.isnan(table).all(axis=0)  # a batch with nothing to count says nothing
-        return _mean(np.nanmean(table[:, counted], axis=0))
+            below = _sum(summed, denominator)
+            total += per_image(_sum(summed, numerator), below)
+            counted += below > 0
+        # A class that is nowhere in a batch, neither true nor predicted, says nothing of it.
+        return _mean((total / np.maximum(counted, 1))[counted > 0])
 
     return compute
 

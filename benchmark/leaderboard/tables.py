@@ -128,10 +128,11 @@ def _complete(record: Record, counts: Counts | Exception) -> Counts:
 
 
 def _score(record: Record, counts: Counts) -> _Scored:
-    by_slice = {}
-    for name in record.dataset.test_slices:
-        inside = np.flatnonzero(counts["slice"] == name)
-        by_slice[name] = {column: counts[column].take(inside) for column in metrics.COUNT_COLUMNS}
+    table = np.stack([counts[column] for column in metrics.COUNT_COLUMNS])  # (columns, images)
+    by_slice = {
+        name: dict(zip(metrics.COUNT_COLUMNS, table[:, counts["slice"] == name], strict=True))
+        for name in record.dataset.test_slices
+    }
     headline = by_slice[record.headline_slice]
     scores = {name: score.compute(headline) for name, score in metrics.SCORES.items()}
     others = {name: metrics.SCORES["iou"].compute(part) for name, part in by_slice.items() if part is not headline}
