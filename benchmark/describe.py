@@ -12,7 +12,7 @@ import torch
 
 from benchmark import network, record, registry
 from benchmark.contract import ArchitectureSpec, DatasetSpec
-from benchmark.data import cache
+from benchmark.data import cache, manifest
 from benchmark.evaluator import Evaluation
 from benchmark.hardware import Hardware
 from benchmark.network import Network
@@ -43,7 +43,7 @@ def protocol(settings: Protocol, overrides: dict[str, Any]) -> record.ProtocolRe
 def dataset(plugin: Plugin, cached: cache.Cached) -> record.DatasetRecord:
     """Sizes, test slices and leakage groups of the locked data."""
     spec: DatasetSpec = plugin.spec
-    shared = cache.shared(cached.rows)
+    shared = manifest.shared(cached.rows)
     slices = [row.slice for row in cached.splits["test"].rows]
     return record.DatasetRecord(
         label=plugin.label,
@@ -57,7 +57,7 @@ def dataset(plugin: Plugin, cached: cache.Cached) -> record.DatasetRecord:
         test_slices={name: slices.count(name) for name in dict.fromkeys(slices)},
         groups={
             kind: record.Isolation(relation="shared" if kind in shared else "disjoint", counts=counts)
-            for kind, counts in cache.isolation(cached.rows).items()
+            for kind, counts in manifest.isolation(cached.rows).items()
         },
     )
 

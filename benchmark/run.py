@@ -11,7 +11,7 @@ import torch
 
 from benchmark import artefacts, describe, evaluator, hardware, network, record, registry, trainer
 from benchmark.contract import DatasetSpec
-from benchmark.data import cache
+from benchmark.data import cache, manifest
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
 from benchmark.evaluator import Evaluation
@@ -198,11 +198,11 @@ def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool)
     Raises:
         UserError: a recording in two splits, a batch larger than the training split, a split without any mask.
     """
-    shared = cache.shared(cached.rows)
-    leaking = [kind for kind in cache.LEAKAGE_GROUPS if kind in shared]
+    shared = manifest.shared(cached.rows)
+    leaking = [kind for kind in manifest.LEAKAGE_GROUPS if kind in shared]
     if leaking and not allow_leakage:
         kind = leaking[0]
-        first, second = cache.example_of_leakage(cached.rows, kind, shared[kind][0])
+        first, second = manifest.example_of_leakage(cached.rows, kind, shared[kind][0])
         same = "the same pixels" if kind == "pixels" else f"{kind} {shared[kind][0]}"
         raise UserError(
             f"leakage: {first.split}/{first.id} and {second.split}/{second.id} are of {same} ({len(shared[kind])} such "

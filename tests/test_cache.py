@@ -10,7 +10,7 @@ from helpers import blobs, save
 from PIL import Image
 
 from benchmark.contract import Example, Sample
-from benchmark.data import cache
+from benchmark.data import cache, manifest
 from benchmark.errors import UserError
 from benchmark.progress import silent
 
@@ -133,10 +133,10 @@ def test_an_impossible_listing(splits: dict[str, list[int]], message: str) -> No
 
 def test_groups_are_counted_and_shared_ones_found(birdsounds: Path) -> None:
     rows = prepare(birdsounds).rows
-    assert cache.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}
-    assert cache.shared(rows) == {}
+    assert manifest.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}
+    assert manifest.shared(rows) == {}
     for kind in ("Images", "Masks"):
         content = (birdsounds / "Train" / kind / "XC101.png").read_bytes()
         (birdsounds / "Test" / kind / "XC900.png").write_bytes(content)
     rows = prepare(birdsounds).rows
-    assert list(cache.shared(rows)) == ["pixels"]
+    assert list(manifest.shared(rows)) == ["pixels"]

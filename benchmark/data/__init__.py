@@ -1,1 +1,1 @@
-"""The data: decoded once into a memory-mapped cache with a manifest (`cache`); then batches on the device."""
+"""The data: decoded once into a memory-mapped `cache` with a `manifest`; then `batches` on the device."""
