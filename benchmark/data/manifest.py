@@ -1,0 +1,69 @@
+"""The manifest of a decoded dataset: a row per sample, and which groups the splits share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
+"""Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One line of the manifest. `foreground` counts mask pixels at native size (height x width)."""
+
+    split: str
+    id: str
+    slice: str
+    groups: Mapping[str, str]
+    strata: Mapping[str, str | float]
+    height: int
+    width: int
+    foreground: int
+    image_sha256: str
+    mask_sha256: str
+
+    def line(self) -> str:
+        """Canonical JSON."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
+
+
+def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
+    return {kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()}
+
+
+def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
+    result = {}
+    for kind, members in _members(rows).items():
+        several = sorted(
+            {
+                group
+                for split in members
+                for other in members
+                if split != other
+                for group in members[split] & members[other]
+            }
+        )
+        if several:
+            result[kind] = several
+    return result
+
+
+def example_of_leakage(rows: Sequence[Row], kind: str, group: str) -> tuple[Row, Row]:
+    """Two rows of different splits that belong to the same group."""
+    inside = [row for row in rows if _groups(row).get(kind) == group]
+    return inside[0], next(row for row in inside if row.split != inside[0].split)
+
+
+def _groups(row: Row) -> dict[str, str]:
+    return {**row.groups, "pixels": row.image_sha256}
+
+
+def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
+    members: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        for kind, group in _groups(row).items():
+            members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
+    return members
