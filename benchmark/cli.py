@@ -245,7 +245,7 @@ def _launch(requests: "Sequence[Request]", *, broken: bool) -> None:
 def _summary(outcome: "Outcome") -> str:
     start = f"{outcome.label}, seed {outcome.seed}: "
     if outcome.status != "finished":
-        return f"{start}{outcome.status} ({outcome.message}); recorded in {outcome.path}"
+        return f"{start}{outcome.status} ({outcome.message}), see {outcome.path}"
     from benchmark import metrics, record
 
     counts = record.read_counts([outcome.path])[0]

@@ -1,6 +1,7 @@
 """Many runs, one after the other, each in a process of its own: fresh memory, and none takes another down."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
@@ -21,19 +22,17 @@ def launch(requests: Sequence[Request]) -> Iterator[tuple[Request, Outcome | Use
     for number, request in enumerate(requests, start=1):
         title = f"{number} of {len(requests)}: {request.architecture}, seed {request.seed}"
         with workers.pool(1) as pool:
-            try:
-                yield request, pool.submit(_isolated, replace(request, fresh_process=True), title).result()
-            except Exception as error:
-                if not isinstance(error, BrokenProcessPool):
-                    yield request, _unexpected(error)
-                    continue
-                message = f"{request.architecture}, seed {request.seed}: the process was killed (out of memory?)"
-                yield request, UserError(message)
+            yield request, _result(pool.submit(_isolated, replace(request, fresh_process=True), title))
 
 
-def _unexpected(error: Exception) -> UserError:
-    text = next(iter(str(error).splitlines()), "")
-    return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
+def _result(future: Future[Outcome | UserError]) -> Outcome | UserError:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return UserError("the process was killed (out of memory?)")
+    except Exception as error:
+        text = next(iter(str(error).splitlines()), "")
+        return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
 
 
 def _isolated(request: Request, title: str) -> Outcome | UserError:

@@ -9,7 +9,6 @@ hides the others.
 import ast
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import re
@@ -119,6 +118,9 @@ def load(kind: Kind, text: str) -> Plugin:
     name, colon, given = text.partition(":")
     known = find(kind)
     if name not in known:
+        ignored = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
+        if ignored:
+            raise UserError(f"rename {ignored[0]}: a plugin's name has lower-case letters, digits and _ only")
         raise UserError(f"no {_singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
     module = _import(known[name])
     attribute, wanted = _SPECS[kind]

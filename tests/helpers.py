@@ -6,7 +6,34 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmark import record
+
 SMALL = "synthetic:train=8,val=4,test=4,ood=2"
+
+
+TINY = ("--dataset", SMALL, "--image-size", "32", "--epochs", "2", "--batch-size", "4", "--precision", "fp32")
+
+
+NEW_PLUGIN = '''"""Blur and threshold: the smallest network that learns."""
+from torch import nn
+from benchmark.contract import ArchitectureSpec
+
+
+class Blur(nn.Module):
+    def __init__(self, *, in_channels: int, pretrained: bool) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, 1, kernel_size=9, padding=4)
+
+    def forward(self, image):
+        return self.layer(image)
+
+
+ARCHITECTURE = ArchitectureSpec(build=Blur, title="Blur", paper="none", citation="@misc{blur, title={Blur}}")
+'''
+
+
+def runs(results: Path) -> list[record.Record]:
+    return [found for _, found in record.read_all(results)[0]]
 
 
 @dataclass(frozen=True)

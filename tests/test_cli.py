@@ -1,7 +1,6 @@
 """The command line, end to end, as a user types it."""
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SMALL, Ran, save
+from helpers import NEW_PLUGIN, TINY, Ran, runs, save
 from test_spectrogram import EXAMPLE
 
 from benchmark import images, record
 
 Bench = Callable[..., Ran]
-TINY = ("--dataset", SMALL, "--image-size", "32", "--epochs", "2", "--batch-size", "4", "--precision", "fp32")
 
 GOLDEN_LOSSES = [1.510099, 1.434397, 1.390343, 1.3743]
+
+
 GOLDEN_OTSU = {
     "tp": 222,
     "fp": 660,
@@ -29,27 +29,6 @@ GOLDEN_OTSU = {
     "surface_predicted": 692,
     "surface_truth_near": 309,
 }
-
-NEW_PLUGIN = '''"""Blur and threshold: the smallest network that learns."""
-from torch import nn
-from benchmark.contract import ArchitectureSpec
-
-
-class Blur(nn.Module):
-    def __init__(self, *, in_channels: int, pretrained: bool) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(in_channels, 1, kernel_size=9, padding=4)
-
-    def forward(self, image):
-        return self.layer(image)
-
-
-ARCHITECTURE = ArchitectureSpec(build=Blur, title="Blur", paper="none", citation="@misc{blur, title={Blur}}")
-'''
-
-
-def runs(results: Path) -> list[record.Record]:
-    return [found for _, found in record.read_all(results)[0]]
 
 
 def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
@@ -154,24 +133,6 @@ def test_a_new_file_in_the_folder_is_enough(bench: Bench, tmp_path: Path) -> Non
     assert "blur" in bench("leaderboard", "--results", tmp_path / "r").out
 
 
-def test_all_leaves_a_broken_plugin_out_and_says_so(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from benchmark import registry
-
-    (tmp_path / "architectures").mkdir()
-    (tmp_path / "architectures" / "broken.py").write_text("import nowhere_at_all")
-    found = registry.find
-    few = {"otsu", "broken"}
-    monkeypatch.setattr(
-        registry, "find", lambda kind: {k: v for k, v in found(kind).items() if k in few or kind == "datasets"}
-    )
-    ran = bench("run", "--arch", "all", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
-    assert ran.code == 2
-    assert re.search(r"bench: left out: .*broken\.py, line 1", ran.err)
-    assert [run.architecture.label for run in runs(tmp_path / "r")] == ["otsu"]
-
-
 def test_list_survives_a_broken_plugin(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "architectures").mkdir()
     (tmp_path / "architectures" / "broken.py").write_text("import nowhere_at_all")
@@ -181,144 +142,6 @@ def test_list_survives_a_broken_plugin(bench: Bench, tmp_path: Path) -> None:
     for name in ("custom_resnet34", "segnet", "unet", "otsu", "synthetic", "birdsounds", "folder", "quick", "paper"):
         assert name in listed.out
     assert "@inproceedings{ronneberger2015unet" in bench("list", "--citations").out
-
-
-MISTAKES = [
-    (("run", "--arch", "unett"), "no architecture 'unett' (did you mean 'unet'?)"),
-    (("run", "--arch", "unet:widht=3"), "did you mean 'width'"),
-    (("run", "--arch", "otsu", "--protocol", "qick"), "no protocol 'qick' (did you mean 'quick'"),
-    (("run", "--arch", "otsu", "--dataset", "sintetic"), "no dataset 'sintetic' (did you mean 'synthetic'"),
-    (
-        ("run", "--arch", "otsu", "--set", "epoch=3"),
-        "unknown setting 'epoch' on the command line (did you mean 'epochs'",
-    ),
-    (("run", "--arch", "otsu", "--set", "epochs"), "write NAME=VALUE"),
-    (("run", "--arch", "otsu", "--weights", "imagenet"), "setting 'weights' = 'imagenet'"),
-    (("run", "--arch", "otsu", "--protocol", "paper"), "say which with --data ROOT"),
-    (("run", "--arch", "otsu", "--protocol", "paper", "--data", "nowhere"), "no folder nowhere"),
-    (("run", "--arch", "otsu", "--data", "."), "is embedded and reads no folder"),
-    (
-        ("run", "--arch", "otsu", "--batch-size", "9", "--dataset", SMALL),
-        "batch size 9 is larger than the training split",
-    ),
-    (("run", "--arch", "otsu", "--device", "cuda:77"), "CUDA device"),
-    (("run", "--arch", "otsu", "--plugins", "nowhere"), "has no folder architectures/ or datasets/"),
-    (("leaderboard",), "no runs in"),
-    (("check", "unett"), "did you mean 'unet'"),
-]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
-)
-def test_a_mistake_is_one_line_and_code_2(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    ran = bench(*words)
-    assert ran.code == 2
-    (line,) = [line for line in ran.err.splitlines() if line.startswith("bench: ")]
-    assert message in line
-    assert "Traceback" not in ran.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_leakage_is_refused_unless_the_user_says_otherwise(bench: Bench, birdsounds: Path, tmp_path: Path) -> None:
-    for kind in ("Images", "Masks"):
-        (birdsounds / "Test" / kind / "XC107.png").rename(birdsounds / "Test" / kind / "XC101_right.png")
-    words = ("run", "--arch", "otsu", "--dataset", "birdsounds", "--data", birdsounds, "--image-size", "32")
-    words += ("--batch-size", "2", "--results", tmp_path / "r")
-    refused = bench(*words)
-    assert refused.code == 2
-    assert "leakage: train/XC101 and test/XC101_right are of recording XC101 (1 such case(s))" in refused.err
-    assert not (tmp_path / "r").exists()
-    assert bench(*words, "--allow-leakage").code == 0
-    assert "recording 4/2/2 shared" in bench("leaderboard", "--results", tmp_path / "r").out
-    (found,) = runs(tmp_path / "r")
-    assert "--data ROOT --allow-leakage --device cpu --precision " in found.command
-
-
-def test_divergence_is_recorded_and_tried_again(bench: Bench, tmp_path: Path) -> None:
-    words = ("run", "--arch", "unet:width=4", *TINY, "--set", "optimiser=sgd", "--lr", "1e30", "--results", tmp_path)
-    for _ in range(2):
-        ran = bench(*words)
-        assert ran.code == 0
-        assert "diverged (the loss was not finite in epoch" in ran.out
-    (found,) = runs(tmp_path)
-    assert found.status == "diverged"
-    assert "diverged" in bench("leaderboard", "--results", tmp_path).out
-
-
-@pytest.mark.parametrize("place", ["__init__", "forward"])
-def test_an_exception_in_a_plugin_names_its_line(bench: Bench, tmp_path: Path, place: str) -> None:
-    before = {"__init__": "        super().__init__()", "forward": "        return self.layer(image)"}[place]
-    (tmp_path / "architectures").mkdir()
-    failing = NEW_PLUGIN.replace(before, f"        raise ValueError('I cannot')\n{before}")
-    (tmp_path / "architectures" / "failing.py").write_text(failing)
-    ran = bench("run", "--arch", "failing", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
-    assert ran.code == 2
-    line = failing.splitlines().index("        raise ValueError('I cannot')") + 1
-    assert re.search(rf"failing failed: ValueError: I cannot \(.*failing\.py, line {line}\)", ran.err)
-    assert not (tmp_path / "r").exists()
-
-
-def test_a_results_folder_that_cannot_be_written_is_refused_before_the_training(bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("kept")
-    ran = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path / "file")
-    assert ran.code == 2
-    assert "cannot write results to" in ran.err
-    assert "epoch" not in ran.err
-    assert (tmp_path / "file").read_text() == "kept"
-
-
-@pytest.mark.parametrize(
-    ("returned", "shape"),
-    [
-        ("self.layer(image).repeat(1, 2, 1, 1)", r"\(1, 2, 32, 32\)"),
-        ("self.layer(image)[..., ::2]", r"\(1, 1, 32, 16\)"),
-        ("nn.functional.pad(self.layer(image), (0, 1))", r"\(1, 1, 32, 33\)"),
-        ("self.layer(image)[:, 0]", r"\(1, 32, 32\)"),
-    ],
-)
-def test_logits_of_another_shape_are_refused(bench: Bench, tmp_path: Path, returned: str, shape: str) -> None:
-    (tmp_path / "architectures").mkdir()
-    (tmp_path / "architectures" / "odd.py").write_text(NEW_PLUGIN.replace("self.layer(image)", returned))
-    ran = bench("run", "--arch", "odd", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
-    assert ran.code == 2
-    assert re.search(rf"bench: odd: forward\(\) returns logits of {shape}; they must be \(1, 1, 32, 32\)", ran.err)
-    assert not (tmp_path / "r").exists()
-
-
-def test_memory_that_runs_out_is_recorded(bench: Bench, tmp_path: Path) -> None:
-    hungry = NEW_PLUGIN.replace("return self", "return image.new_empty(1 << 50).sum() + self").replace("Blur", "Hungry")
-    (tmp_path / "architectures").mkdir()
-    (tmp_path / "architectures" / "hungry.py").write_text(hungry)
-    ran = bench("run", "--arch", "hungry", *TINY, "--plugins", tmp_path, "--results", tmp_path)
-    assert "out-of-memory" in ran.out, ran.err
-    assert [run.status for run in runs(tmp_path)] == ["out-of-memory"]
-
-
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -9)])
-def test_an_interrupted_run_leaves_no_record(bench: Bench, tmp_path: Path, name: str, code: int) -> None:
-    assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
-    words = ["run", "--arch", "unet:width=4", *TINY, "--epochs", "100000", "--results", str(tmp_path)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "epoch 2/" in line:
-            break
-    process.send_signal(getattr(signal, name))
-    rest = process.communicate(timeout=60)[1]
-    assert process.returncode == code
-    if name == "SIGINT":
-        assert rest.splitlines()[-1].startswith("bench: interrupted")
-        assert "Traceback" not in rest
-    assert [run.architecture.label for run in runs(tmp_path)] == ["otsu"]
-    board = bench("leaderboard", "--results", tmp_path)
-    assert board.code == 0
-    assert "skipped" not in board.err
 
 
 def test_the_default_protocol_says_in_one_line_what_it_is(bench: Bench, tmp_path: Path) -> None:

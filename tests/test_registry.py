@@ -96,6 +96,12 @@ def test_the_same_name_twice_names_both_places(folder: Path) -> None:
         registry.find("architectures")
 
 
+def test_a_file_name_that_is_no_plugin_name_is_not_ignored_in_silence(folder: Path) -> None:
+    (folder / "architectures" / "My-Net.py").write_text(PLUGIN)
+    with pytest.raises(UserError, match=r"rename .*My-Net\.py: a plugin's name has lower-case letters"):
+        registry.load("architectures", "My-Net")
+
+
 def test_a_package_file_would_hide_ours(folder: Path) -> None:
     (folder / "architectures" / "__init__.py").write_text("")
     with pytest.raises(UserError, match=r"remove .*architectures/__init__\.py"):
