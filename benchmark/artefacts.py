@@ -1,21 +1,26 @@
 """The files of a run folder beside its run.json."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from benchmark import evaluator, metrics, pictures, record
 from benchmark.data import cache
 from benchmark.evaluator import Evaluation
 from benchmark.network import Network
+from benchmark.progress import Report
 from benchmark.registry import Plugin
 from benchmark.trainer import Trained
 
 
 def write_manifest(results: Path, cached: cache.Cached) -> None:
     """The manifest, once for all runs on it."""
-    path = results / "manifests" / f"{cached.digest[: record.KEY_DIGITS]}.jsonl"
+    path = record.manifest_path(results, cached.digest)
     if not path.exists():
         record.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
 
@@ -54,12 +59,14 @@ def write_history(target: Path, label: str, trained: Trained | None) -> None:
         )
 
 
-def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
-    """Counts, logit histograms and predictions per image, and pictures of the best, the median and the worst."""
-    columns = metrics.COUNT_COLUMNS
-    counts = [evaluation.counts[name].tolist() for name in columns]
-    rows = [[row.id, row.slice, *values] for row, *values in zip(split.rows, *counts, strict=True)]
-    record.write_csv(target / "images.csv", ["id", "slice", *columns], rows)
+def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:
+    """Counts, logit histograms and predictions per image, and pictures of the best, the median and the worst.
+
+    Images that are not `ours` to publish are shown in `private/` only, which is not committed.
+    """
+    columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in metrics.COUNT_COLUMNS}
+    columns |= _decibels({name: evaluation.sounds[name] for name in metrics.SOUND_COLUMNS if evaluation.sounds})
+    _write_columns(target / "images.csv", split, columns)
     numbers = range(evaluator.LOGIT_BINS)
     header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
     flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
@@ -71,20 +78,36 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
         packed=np.packbits(evaluation.predictions, axis=-1),
         shape=np.array(evaluation.predictions.shape),
     )
-    _draw_examples(target, split, evaluation)
+    _draw_examples(target, split, evaluation, ours=ours)
 
 
-def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
+def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
+    """What masks score that need no network, once for all runs on this data."""
+    path = record.references_path(results, cached.digest)
+    split = cached.splits["test"]
+    if split.has_sounds and not path.exists():
+        columns = _decibels(evaluator.references(split, device, report))
+        record.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+
+
+def _decibels(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]]:
+    return {name: [f"{value:.4f}" for value in values] for name, values in columns.items()}
+
+
+def _write_columns(path: Path, split: cache.CachedSplit, columns: Mapping[str, list[Any]]) -> None:
+    rows = [[row.id, row.slice, *values] for row, *values in zip(split.rows, *columns.values(), strict=True)]
+    record.write_csv(path, ["id", "slice", *columns], rows)
+
+
+def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:
     iou = metrics.image_iou(evaluation.counts)
     headline = record.headline([row.slice for row in split.rows])
     with_mask = [index for index, row in enumerate(split.rows) if row.foreground and row.slice == headline]
     ranked = sorted(with_mask, key=lambda index: (-iou[index], split.rows[index].id))
     for name, index in (("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])):
         title = f"{name}: {split.rows[index].id}, IoU {100 * iou[index]:.1f} %"
-        pictures.draw_example(
-            target / "examples" / f"{name}.png",
-            title,
-            split.images[index],
-            split.masks[index],
-            evaluation.predictions[index],
-        )
+        masks = {"truth": split.masks[index], "prediction": evaluation.predictions[index]}
+        everything = {"image": split.images[index], **masks}
+        if not ours:
+            pictures.draw_example(target / "private" / f"{name}.png", title, everything)
+        pictures.draw_example(target / "examples" / f"{name}.png", title, everything if ours else masks)

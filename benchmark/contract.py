@@ -15,6 +15,7 @@ __all__ = [
     "Audio",
     "DatasetSpec",
     "Example",
+    "Rendering",
     "Reported",
     "Sample",
     "Splits",
@@ -98,6 +99,21 @@ class Sample:
     files: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendering:
+    """How a dataset's recordings became its images, so that another recording can be shown to a network alike.
+
+    Frequencies in Hz. `sample_rate` None: each recording at its own; `frames` None: as many as the recording has.
+    The sound is filtered to `highpass` ... `lowpass` (None: not) and scaled to a peak of `peak` (None: left as it is).
+    """
+
+    sample_rate: int | None = None
+    frames: int | None = None
+    highpass: float | None = None
+    lowpass: float | None = None
+    peak: float | None = None
+
+
 Splits = Mapping[str, Sequence[Sample]]
 """Split name ("train", "val", "test") -> its samples in a fixed order."""
 
@@ -117,3 +133,7 @@ class DatasetSpec:
     licence: str
     needs_root: bool
     """Whether the user must say with `--data ROOT` where the files are."""
+    rendering: Rendering | None = None
+    """How the images were made from sound; None where nothing is known of it."""
+    resolve: "Callable[..., DatasetSpec] | None" = None
+    """Where title, licence or rendering depend on what lies in the folder: what `load` takes -> the refined spec."""

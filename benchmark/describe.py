@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmark import network, record, registry
-from benchmark.contract import ArchitectureSpec, DatasetSpec
+from benchmark.contract import ArchitectureSpec, DatasetSpec, Rendering
 from benchmark.data import cache, manifest
 from benchmark.evaluator import Evaluation
 from benchmark.hardware import Hardware
@@ -40,9 +41,8 @@ def protocol(settings: Protocol, overrides: dict[str, Any]) -> record.ProtocolRe
     )
 
 
-def dataset(plugin: Plugin, cached: cache.Cached) -> record.DatasetRecord:
-    """Sizes, test slices and leakage groups of the locked data."""
-    spec: DatasetSpec = plugin.spec
+def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> record.DatasetRecord:
+    """Sizes, test slices and leakage groups of the locked data; `spec` is the plugin's, refined for the folder."""
     shared = manifest.shared(cached.rows)
     slices = [row.slice for row in cached.splits["test"].rows]
     return record.DatasetRecord(
@@ -59,6 +59,37 @@ def dataset(plugin: Plugin, cached: cache.Cached) -> record.DatasetRecord:
             kind: record.Isolation(relation="shared" if kind in shared else "disjoint", counts=counts)
             for kind, counts in manifest.isolation(cached.rows).items()
         },
+        slices={name: _slice(cached, name) for name in dict.fromkeys(slices)},
+        rendering=_rendering(spec.rendering, cached),
+    )
+
+
+def _slice(cached: cache.Cached, name: str) -> record.SliceRecord:
+    def groups(rows: Iterable[manifest.Row], kind: str) -> set[str]:
+        return {row.groups[kind] for row in rows if kind in row.groups}
+
+    inside = [row for row in cached.splits["test"].rows if row.slice == name]
+    learned = [row for row in cached.rows if row.split != "test"]
+    found = {kind: groups(inside, kind) for kind in dict.fromkeys(kind for row in inside for kind in row.groups)}
+    seen = [kind for kind, members in found.items() if members & groups(learned, kind)]
+    return record.SliceRecord(
+        groups={kind: len(members) for kind, members in found.items()},
+        unseen=[kind for kind in found if kind not in seen],
+        seen=seen,
+    )
+
+
+def _rendering(rendering: Rendering | None, cached: cache.Cached) -> record.RenderingRecord | None:
+    """Where recordings were rendered in their whole length, an image has as many frames as most had."""
+    if rendering is None:
+        return None
+    widths = [row.width for row in cached.splits["train"].rows]
+    return record.RenderingRecord(
+        sample_rate=rendering.sample_rate,
+        frames=rendering.frames or int(np.median(widths)),
+        highpass=rendering.highpass,
+        lowpass=rendering.lowpass,
+        peak=rendering.peak,
     )
 
 

@@ -5,10 +5,9 @@ Legend: N images of the split, n of a batch, H x W the protocol's size, h x w th
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark import metrics
+from benchmark import metrics, separation, spectrogram
 from benchmark.data.batches import DeviceSplit
 from benchmark.data.cache import CachedSplit
 from benchmark.hardware import Hardware
@@ -24,6 +23,8 @@ from benchmark.progress import Report
 from benchmark.protocol import Protocol
 
 BATCH = 32
+LISTENING = 8
+"""Recordings that are transformed at a time: 4 s at 32 kHz take 40 MB each."""
 LOGIT_BINS = 64
 LOGIT_RANGE = 8.0
 """The histograms' bins divide -8 ... 8 evenly; what lies outside is counted in the first or the last."""
@@ -35,9 +36,13 @@ class NotANumberError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """Counts (N,) by column, logit histograms (N, 2, bins) over background and foreground, masks (N, H, W)."""
+    """Counts (N,) by column, logit histograms (N, 2, bins) over background and foreground, masks (N, H, W).
+
+    `sounds` has scores in dB (N,) by column, none where the dataset does not know its clean sounds.
+    """
 
     counts: Mapping[str, NDArray[np.int64]]
+    sounds: Mapping[str, NDArray[np.float64]]
     histograms: NDArray[np.int64]
     predictions: NDArray[np.bool_]
     images_per_second: float
@@ -65,23 +70,32 @@ def evaluate(
     # 2 px at 512 x 512; under 1 px only exact coincidence would count.
     tolerance = max(1.0, 2 * math.sqrt(math.prod(protocol.image_size)) / 512)
     native = split.native_masks()
-    columns: dict[str, list[Tensor]] = {name: [] for name in metrics.COUNT_COLUMNS}
+    # One table for all images: a small tensor kept for each would lie between the large ones that are given back, and
+    # the process would grow by gigabytes.
+    table = torch.zeros(len(metrics.COUNT_COLUMNS), len(data), dtype=torch.int64, device=data.device)
+    columns = dict(zip(metrics.COUNT_COLUMNS, table, strict=True))  # name -> (N,)
     histograms, predictions = [], []
+    sounds, listener = split.native_sounds(), _Listener(data.device)
     clock = _Clock(hardware)
     clock.warm_up(network, data)
     for indices, logits in _predict(network, data, hardware, clock):  # (n,), (n, H, W)
         if bool(logits.isnan().any()):
             raise NotANumberError
         prediction, truth = logits > threshold, data.masks(indices)  # (n, H, W)
-        _append(columns, metrics.CONFUSION, metrics.confusion(prediction, truth))
-        _append(columns, metrics.SURFACE, metrics.surface(prediction, truth, tolerance))
-        for logit, mask in zip(logits, truth, strict=True):
-            _count_native(columns, logit, mask, torch.from_numpy(next(native)).to(data.device), threshold)
+        here = slice(int(indices[0]), int(indices[-1]) + 1)
+        _put(columns, here, metrics.CONFUSION, metrics.confusion(prediction, truth))
+        _put(columns, here, metrics.SURFACE, metrics.surface(prediction, truth, tolerance))
+        for index, logit, mask in zip(range(here.start, here.stop), logits, truth, strict=True):
+            whole = torch.from_numpy(next(native)).to(data.device)
+            found = _count_native(columns, index, logit, mask, whole, threshold)
+            if split.has_sounds:
+                listener.add(next(sounds), found)
         histograms.append(_histograms(logits, truth))
         predictions.append(prediction.cpu().numpy())
         report("testing", int(indices[-1]) + 1, len(data), "")
     return Evaluation(
-        counts={name: torch.cat(parts).cpu().numpy().astype(np.int64) for name, parts in columns.items()},
+        counts=dict(zip(metrics.COUNT_COLUMNS, table.cpu().numpy(), strict=True)),
+        sounds=listener.finish(),
         histograms=torch.cat(histograms).cpu().numpy(),
         predictions=np.concatenate(predictions),
         images_per_second=len(data) / clock.seconds,
@@ -121,12 +135,74 @@ def _predict(
 
 
 def _count_native(
-    columns: dict[str, list[Tensor]], logit: Tensor, mask: Tensor, native: Tensor, threshold: float
-) -> None:
-    """Compare with the file's own mask: the enlarged logits, and the resized truth brought back."""
+    columns: Mapping[str, Tensor], index: int, logit: Tensor, mask: Tensor, native: Tensor, threshold: float
+) -> Tensor:
+    """Compare with the file's own mask: the enlarged logits, and the resized truth brought back.
+
+    Gives the predicted mask at the file's size.
+    """
     enlarged, returned = (_enlarge(image, native) for image in (logit, mask.float()))
-    _append(columns, [f"native_{name}" for name in metrics.CONFUSION], metrics.confusion(enlarged > threshold, native))
-    _append(columns, [f"roundtrip_{name}" for name in metrics.CONFUSION], metrics.confusion(returned >= 0.5, native))
+    found = enlarged > threshold
+    _put(columns, index, [f"native_{name}" for name in metrics.CONFUSION], metrics.confusion(found, native))
+    whole = metrics.confusion(returned >= 0.5, native)
+    _put(columns, index, [f"roundtrip_{name}" for name in metrics.CONFUSION], whole)
+    return found
+
+
+def references(split: CachedSplit, device: torch.device, report: Report) -> dict[str, NDArray[np.float64]]:
+    """What masks score that need no network, `<reference>_sisdr` and `<reference>_sdr` in dB: (N,) each.
+
+    They depend on the data alone, so they are computed once for all runs.
+    """
+    columns: dict[str, list[float]] = {}
+    pairs = zip(split.rows, split.native_masks(), split.native_sounds(), strict=True)
+    for number, (row, mask, sounds) in enumerate(pairs, start=1):
+        noisy, clean = (torch.from_numpy(np.array(wave)).to(device) for wave in sounds or ())
+        spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
+        rate = row.sound.sample_rate if row.sound else 0
+        masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate)
+        for name, reference in masks.items():
+            estimate = spectrogram.reconstruct(spectra[0], reference)
+            columns.setdefault(f"{name}_sisdr", []).append(float(separation.si_sdr(estimate, clean)))
+            columns.setdefault(f"{name}_sdr", []).append(float(separation.sdr(estimate, clean)))
+        report("references", number, len(split.rows), "")
+    return {name: np.asarray(values) for name, values in columns.items()}
+
+
+class _Listener:
+    """Hears the recordings under their masks, several of the same size at a time."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []  # noisy (S,), clean (S,), mask (1024, T)
+        self._columns: dict[str, list[Tensor]] = {}
+
+    def add(self, sounds: tuple[NDArray[np.float32], NDArray[np.float32]] | None, mask: Tensor) -> None:
+        """Take an image's sounds and its predicted mask."""
+        noisy, clean = (torch.from_numpy(np.array(wave)).to(self._device) for wave in sounds or ())
+        if self._waiting and (len(self._waiting) == LISTENING or self._waiting[0][0].shape != noisy.shape):
+            self._hear()
+        self._waiting.append((noisy, clean, mask))
+
+    def finish(self) -> dict[str, NDArray[np.float64]]:
+        """The columns of all images, in their order; none where there were no sounds."""
+        if self._waiting:
+            self._hear()
+        return {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._columns.items()}
+
+    def _hear(self) -> None:
+        noisy, clean, masks = (torch.stack(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        estimate = spectrogram.reconstruct(spectrogram.stft(noisy), masks)  # (n, S)
+        scores = {
+            "sisdr": separation.si_sdr(estimate, clean),
+            "sisdr_noisy": separation.si_sdr(noisy, clean),
+            "sdr": separation.sdr(estimate, clean),
+            "sdr_noisy": separation.sdr(noisy, clean),
+            "sdr_dvad": separation.sdr_dvad(estimate, noisy),
+        }
+        for name, values in scores.items():
+            self._columns.setdefault(name, []).append(values)
 
 
 def _enlarge(image: Tensor, like: Tensor) -> Tensor:
@@ -134,9 +210,9 @@ def _enlarge(image: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(image[None, None], size=like.shape, mode="bilinear", align_corners=False)[0, 0]
 
 
-def _append(columns: dict[str, list[Tensor]], names: Any, values: Any) -> None:
+def _put(columns: Mapping[str, Tensor], where: int | slice, names: Sequence[str], values: Sequence[Tensor]) -> None:
     for name, value in zip(names, values, strict=True):
-        columns[name].append(value.reshape(-1))
+        columns[name][where] = value
 
 
 def _histograms(logits: Tensor, truth: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ Legend: N images, H x W pixels.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Counts: TypeAlias = Mapping[str, NDArray[np.int64]]
-"""Column name -> (N,) counts in manifest order; the names are `COUNT_COLUMNS`."""
+Counts: TypeAlias = Mapping[str, NDArray[Any]]
+"""Column name -> (N,) in manifest order; `COUNT_COLUMNS` in integers, `SOUND_COLUMNS` in floats."""
 
 CONFUSION = ("tp", "fp", "fn", "tn")
 SURFACE = ("surface_predicted", "surface_predicted_near", "surface_truth", "surface_truth_near")
@@ -25,6 +25,8 @@ COUNT_COLUMNS = (
     *(f"roundtrip_{name}" for name in CONFUSION),  # the truth resized to the protocol's size and back
     *SURFACE,
 )
+SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "sdr_dvad")
+"""Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
 
 
 # ---------------------------------------------------------------- masks -> counts
@@ -93,12 +95,13 @@ def _shifted(offset: int, length: int) -> tuple[slice, slice]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A number derived from the counts of a split: `compute` gives a fraction, a count, or NaN where undefined."""
+    """A number derived from the columns of a split: `compute` gives it in its unit, NaN where undefined."""
 
     name: str
     title: str
     definition: str
     compute: Callable[[Counts], float]
+    unit: Literal["share", "count", "dB"] = "share"
 
 
 def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
@@ -289,14 +292,97 @@ _SCORES = (
         title="False alarms",
         definition="images with an empty mask in which something was predicted",
         compute=_empty_images,
+        unit="count",
     ),
     Score(
         name="empty_false_alarm_pixels",
         title="False alarm pixels",
         definition="pixels predicted in images with an empty mask",
         compute=_empty_pixels,
+        unit="count",
     ),
 )
 
 SCORES: Mapping[str, Score] = {score.name: score for score in _SCORES}
-"""Every score by name, in the order of the tables."""
+"""Every score of masks by name, in the order of the tables."""
+
+
+# ---------------------------------------------------------------- sounds
+
+
+def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
+    """By how many dB the masked recording is better than the noisy one: (N,)."""
+    return np.asarray(columns[name] - columns[f"{name}_noisy"])
+
+
+def _over_sounds(values: Callable[[Counts], NDArray[Any]], average: Callable[..., Any] = np.mean) -> Any:
+    """Average over the images whose song is not silent."""
+
+    def compute(columns: Counts) -> float:
+        known = values(columns)
+        known = known[np.isfinite(known)]
+        return float(average(known)) if len(known) else float("nan")
+
+    return compute
+
+
+_SOUND_SCORES = (
+    Score(
+        name="sisdr_improvement",
+        title="SI-SDR gain",
+        definition="SI-SDR (Le Roux et al. 2019) of the recording under the predicted mask against the clean song, "
+        "minus that of the noisy recording, mean over images with song",
+        compute=_over_sounds(lambda columns: improvement(columns, "sisdr")),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr",
+        title="SI-SDR",
+        definition="SI-SDR under the predicted mask, clipped to +-30 dB, mean over images with song",
+        compute=_over_sounds(lambda columns: columns["sisdr"]),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr_median",
+        title="SI-SDR median",
+        definition="the median of the same",
+        compute=_over_sounds(lambda columns: columns["sisdr"], np.median),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr_clipped",
+        title="SI-SDR clipped",
+        definition="share of the images at which SI-SDR stands at +-30 dB",
+        compute=_over_sounds(lambda columns: np.where(np.isfinite(columns["sisdr"]), _clipped(columns), np.nan)),
+    ),
+    Score(
+        name="sdr_improvement",
+        title="SDR gain",
+        definition="SDR = 10 log10(|s|^2 / |s - s'|^2) under the predicted mask, minus that of the noisy recording",
+        compute=_over_sounds(lambda columns: improvement(columns, "sdr")),
+        unit="dB",
+    ),
+    Score(
+        name="sdr",
+        title="SDR",
+        definition="SDR under the predicted mask, mean over images with song; a silent output scores 0 dB",
+        compute=_over_sounds(lambda columns: columns["sdr"]),
+        unit="dB",
+    ),
+    Score(
+        name="sdr_dvad",
+        title="SDR of DVAD",
+        definition="10 ln(|y| / |y - x|) of the noisy y and the masked x, as Zhang & Li 2023 print it: how little was "
+        "removed, no measure of quality; for the ledger only",
+        compute=_over_sounds(lambda columns: columns["sdr_dvad"]),
+        unit="dB",
+    ),
+)
+
+
+def _clipped(columns: Counts) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(columns["sisdr"]) >= 30.0)
+
+
+SOUND_SCORES: Mapping[str, Score] = {score.name: score for score in _SOUND_SCORES}
+"""Every score of sounds by name, for datasets that know the clean song."""

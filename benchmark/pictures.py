@@ -1,6 +1,6 @@
 """Pictures of a run: ground truth beside prediction (the paper's Figures 1-2), loss over epochs (Figure 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
 
 
-def draw_example(
-    path: Path, title: str, image: NDArray[np.uint8], truth: NDArray[np.bool_], prediction: NDArray[np.bool_]
-) -> None:
-    """Image, truth and prediction side by side: uint8 (H, W[, 3]), bool (H, W), bool (H, W)."""
-    figure = Figure(figsize=(6, 2.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    panels: Sequence[tuple[str, NDArray[Any]]] = (("image", image), ("truth", truth), ("prediction", prediction))
-    for axes, (name, pixels) in zip(figure.subplots(1, 3), panels, strict=True):
+def draw_example(path: Path, title: str, panels: Mapping[str, NDArray[Any]]) -> None:
+    """Panels side by side, each an image uint8 (H, W[, 3]) or a mask bool (H, W)."""
+    figure = Figure(figsize=(2 * len(panels), 2.4), layout="constrained")
+    figure.suptitle(title, fontsize=10 if len(panels) > 2 else 8)
+    for axes, (name, pixels) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1, aspect="auto")
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
@@ -45,6 +42,40 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     right.axvline(selected, color="0.6", linewidth=1)
     right.annotate("selected", (selected, 2), color="0.4", fontsize=8, ha="right", rotation=90, va="bottom")
     right.set_ylim(0, 100)
+    _save(figure, path)
+
+
+def draw_cleaning(
+    path: Path,
+    *,
+    title: str,
+    seconds: float,
+    kilohertz: float,
+    before: NDArray[np.floating[Any]],
+    mask: NDArray[np.floating[Any]],
+    after: NDArray[np.floating[Any]],
+) -> None:
+    """Spectrogram of a recording, its mask, and what was kept, one below the other.
+
+    Powers and weights are (K, columns), from 0 Hz up to `kilohertz`. Both spectrograms share their scale: 80 dB below
+    the loudest of the recording.
+    """
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    panels = figure.subplots(3, 1, sharex=True)
+    extent = (0.0, seconds, 0.0, kilohertz)
+    loudest = 10 * np.log10(before.max() + 1e-20)
+    for axes, (name, values) in zip(panels, (("before", before), ("mask", mask), ("after", after)), strict=True):
+        shown = values if name == "mask" else 10 * np.log10(values + 1e-20) - loudest
+        limits = (0, 1) if name == "mask" else (-80, 0)
+        colours = "gray" if name == "mask" else "magma"
+        drawn = axes.imshow(
+            shown, cmap=colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
+        )
+        axes.set_ylabel("kHz")
+        axes.set_title(name, fontsize=9, loc="left")
+        figure.colorbar(drawn, ax=axes, pad=0.01, label="weight" if name == "mask" else "dB")
+    panels[-1].set_xlabel("s")
     _save(figure, path)
 
 

@@ -2,7 +2,7 @@
 
     results/runs/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/
         run.json            everything that says what was run, on what, and how long it took
-        images.csv          integer counts per test image: every score is derived from them
+        images.csv          integer counts per test image: every score is derived from them; sound scores in dB
         logits.csv          per test image, histograms of the logits over background and over foreground
         history.csv         loss and validation IoU per epoch
         predictions.npz     the predicted masks, one bit per pixel
@@ -10,6 +10,7 @@
         examples/           pictures: the best, the median and the worst test image, the learning curve
         model.safetensors   the weights (not committed)
     results/manifests/<manifest digest, 12 digits>.jsonl
+    results/references/<manifest digest, 12 digits>.csv     per test image, what masks score that need no network
 
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
@@ -60,6 +61,24 @@ class Isolation(_Part):
     counts: dict[str, int]
 
 
+class SliceRecord(_Part):
+    """A slice of the test split: groups by kind, and which kinds training or validation had met."""
+
+    groups: dict[str, int]
+    unseen: list[str]
+    seen: list[str]
+
+
+class RenderingRecord(_Part):
+    """How sound became the images: Hz, frames per image, peak; see `benchmark.contract.Rendering`."""
+
+    sample_rate: int | None
+    frames: int | None
+    highpass: float | None
+    lowpass: float | None
+    peak: float | None
+
+
 class DatasetRecord(_Part):
     """The locked data: sizes per split, per test slice, and the leakage groups."""
 
@@ -73,6 +92,8 @@ class DatasetRecord(_Part):
     empty_masks: dict[str, int]
     test_slices: dict[str, int]
     groups: dict[str, Isolation]
+    slices: dict[str, SliceRecord] = {}
+    rendering: RenderingRecord | None = None
 
 
 class ReportedRecord(_Part):
@@ -277,32 +298,60 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of each run's images.csv: `slice` as strings, the rest as integers; the ids are the manifest's.
+    """The columns of each run's images.csv: `slice` as strings, counts as integers, decibels as floats.
+
+    The ids are left out: they are the manifest's.
 
     Files with the same header are parsed in one go: a thousand small parses would cost seconds.
 
     Raises:
         OSError, ValueError: a file is missing or not such a table.
     """
+    return read_tables([path / "images.csv" for path in paths])
+
+
+def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
+    """The columns of tables as `read_counts` gives them.
+
+    Raises:
+        OSError, ValueError: a file is missing or not such a table.
+    """
     import pandas as pd
 
-    texts = [(path / "images.csv").read_text(encoding="utf-8") for path in paths]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
     heads = [text.partition("\n")[0] for text in texts]
     result: list[dict[str, NDArray[Any]]] = [{} for _ in paths]
     for head in dict.fromkeys(heads):
         members = [index for index, other in enumerate(heads) if other == head]
         bodies = [texts[index].partition("\n")[2] for index in members]
-        kinds: dict[str, Any] = {name: "category" if name == "slice" else np.int64 for name in head.split(",")}
-        kinds.pop("id", None)
+        kinds = {name: _kind(name) for name in head.split(",") if name != "id"}
         text = io.StringIO(head + "\n" + "".join(bodies))
-        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False)
+        floats = [name for name, kind in kinds.items() if kind is np.float64]
+        unknown = {name: ["nan"] for name in floats}
+        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False, na_values=unknown)
         ends = np.cumsum([body.count("\n") for body in bodies])
         if len(table) != ends[-1]:
-            raise ValueError("images.csv has quoted line breaks or lacks its last line end")
+            raise ValueError("the table has quoted line breaks or lacks its last line end")
         columns = {name: table[name].to_numpy() for name in table}
         for index, start, end in zip(members, [0, *ends[:-1]], ends, strict=True):
             result[index] = {str(name): column[start:end] for name, column in columns.items()}
     return result
+
+
+def _kind(column: str) -> Any:
+    if column == "slice":
+        return "category"
+    return np.float64 if "sdr" in column else np.int64
+
+
+def manifest_path(results: Path, digest: str) -> Path:
+    """Where the manifest of that digest lies."""
+    return results / "manifests" / f"{digest[:KEY_DIGITS]}.jsonl"
+
+
+def references_path(results: Path, digest: str) -> Path:
+    """Where the reference scores of the data of that manifest lie."""
+    return results / "references" / f"{digest[:KEY_DIGITS]}.csv"
 
 
 def _replace(temporary: Path, path: Path) -> None:

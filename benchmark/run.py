@@ -66,6 +66,7 @@ def run(request: Request, report: Report) -> Outcome:
     settings = request.protocol.override({"dataset": dataset.label})
     machine = hardware.resolve(request.device, request.precision)
     cached = load_data(dataset, settings, request.data_root, report)
+    data_spec = resolved(dataset, request.data_root)
     check_data(cached, settings, allow_leakage=request.allow_leakage)
 
     keys = _keys(plugin, settings, cached.digest, request.seed, machine)
@@ -83,12 +84,14 @@ def run(request: Request, report: Report) -> Outcome:
 
     if result.status != "finished" and record.finished(path):
         return outcome(status=result.status, again=False, message=f"{result.message}; the finished run was kept")
+    artefacts.write_manifest(request.results, cached)
+    if result.evaluation is not None:
+        artefacts.write_references(request.results, cached, machine.device, report)
     with record.writing(path) as target:
-        artefacts.write_manifest(request.results, cached)
         artefacts.write_source(target, plugin)
         artefacts.write_history(target, plugin.label, result.trained)
         if result.evaluation is not None:
-            artefacts.write_evaluation(target, cached.splits["test"], result.evaluation)
+            artefacts.write_evaluation(target, cached.splits["test"], result.evaluation, ours=not data_spec.needs_root)
             artefacts.write_weights(target, net)
         finished = record.Record(
             status=result.status,
@@ -99,7 +102,7 @@ def run(request: Request, report: Report) -> Outcome:
             finished=describe.now(),
             seed=request.seed,
             protocol=describe.protocol(settings, request.overrides),
-            dataset=describe.dataset(dataset, cached),
+            dataset=describe.dataset(dataset, data_spec, cached),
             architecture=architecture,
             device=describe.device(machine),
             training=describe.training(result.trained),
@@ -163,6 +166,15 @@ def _train_and_test(
             raise
         return _Result(status="out-of-memory", message=_first_line(error), trained=trained)
     return _Result(status="finished", trained=trained, evaluation=evaluation)
+
+
+def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
+    """What the dataset is, with the folder that it was read from."""
+    spec: DatasetSpec = dataset.spec
+    if spec.resolve is None:
+        return spec
+    with blaming(dataset):
+        return spec.resolve(root=root, **dataset.parameters)
 
 
 def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Report) -> cache.Cached:

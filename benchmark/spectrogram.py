@@ -3,11 +3,16 @@
 The parameters were verified on the authors' public example XC41136: symmetric Hamming window of 128 samples, hop 64,
 FFT length 1024, no padding; two-sided, rows from the lowest negative frequency up, the Nyquist bin last.
 
-Legend: S samples, T frames = 1 + (S - 128) // 64, K = 513 bins of the one-sided spectrum, 1024 image rows.
-Everything is computed in the precision of its input. Datasets render in float64: after rounding to 8 bits the same
-bytes come out on every processor, which float32 does not give.
+Legend: S samples, T frames = 1 + (S - 128) // 64, K = 513 bins of the one-sided spectrum, 1024 image rows; `...` are
+leading axes (none, channels, a batch). Everything is computed in the precision of its input. Datasets render in
+float64: after rounding to 8 bits the same bytes come out on every processor, which float32 does not give.
+
+`stft` and `reconstruct` take NumPy arrays and torch tensors alike, so that a mask is scored on the device where it
+was predicted by the very code that wrote the dataset. Any sample rate will do: the image's rows are fractions of it.
 """
 
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +22,10 @@ from scipy import ndimage
 WINDOW_LENGTH = 128
 HOP = 64
 FFT_LENGTH = 1024
+BINS = FFT_LENGTH // 2 + 1
+ROWS = FFT_LENGTH
+_BLOCK = 8192
+"""Frames that are transformed at a time where a recording may be long: 70 MB of spectrum in float64."""
 
 Real = NDArray[np.floating[Any]]
 Complex = NDArray[np.complexfloating[Any, Any]]
@@ -25,44 +34,136 @@ Complex = NDArray[np.complexfloating[Any, Any]]
 _ROW_TO_BIN = np.abs(np.arange(FFT_LENGTH) - (FFT_LENGTH // 2 - 1))
 
 
-def stft(samples: Real) -> Complex:
-    """One-sided short-time Fourier transform: (S,) -> (K, T).
+def frame_count(samples: int) -> int:
+    """Frames T of a recording of S samples; what is left over at its end belongs to none."""
+    return max(0, 1 + (samples - WINDOW_LENGTH) // HOP)
+
+
+def sample_count(frames: int) -> int:
+    """Samples that T frames span."""
+    return WINDOW_LENGTH + HOP * (frames - 1)
+
+
+# ---------------------------------------------------------------- transform and back, NumPy or torch
+
+
+def stft(samples: Any) -> Any:
+    """One-sided short-time Fourier transform: (..., S) -> complex (..., K, T).
 
     Raises:
         ValueError: fewer samples than one window.
     """
-    if samples.ndim != 1 or len(samples) < WINDOW_LENGTH:
-        raise ValueError(f"need one channel of at least {WINDOW_LENGTH} samples, got shape {samples.shape}")
-    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_LENGTH)[::HOP]
-    return np.fft.rfft(frames * _window(samples.dtype), FFT_LENGTH, axis=1).T
+    if samples.ndim < 1 or samples.shape[-1] < WINDOW_LENGTH:
+        raise ValueError(f"need at least {WINDOW_LENGTH} samples, got shape {tuple(samples.shape)}")
+    frames = frame_count(samples.shape[-1])
+    # The hop is half a window: a frame is one block of 64 samples and the next.
+    blocks = samples[..., : HOP * (frames + 1)].reshape(*samples.shape[:-1], frames + 1, HOP)
+    both = library(samples).concatenate([blocks[..., :-1, :], blocks[..., 1:, :]], -1)  # (..., T, 128)
+    return library(samples).fft.rfft(both * _window(samples), FFT_LENGTH, -1).swapaxes(-1, -2)
+
+
+def reconstruct(spectrum: Any, mask: Any) -> Any:
+    """Audio of the masked spectrum: (..., K, T) and (..., 1024, T) -> (..., 128 + 64 (T - 1)).
+
+    The mask is of bool, or of weights in 0 ... 1 (a soft mask). The real part is taken after the inverse transform
+    (published masks are not perfectly symmetric), the first 128 samples of each frame are overlap-added with the
+    analysis window and divided by the summed squared window.
+    """
+    half = FFT_LENGTH // 2
+    # Real part of the inverse transform of an asymmetrically masked spectrum = transform under the mean of both sides.
+    weight = _like(mask[..., half - 1 :, :], spectrum.real)  # (..., K, T): 0 Hz ... Nyquist
+    # Row 1022 - k mirrors row k; 0 Hz and Nyquist are their own mirrors. Indexed, for torch has no negative steps.
+    mirrored = weight.clone() if hasattr(weight, "clone") else weight.copy()
+    mirrored[..., 1:-1, :] = _like(mask[..., _MIRROR, :], spectrum.real)
+    masked = (spectrum * ((weight + mirrored) / 2)).swapaxes(-1, -2)
+    frames = library(spectrum).fft.irfft(masked, FFT_LENGTH, -1)[..., :WINDOW_LENGTH]  # (..., T, 128)
+    window = _window(frames)
+    return _overlap_add(frames * window) / _overlap_add(frames * 0 + window**2)
+
+
+_MIRROR = np.arange(FFT_LENGTH // 2 - 2, -1, -1)
+
+
+def _overlap_add(frames: Any) -> Any:
+    # (..., T, 128) -> (..., 64 (T + 1)): every block of 64 samples is the second half of one frame and the first of
+    # the next.
+    silence = frames[..., :1, :HOP] * 0
+    first = library(frames).concatenate([frames[..., :HOP], silence], -2)
+    second = library(frames).concatenate([silence, frames[..., HOP:]], -2)
+    return (first + second).reshape(*frames.shape[:-2], -1)
+
+
+def library(array: Any) -> Any:
+    """torch or NumPy, whichever the array is of. torch is not imported here: a tensor's owner has done that."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+
+
+def _like(values: Any, other: Any) -> Any:
+    """In the number format of another array, on its device."""
+    if library(other) is np:
+        return np.asarray(values).astype(other.dtype)
+    return library(other).as_tensor(values, dtype=other.dtype, device=other.device)
+
+
+def _window(other: Any) -> Any:
+    return _like(np.hamming(WINDOW_LENGTH), other)
+
+
+# ---------------------------------------------------------------- images and masks
 
 
 def render(spectrum: Complex) -> NDArray[np.uint8]:
     """Spectrogram image of a one-sided spectrum: (K, T) -> uint8 (1024, T), magnitude 1 and above is white."""
     levels = np.round(255 * np.minimum(np.abs(spectrum), 1)).astype(np.uint8)
-    return two_sided(levels)
+    return np.asarray(two_sided(levels))
 
 
-def two_sided(half: NDArray[Any]) -> NDArray[Any]:
-    """Mirror rows of a one-sided array to the image's order: (K, T) -> (1024, T)."""
-    return half[_ROW_TO_BIN]
+def two_sided(half: Any) -> Any:
+    """Mirror rows of a one-sided array to the image's order: (..., K, T) -> (..., 1024, T)."""
+    return half[..., _ROW_TO_BIN, :]
 
 
-def reconstruct(spectrum: Complex, mask: NDArray[np.bool_]) -> Real:
-    """Audio of the masked spectrum: (K, T) and (1024, T) -> (128 + 64 (T - 1),).
+def image(samples: Real) -> NDArray[np.uint8]:
+    """Spectrogram image of a recording of any length: (S,) -> uint8 (1024, T).
 
-    The real part is taken after the inverse transform (published masks are not perfectly symmetric), the first 128
-    samples of each frame are overlap-added with the analysis window and divided by the summed squared window.
+    Raises:
+        ValueError: fewer samples than one window.
     """
-    half = FFT_LENGTH // 2
-    positive = mask[half - 1 :].astype(spectrum.real.dtype)  # (K, T): 0 Hz ... Nyquist
-    negative = np.concatenate([positive[:1], mask[half - 2 :: -1], positive[-1:]])  # (K, T): the mirror bins
-    # Real part of the inverse transform of an asymmetrically masked spectrum = transform under the mean of both sides.
-    frames = np.fft.irfft((spectrum * ((positive + negative) / 2)).T, FFT_LENGTH, axis=1)[:, :WINDOW_LENGTH]  # (T, 128)
-    window = _window(frames.dtype)
-    total = _overlap_add(frames * window)
-    weight = _overlap_add(np.broadcast_to(window**2, frames.shape))
-    return total / weight
+    if len(samples) < WINDOW_LENGTH:
+        stft(samples)
+    result = np.empty((ROWS, frame_count(len(samples))), np.uint8)
+    for frames, part in _blocks(samples):
+        result[:, frames] = render(stft(part))
+    return result
+
+
+def apply(samples: Real, mask: NDArray[Any]) -> Real:
+    """A recording of any length under its mask: (S,) and (1024, T) -> (128 + 64 (T - 1),), as `reconstruct`.
+
+    Raises:
+        ValueError: fewer samples than one window, or a mask of another number of frames.
+    """
+    if len(samples) < WINDOW_LENGTH:
+        stft(samples)
+    if mask.shape != (ROWS, frame_count(len(samples))):
+        expected = (ROWS, frame_count(len(samples)))
+        raise ValueError(f"the mask of {len(samples)} samples must be {expected}, not {mask.shape}")
+    result = np.empty(sample_count(mask.shape[1]), samples.dtype)
+    for frames, part in _blocks(samples):
+        # One frame more on either side, because neighbours overlap; what they complete is kept.
+        clean = reconstruct(stft(part), mask[:, frames])
+        begin = frames.start and HOP
+        result[HOP * frames.start + begin : HOP * frames.start + len(clean)] = clean[begin:]
+    return result
+
+
+def _blocks(samples: Real) -> Iterator[tuple[slice, Real]]:
+    """Frames and their samples, block by block; a block repeats the last frame of the one before."""
+    total = frame_count(len(samples))
+    for start in range(0, max(total - 1, 1), _BLOCK):
+        stop = min(start + _BLOCK + 1, total)
+        yield slice(start, stop), samples[HOP * start : HOP * start + sample_count(stop - start)]
 
 
 def mixture_mask(
@@ -86,29 +187,16 @@ def mixture_mask(
     loud = clean_power > 10 ** (floor_db / 10) * np.quantile(clean_power, 0.995)
     mask = np.asarray((clean_power > noise_power) & loud)
     if not mask.any():
-        return two_sided(mask)
+        return np.asarray(two_sided(mask))
     span = np.arange(-radius, radius + 1)
     disk = span[:, None] ** 2 + span[None, :] ** 2 <= radius**2
     padded = np.pad(mask, radius, mode="edge")  # else the image's border would count as background
     padded = ndimage.binary_opening(ndimage.binary_closing(padded, disk), disk)
-    mask = padded[radius:-radius, radius:-radius]
+    mask = padded[radius : padded.shape[0] - radius, radius : padded.shape[1] - radius]
     smallest_half = smallest // 2  # a component off 0 Hz stands twice in the two-sided image
     mask = _without_small(mask, smallest_half)
     mask = ~_without_small(~mask, smallest_half)
-    return two_sided(mask)
-
-
-def _window(dtype: np.dtype[Any]) -> Real:
-    return np.hamming(WINDOW_LENGTH).astype(dtype)
-
-
-def _overlap_add(frames: Real) -> Real:
-    # The hop is half a window: every block of 64 samples is the second half of one frame plus the first of the next.
-    first, second = frames[:, :HOP], frames[:, HOP:]
-    blocks = np.zeros((len(frames) + 1, HOP), dtype=frames.dtype)
-    blocks[:-1] += first
-    blocks[1:] += second
-    return blocks.ravel()
+    return np.asarray(two_sided(mask))
 
 
 def _without_small(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:

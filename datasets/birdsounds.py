@@ -6,33 +6,47 @@ above zero. `XC41136_left.png` and `XC41136_right.png` are channels of one xeno-
 leakage group.
 
 The public `Test/` holds no masks (issue 2 of the authors' repository, unanswered): such a split is refused by name.
+`split=public-1500` is a locked split of what the public has, 1000/200/300 labelled images (see `public_1500`).
+
+Made datasets in the same layout (`bench data mix`) bring a table of samples: then songs and backgrounds are the leakage
+groups, every sample has its noisy and its clean sound, and the SNR is a stratum. `train`, `val`, `test` and `slices`
+take the first so many images of each split, and of each further slice of the test; 0 takes all.
 """
 
-import re
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmark import images
-from benchmark.contract import DatasetSpec, Example, Sample, Splits, UserError
+from benchmark import images, layout, recordings
+from benchmark.contract import Audio, DatasetSpec, Example, Rendering, Sample, Splits, UserError
 
-_FOLDERS = {"train": ("Train", "train"), "val": ("Valid", "valid", "Val", "val"), "test": ("Test", "test")}
-_RECORDING = re.compile(r"XC\d+", re.IGNORECASE)
-_CHANNEL = re.compile(r"_(left|right)$")
+PUBLIC = "public-1500"
+PUBLIC_COUNTS = {"train": 1000, "val": 200, "test": 300}
 
 
-def load(*, root: Path) -> Splits:
+def load(*, root: Path, split: str = "folders", train: int = 0, val: int = 0, test: int = 0, slices: int = 0) -> Splits:
     """The three splits in the order of their names.
 
     Raises:
         UserError: a split or its masks are missing, an image has no mask, or no name is a xeno-canto number.
     """
-    splits = {split: _split(root, split, spellings) for split, spellings in _FOLDERS.items()}
-    if not any(_RECORDING.match(sample.id) for samples in splits.values() for sample in samples):
-        raise UserError(
-            f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
-            "for images of your own use --dataset folder"
-        )
-    return splits
+    if split not in ("folders", PUBLIC):
+        raise UserError(f"split = '{split}': write split=folders (as the folders are) or split={PUBLIC}")
+    if split == PUBLIC:
+        found = public_1500(_split(root, "train", None), _split(root, "val", None))
+    else:
+        table = layout.read_samples(root)
+        found = {name: _split(root, name, table) for name in layout.SPLITS}
+        if table is None and not any(layout.has_number(sample.id) for part in found.values() for sample in part):
+            raise UserError(
+                f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
+                "for images of your own use --dataset folder"
+            )
+    wanted = {"train": train, "val": val, "test": test}
+    return {name: _first_of(part, wanted[name], slices) for name, part in found.items()}
 
 
 def read(image: Path, mask: Path) -> Example:
@@ -40,41 +54,156 @@ def read(image: Path, mask: Path) -> Example:
     return Example(image=images.read_image(image), mask=images.read_mask(mask))
 
 
-def _split(root: Path, split: str, spellings: tuple[str, ...]) -> list[Sample]:
-    folder = _first(root, spellings)
+def read_mixed(image: Path, mask: Path, noisy: Path, clean: Path) -> Example:
+    """Decode one pair with its sounds.
+
+    Raises:
+        UserError: the two sounds differ in rate or length.
+    """
+    (mixture, rate), (song, song_rate) = recordings.read(noisy), recordings.read(clean)
+    if (rate, len(mixture)) != (song_rate, len(song)):
+        raise UserError(f"{noisy} and {clean} differ in sample rate or length; make the dataset again")
+    pair = read(image, mask)
+    return Example(image=pair.image, mask=pair.mask, audio=Audio(noisy=mixture, clean=song, sample_rate=rate))
+
+
+def resolve(*, root: Path, **_: object) -> DatasetSpec:
+    """The published dataset, or, where a table of samples lies in the folder, mixtures of other recordings."""
+    table = layout.read_samples(root)
+    if not table:
+        return DATASET
+    first = next(iter(table.values()))
+    return replace(
+        DATASET,
+        title="Mixtures of song and background (bench data mix)",
+        paper="",
+        citation="",
+        licence="the recordings' own",
+        rendering=Rendering(
+            sample_rate=first.sample_rate,
+            frames=first.frames,
+            highpass=first.highpass or None,
+            lowpass=first.lowpass,
+            # In the middle of the range of loudness that the networks have met.
+            peak=round(first.peak * 10 ** (sum(sample.gain_db for sample in table.values()) / len(table) / 20), 4),
+        ),
+    )
+
+
+def public_1500(train: Sequence[Sample], valid: Sequence[Sample]) -> Splits:
+    """1000/200/300 of the labelled images: a pure function of the names, that anyone can repeat.
+
+    Recordings are put in the order of the SHA-256 of "public-1500 " and their number (XC41136). Of `Valid`, the first
+    300 recordings give one image each, the first by name, to the test; the next give all of theirs to the validation
+    until it has 200. Of `Train`, recordings that stand in neither give theirs until there are 1000.
+
+    Raises:
+        UserError: there are not enough images or recordings.
+    """
+    by_recording = _by_recording(valid)
+    order = sorted(by_recording, key=_lot)
+    chosen: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    tested, rest = order[: PUBLIC_COUNTS["test"]], order[PUBLIC_COUNTS["test"] :]
+    chosen["test"] = [by_recording[name][0] for name in tested]
+    validated = _until(by_recording, rest, PUBLIC_COUNTS["val"])
+    chosen["val"] = validated
+    taken = {*tested, *(sample.groups["recording"] for sample in validated)}
+    pool = _by_recording(train)
+    chosen["train"] = _until(pool, sorted(set(pool) - taken, key=_lot), PUBLIC_COUNTS["train"])
+    for name, count in PUBLIC_COUNTS.items():
+        if len(chosen[name]) < count:
+            raise UserError(
+                f"split={PUBLIC} wants {count} images to {name} and finds {len(chosen[name])} in recordings apart from "
+                "the other splits; it needs the whole public Train/ and Valid/ (10,000 and 1,400 images)"
+            )
+    return {name: sorted(part, key=lambda sample: sample.id) for name, part in chosen.items()}
+
+
+def _by_recording(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        found[sample.groups["recording"]].append(sample)
+    return found
+
+
+def _until(members: dict[str, list[Sample]], order: Sequence[str], count: int) -> list[Sample]:
+    return [sample for name in order for sample in members[name]][:count]
+
+
+def _lot(recording: str) -> str:
+    return hashlib.sha256(f"{PUBLIC} {recording}".encode()).hexdigest()
+
+
+def _first_of(samples: Sequence[Sample], count: int, slices: int) -> list[Sample]:
+    """The first `count` samples of slice main and `slices` of every other; 0 is all."""
+    seen: dict[str, int] = defaultdict(int)
+    kept = []
+    for sample in samples:
+        seen[sample.slice] += 1
+        limit = count if sample.slice == "main" else slices
+        if not limit or seen[sample.slice] <= limit:
+            kept.append(sample)
+    return kept
+
+
+Table = dict[tuple[str, str], layout.MixedSample] | None
+
+
+def _split(root: Path, split: str, table: Table) -> list[Sample]:
+    spellings = layout.SPLITS[split]
+    folder = layout.folder(root, spellings)
     if folder is None:
         raise UserError(
             f"{root} has no folder {spellings[0]}/ or {spellings[1]}/; point --data at the dataset's top folder"
         )
-    image_folder, mask_folder = _first(folder, ("Images", "images")), _first(folder, ("Masks", "masks"))
+    image_folder, mask_folder = layout.folder(folder, layout.IMAGES), layout.folder(folder, layout.MASKS)
     if image_folder is None:
         raise UserError(f"{folder} has no folder Images/ or images/")
     if mask_folder is None:
-        raise UserError(
-            f"{folder} has no masks{' (the public test split has none)' if split == 'test' else ''}: hold out labelled "
-            f"recordings: move some pairs of Valid/ into {folder.name}/Images and {folder.name}/Masks"
-        )
+        raise UserError(f"{folder} has no masks{_no_test_masks(folder) if split == 'test' else ''}")
     found, masks = images.files_by_stem(image_folder), images.files_by_stem(mask_folder)
     without = [path.name for stem, path in found.items() if stem not in masks]
     if without:
         raise UserError(
             f"{len(without)} image(s) of {image_folder} have no mask in {mask_folder.name}/, e.g. {without[0]}"
         )
-    return [_sample(stem, path, masks[stem]) for stem, path in found.items()]
+    if table is None:
+        return [_sample(stem, path, masks[stem]) for stem, path in found.items()]
+    samples = [_mixed(stem, path, masks[stem], folder, split, table) for stem, path in found.items()]
+    return sorted(samples, key=lambda sample: (sample.slice != "main", sample.slice, sample.id))
 
 
-def _sample(stem: str, image: Path, mask: Path) -> Sample:
-    match = _RECORDING.match(stem)
-    return Sample(
-        id=stem,
-        groups={"recording": match[0].upper() if match else _CHANNEL.sub("", stem)},
-        read=partial(read, image, mask),
-        files=(image, mask),
+def _no_test_masks(folder: Path) -> str:
+    return (
+        f": the public test split has none, they were never published. Take --dataset birdsounds:split={PUBLIC}, which "
+        f"is cut from the labelled images, or lay pairs of your own into {folder.name}/Images and {folder.name}/Masks"
     )
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
+def _sample(stem: str, image: Path, mask: Path) -> Sample:
+    return Sample(
+        id=stem, groups={"recording": layout.recording(stem)}, read=partial(read, image, mask), files=(image, mask)
+    )
+
+
+def _mixed(stem: str, image: Path, mask: Path, folder: Path, split: str, table: Table) -> Sample:
+    line = (table or {}).get((split, stem))
+    if line is None:
+        raise UserError(f"{image} has no line in {layout.SAMPLES}; remove it, or make the dataset again")
+    sounds = [
+        (layout.folder(folder, names) or folder / names[0]) / f"{stem}.wav" for names in (layout.RAW, layout.CLEAN)
+    ]
+    missing = [path for path in sounds if not path.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]} is missing; make the dataset again")
+    return Sample(
+        id=stem,
+        groups=line.groups,
+        read=partial(read_mixed, image, mask, *sounds),
+        slice=line.slice,
+        strata={"snr_db": line.snr_db},
+        files=(image, mask, *sounds),
+    )
 
 
 DATASET = DatasetSpec(
@@ -87,4 +216,6 @@ DATASET = DatasetSpec(
     ),
     licence="see https://doi.org/10.5281/zenodo.7191406",
     needs_root=True,
+    rendering=Rendering(),  # each recording as it was, at its own rate and in its whole length
+    resolve=resolve,
 )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import spectrogram
-from benchmark.contract import Audio, DatasetSpec, Example, Sample, Splits
+from benchmark.contract import Audio, DatasetSpec, Example, Rendering, Sample, Splits
 
 VERSION = 1
 SAMPLE_RATE = 32_000
@@ -30,6 +30,8 @@ LENGTH = spectrogram.WINDOW_LENGTH + spectrogram.HOP * (FRAMES - 1)  # samples, 
 
 SPECIES = {"train": 48, "val": 12, "test": 24, "ood": 12}
 SNR_DB = (-5.0, 15.0)
+PEAK = 0.9
+GAIN_DB = (-10.0, 0.0)
 WITHOUT_BIRD = 16  # every sixteenth image
 
 Wave = NDArray[np.float64]
@@ -85,7 +87,7 @@ def render(split: str, index: int) -> Example:
     if plan.bird:
         active = np.abs(clean) > 1e-3 * np.abs(clean).max()
         clean *= 10 ** (plan.snr_db / 20) / np.sqrt(np.mean(clean[active] ** 2))
-    gain = 0.9 / np.abs(clean + noise).max() * 10 ** (random.uniform(-10, 0) / 20)
+    gain = PEAK / np.abs(clean + noise).max() * 10 ** (random.uniform(*GAIN_DB) / 20)
     clean, noise = gain * clean, gain * noise
     clean_spectrum, noise_spectrum = spectrogram.stft(clean), spectrogram.stft(noise)
     return Example(
@@ -285,4 +287,6 @@ DATASET = DatasetSpec(
     citation="@misc{birdmask_bench_synthetic, title={Synthetic bird sounds of birdmask-bench, version 1}, year={2026}}",
     licence="MIT",
     needs_root=False,
+    # In the middle of the range of loudness, in dB.
+    rendering=Rendering(sample_rate=SAMPLE_RATE, frames=FRAMES, peak=round(PEAK * 10 ** (sum(GAIN_DB) / 2 / 20), 4)),
 )

@@ -16,7 +16,11 @@ RULES: dict[str, set[str]] = {
     "contract": set(),
     "images": set(),
     "spectrogram": set(),
+    "recordings": set(),
+    "layout": set(),
+    "separation": {"spectrogram"},
     "metrics": set(),
+    "statistics": set(),
     "record": set(),
     "protocol": set(),
     "pictures": set(),
@@ -24,24 +28,33 @@ RULES: dict[str, set[str]] = {
     "hardware": set(),
     "network": {"contract", "protocol", "registry"},
     "workers": set(),
-    "data": {"contract", "protocol", "progress", "images", "spectrogram", "workers"},
+    "data": {"contract", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},
     "trainer": {"contract", "protocol", "data", "hardware", "progress"},
-    "evaluator": {"contract", "protocol", "data", "metrics", "spectrogram", "hardware", "progress"},
+    "evaluator": {"contract", "protocol", "data", "metrics", "separation", "spectrogram", "hardware", "progress"},
     "describe": {"contract", "data", "evaluator", "hardware", "network", "protocol", "record", "registry", "trainer"},
-    "artefacts": {"data", "evaluator", "metrics", "network", "pictures", "record", "registry", "trainer"},
+    "artefacts": {"data", "evaluator", "metrics", "network", "pictures", "progress", "record", "registry", "trainer"},
+    "mix": {"contract", "layout", "progress", "record", "recordings", "spectrogram", "workers"},
+    "audit": {"images", "layout", "progress", "workers"},
     "run": {
         *("artefacts", "contract", "data", "describe", "evaluator", "hardware", "network", "progress", "protocol"),
         *("record", "registry", "trainer"),
     },
     "launch": {"run", "progress", "workers"},
-    "leaderboard": {"metrics", "record", "protocol"},
+    "denoise": {
+        *("data", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
+        *("registry", "spectrogram"),
+    },
+    "leaderboard": {"metrics", "record", "protocol", "separation", "statistics"},
     "checks": {"contract", "network", "protocol", "registry"},
     "listing": {"contract", "network", "protocol", "registry"},
-    "cli": {"run", "launch", "registry", "record", "leaderboard", "checks", "listing", "metrics", "protocol"},
+    "cli": {
+        *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
+        *("record", "registry", "run"),
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }
-PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "spectrogram", "images"}}
+PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "images", "layout", "recordings", "spectrogram"}}
 WITHOUT_TORCH = [
     "leaderboard",
     "metrics",
@@ -52,6 +65,12 @@ WITHOUT_TORCH = [
     "registry",
     "images",
     "spectrogram",
+    "recordings",
+    "layout",
+    "separation",
+    "statistics",
+    "mix",
+    "audit",
 ]
 
 

@@ -1,9 +1,9 @@
 """Every image is decoded, hashed and resized once; later runs map the result into memory and start at once.
 
 A cache entry holds, per split, `<split>.images.npy` uint8 (N, H, W) or (N, H, W, 3) and `<split>.masks.npy` bool
-(N, H, W) at the protocol's size, the native masks of the test split packed to one bit per pixel, and
-`manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels. The manifest's own SHA-256
-locks the split: one changed pixel, and a run belongs to another table.
+(N, H, W) at the protocol's size, of the test split the native masks packed to one bit per pixel and the sounds, and
+`manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels and sounds. The manifest's
+own SHA-256 locks the split: one changed pixel, and a run belongs to another table.
 
 Workers import this module, so it stays free of torch.
 """
@@ -27,9 +27,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmark import images, protocol, spectrogram, workers
-from benchmark.contract import Example, Sample, Splits
-from benchmark.data.manifest import Row
+from benchmark import images, protocol, recordings, spectrogram, workers
+from benchmark.contract import Audio, Example, Sample, Splits
+from benchmark.data.manifest import Row, SoundRow, read_line
 from benchmark.errors import UserError
 from benchmark.progress import Report
 
@@ -47,6 +47,24 @@ class CachedSplit:
     rows: tuple[Row, ...]
     native: NDArray[np.uint8]
     """Native masks of the test split, packed and end to end; empty for the others."""
+    sounds: NDArray[np.float32]
+    """Of the test split, noisy and clean of each sample that has them, end to end; empty for the others."""
+
+    @property
+    def has_sounds(self) -> bool:
+        """Whether every sample has its sounds: scores of a part would look like scores of the whole."""
+        return all(row.sound is not None for row in self.rows)
+
+    def native_sounds(self) -> "Iterator[tuple[NDArray[np.float32], NDArray[np.float32]] | None]":
+        """The noisy and the clean sound of each sample, (samples,) each; None where they are not known."""
+        start = 0
+        for row in self.rows:
+            if row.sound is None:
+                yield None
+                continue
+            length = row.sound.samples
+            yield self.sounds[start : start + length], self.sounds[start + length : start + 2 * length]
+            start += 2 * length
 
     def native_masks(self) -> Iterator[NDArray[np.bool_]]:
         """The masks at the size of their files, one (height, width) after the other."""
@@ -113,7 +131,7 @@ def _check_listing(splits: Splits) -> None:
 def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     # Whatever can move a decoded pixel: the settings, the code that decodes, the listing, the files' state.
-    modules = (images, spectrogram, sys.modules[__name__])
+    modules = (images, recordings, spectrogram, sys.modules[__name__])
     code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
     digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     for split in SPLITS:
@@ -194,6 +212,7 @@ class _Decoded:
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     native: NDArray[np.uint8]
+    sounds: NDArray[np.float32]
 
 
 class _SplitWriter:
@@ -204,6 +223,7 @@ class _SplitWriter:
         self._images = np.lib.format.open_memmap(self._image_path, "w+", np.uint8, (count, *size))
         self._masks = np.lib.format.open_memmap(folder / f"{split}.masks.npy", "w+", np.bool_, (count, *size))
         self._native = (folder / f"{split}.native.bin").open("wb")
+        self._sounds = (folder / f"{split}.sounds.bin").open("wb")
 
     def put(self, index: int, decoded: _Decoded) -> None:
         image = decoded.image
@@ -214,6 +234,7 @@ class _SplitWriter:
         self._images[index] = image
         self._masks[index] = decoded.mask
         self._native.write(decoded.native.tobytes())
+        self._sounds.write(decoded.sounds.tobytes())
 
     def __enter__(self) -> Self:
         return self
@@ -222,6 +243,7 @@ class _SplitWriter:
         self._images.flush()
         self._masks.flush()
         self._native.close()
+        self._sounds.close()
 
     def _to_colour(self, done: int) -> None:
         path = self._image_path.with_suffix(".colour")
@@ -240,6 +262,7 @@ def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, ke
     except Exception as error:
         raise UserError(f"sample '{sample.id}' cannot be read: {type(error).__name__}: {error}") from error
     _check_example(sample, example)
+    sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
     row = Row(
         split=split,
         id=sample.id,
@@ -251,6 +274,7 @@ def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, ke
         foreground=int(example.mask.sum()),
         image_sha256=_pixel_digest(example.image),
         mask_sha256=_pixel_digest(example.mask),
+        sound=sound,
     )
     image = images.to_grey(example.image) if grey else example.image
     return _Decoded(
@@ -258,7 +282,18 @@ def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, ke
         image=images.resize_image(image, size),
         mask=images.resize_mask(example.mask, size),
         native=np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
+        sounds=sounds,
     )
+
+
+def _sounds(example: Example) -> tuple[NDArray[np.float32], SoundRow | None]:
+    """Noisy and clean sound end to end, as far as the image's frames reach, and their line of the manifest."""
+    audio = example.audio
+    if audio is None:
+        return np.empty(0, np.float32), None
+    length = spectrogram.sample_count(example.mask.shape[1])
+    sounds = np.concatenate([wave[:length].astype(np.float32) for wave in (audio.noisy, audio.clean)])
+    return sounds, SoundRow(sample_rate=audio.sample_rate, samples=length, sha256=_pixel_digest(sounds))
 
 
 def _check_example(sample: Sample, example: Example) -> None:
@@ -273,6 +308,23 @@ def _check_example(sample: Sample, example: Example) -> None:
         raise UserError(f"{where}: the image is {sizes[0]}, its mask {sizes[1]} pixels; export the mask again")
     if min(mask.shape) == 0:
         raise UserError(f"{where}: the image has no pixels; remove it")
+    if example.audio is not None:
+        _check_audio(where, example.audio, mask.shape)
+
+
+def _check_audio(where: str, audio: Audio, shape: tuple[int, ...]) -> None:
+    if audio.noisy.ndim != 1 or audio.noisy.shape != audio.clean.shape:
+        raise UserError(
+            f"{where}: noisy and clean sound must be (samples,), not {audio.noisy.shape}, {audio.clean.shape}"
+        )
+    expected = (spectrogram.ROWS, spectrogram.frame_count(len(audio.noisy)))
+    if shape != expected:
+        raise UserError(
+            f"{where}: the spectrogram of {len(audio.noisy)} samples is {expected[0]} x {expected[1]} pixels, "
+            f"the image has {shape[0]} x {shape[1]}; render it again, or give no audio"
+        )
+    if not (np.isfinite(audio.noisy).all() and np.isfinite(audio.clean).all()):
+        raise UserError(f"{where}: the sound has samples that are no finite numbers; export it again")
 
 
 def _pixel_digest(pixels: NDArray[Any]) -> str:
@@ -283,7 +335,7 @@ def _pixel_digest(pixels: NDArray[Any]) -> str:
 
 def _open(entry: Path) -> Cached:
     manifest = (entry / "manifest.jsonl").read_text(encoding="utf-8")
-    rows = [Row(**json.loads(line)) for line in manifest.splitlines()]
+    rows = [read_line(line) for line in manifest.splitlines()]
     splits = {
         name: CachedSplit(
             name=name,
@@ -292,7 +344,13 @@ def _open(entry: Path) -> Cached:
             masks=np.load(entry / f"{name}.masks.npy", mmap_mode="c"),
             rows=tuple(row for row in rows if row.split == name),
             native=np.fromfile(entry / f"{name}.native.bin", dtype=np.uint8),
+            sounds=_mapped(entry / f"{name}.sounds.bin"),
         )
         for name in SPLITS
     }
     return Cached(splits=splits, manifest=manifest, digest=hashlib.sha256(manifest.encode()).hexdigest())
+
+
+def _mapped(path: Path) -> NDArray[np.float32]:
+    """A file of float32; an empty one cannot be mapped."""
+    return np.memmap(path, np.float32, "r") if path.stat().st_size else np.empty(0, np.float32)

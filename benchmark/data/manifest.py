@@ -2,15 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SoundRow:
+    """The sounds behind a test image, (samples,) each: their rate in Hz and the SHA-256 of both in float32."""
+
+    sample_rate: int
+    samples: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One line of the manifest. `foreground` counts mask pixels at native size (height x width)."""
+    """One line of the manifest. `foreground` counts mask pixels at native size (height x width).
+
+    `sound` is there in the test split where the dataset knows the clean sound.
+    """
 
     split: str
     id: str
@@ -22,10 +34,20 @@ class Row:
     foreground: int
     image_sha256: str
     mask_sha256: str
+    sound: SoundRow | None = None
 
     def line(self) -> str:
-        """Canonical JSON."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
+        """Canonical JSON; what is not known is left out."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["sound"] = asdict(self.sound) if self.sound else None
+        return json.dumps({name: value for name, value in values.items() if value is not None}, sort_keys=True)
+
+
+def read_line(line: str) -> Row:
+    """The row of a line."""
+    values = json.loads(line)
+    sound = values.pop("sound", None)
+    return Row(**values, sound=SoundRow(**sound) if sound else None)
 
 
 def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

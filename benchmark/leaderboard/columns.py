@@ -11,7 +11,7 @@ from benchmark.leaderboard.tables import Row, Table
 from benchmark.record import Record, ReportedRecord
 
 Value: TypeAlias = float | int | str | None
-Group = Literal["entry", "scores", "variants", "cost"]
+Group = Literal["entry", "scores", "sounds", "variants", "cost"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +27,8 @@ class Column:
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
+        if not row.runs and self.group not in ("scores", "sounds") and self.name not in ("architecture", "status"):
+            return None  # a reference has scores alone
         value = self.value(row)
         if not isinstance(value, float):
             return value
@@ -49,7 +51,29 @@ def of(table: Table) -> list[Column]:
         for name in table.slices
     ]
     at = next(index for index, column in enumerate(_COLUMNS) if column.name == "dice")
-    return [*_COLUMNS[:at], *slices, *_COLUMNS[at:]]
+    return [*_COLUMNS[:at], *slices, *_COLUMNS[at:], *(_sound_columns(table) if table.has_sounds else ())]
+
+
+def _sound_columns(table: Table) -> list[Column]:
+    columns = []
+    for name, score in metrics.SOUND_SCORES.items():
+        title = f"{score.title} ({'dB' if score.unit == 'dB' else '%'})"
+        value = _count(name) if score.unit == "dB" else _percent(name)
+        rank = {"sisdr_improvement": 1}.get(name, 99)
+        columns.append(Column(name=name, title=title, group="sounds", value=value, digits=2, rank=rank))
+        if name == "sisdr_improvement":
+            columns += [
+                Column(
+                    name=f"sisdr_improvement_{place}",
+                    title=f"SI-SDR gain {place} (dB)",
+                    group="sounds",
+                    value=_slice(place, "sisdr_improvement", 1.0),
+                    digits=2,
+                    rank=9,
+                )
+                for place in table.slices
+            ]
+    return columns
 
 
 def published_iou(record: Record) -> ReportedRecord | None:
@@ -65,8 +89,12 @@ def _count(name: str) -> Callable[[Row], Value]:
     return lambda row: row.scores.get(name)
 
 
-def _slice(name: str) -> Callable[[Row], Value]:
-    return lambda row: 100 * row.slice_iou[name] if name in row.slice_iou else None
+def _slice(place: str, score: str = "iou", scale: float = 100.0) -> Callable[[Row], Value]:
+    def value(row: Row) -> Value:
+        found = row.slice_scores.get(place, {})
+        return scale * found[score] if score in found else None
+
+    return value
 
 
 def _mean(get: Callable[[Record], float | None], scale: float = 1.0) -> Callable[[Row], Value]:
@@ -85,12 +113,12 @@ def _seeds(row: Row) -> Value:
 
 
 def _published(row: Row) -> Value:
-    number = published_iou(row.runs[0])
+    number = published_iou(row.runs[0]) if row.runs else None
     return None if number is None else number.value
 
 
 def _comparable(row: Row) -> Value:
-    number = published_iou(row.runs[0])
+    number = published_iou(row.runs[0]) if row.runs else None
     return None if number is None else number.comparable
 
 

@@ -11,15 +11,18 @@ from tabulate import tabulate
 from benchmark import metrics
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.columns import Column, Group
-from benchmark.leaderboard.tables import Board, Published, Row, Table
+from benchmark.leaderboard.sounds import BIN_DB
+from benchmark.leaderboard.tables import Board, Interval, Published, Row, Table
 from benchmark.record import Isolation, write_atomically
+from benchmark.separation import REFERENCES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+BY_SNR = "SI-SDR gain (dB) by input SNR, with 95 % intervals"
 NOTE = "Numbers of different tables do not compare: each has its own protocol and its own locked data."
 
-_GROUPS: Mapping[Group, str] = {"scores": "Scores", "variants": "Other averages", "cost": "Cost"}
+_GROUPS: Mapping[Group, str] = {"scores": "Scores", "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
 
 
 def write_all(board: Board, results: Path) -> list[Path]:
@@ -42,12 +45,13 @@ def print_terminal(board: Board, console: "Console") -> None:
         console.print(Text(heading(table), style="bold"))
         for line in _about(table):
             console.print(Text(line, style="dim"))
-        shown = _fitting(columns.of(table), table.rows, console.width)
+        rows = [*table.rows, *table.references]
+        shown = _fitting(columns.of(table), rows, console.width)
         grid = Grid(show_edge=False, pad_edge=False, box=None, header_style="bold")
         for column in shown:
             grid.add_column(Text(column.title), justify="left" if column.group == "entry" else "right", no_wrap=True)
-        for row in table.rows:
-            grid.add_row(*(Text(column.text(row)) for column in shown))
+        for row in rows:
+            grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
         console.print(grid)
         for line in _remarks(table):
             console.print(Text(line, style="dim"))
@@ -60,12 +64,18 @@ def markdown(board: Board) -> str:
     for table in board.tables:
         parts.append(f"## {heading(table)}")
         parts.append("\n".join(f"- {line}" for line in _about(table)))
-        parts += [f"### {title}\n\n{_grid(table, group, 'github')}" for group, title in _GROUPS.items()]
+        parts += [f"### {title}\n\n{_grid(table, group, 'github')}" for group, title in _groups(table).items()]
+        if table.snr_bins:
+            parts.append(f"### {BY_SNR}\n\n{_snr_grid(table, 'github')}")
         parts += _remarks(table)
         commands = dict.fromkeys(row.runs[0].command for row in table.rows)
         parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
     parts.append("## Published elsewhere\n\n" + _published_grid(board.published, "github"))
-    parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in metrics.SCORES.values()))
+    scores = [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if _any_sounds(board) else ())]
+    parts.append("## The scores\n\n" + "\n".join(f"- **{score.title}**: {score.definition}" for score in scores))
+    if _any_sounds(board):
+        found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
+        parts.append(f"## The references\n\nMasks that need no network, through the same transform:\n\n{found}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,7 +83,7 @@ def latex(board: Board) -> str:
     r"""The same tables with booktabs; needs `\usepackage{booktabs}`."""
     parts = ["% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}."]
     for table in board.tables:
-        for group, title in _GROUPS.items():
+        for group, title in _groups(table).items():
             caption = _escaped(". ".join([f"{heading(table)}: {title.lower()}", *_about(table)]))
             body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_grid(table, group, 'latex_booktabs')}}}"
             parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}")
@@ -121,6 +131,28 @@ def as_json(board: Board) -> str:
         "scores": {score.name: score.definition for score in metrics.SCORES.values()},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _groups(table: Table) -> Mapping[Group, str]:
+    return {group: title for group, title in _GROUPS.items() if group != "sounds" or table.has_sounds}
+
+
+def _any_sounds(board: Board) -> bool:
+    return any(table.has_sounds for table in board.tables)
+
+
+def _snr_grid(table: Table, style: str) -> str:
+    """SI-SDR gain of every row per interval of input SNR."""
+    header = ["Architecture", *(f"{low:g} ... {low + BIN_DB:g} dB" for low in table.snr_bins)]
+    shown = [row for row in (*table.rows, *table.references) if row.by_snr]
+    images = [f"{found.images if found else 0}" for row in shown[:1] for found in row.by_snr]
+    return _tabulate(header, [*([row.label, *map(_interval, row.by_snr)] for row in shown), ["images", *images]], style)
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found.mean:.2f}" + (f" ± {found.half_width:.2f}" if found.half_width is not None else "")
 
 
 def heading(table: Table) -> str:
@@ -174,11 +206,12 @@ def _remarks(table: Table) -> list[str]:
 
 
 def _grid(table: Table, group: Group, style: str) -> str:
+    rows = [*table.rows, *(table.references if group == "sounds" else ())]
     shown = [column for column in columns.of(table) if column.group == group and column.name != "comparable"]
     shown = [column for column in columns.of(table) if column.name in ("architecture", "seeds")] + shown
     if group == "cost":
         shown.append(next(column for column in columns.of(table) if column.name == "weights"))
-    return _tabulate([column.title for column in shown], [[c.text(row) for c in shown] for row in table.rows], style)
+    return _tabulate([column.title for column in shown], [[c.text(row) for c in shown] for row in rows], style)
 
 
 def _published_grid(published: Sequence[Published], style: str) -> str:

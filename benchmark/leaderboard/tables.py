@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
+from benchmark.leaderboard import sounds
+from benchmark.leaderboard.sounds import Sounds
 from benchmark.record import Record, ReportedRecord, read_all, read_counts
+from benchmark.statistics import half_width
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
+
+REFERENCE_SCORES = ("sisdr_improvement", "sisdr", "sisdr_median", "sisdr_clipped", "sdr_improvement", "sdr")
 
 _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
@@ -26,8 +31,11 @@ class Row:
     `failed` are the seeds that diverged or ran out of memory and never finished: a mean over the others flatters.
     `label` is the architecture's, and where a table has it twice, what tells the rows apart.
 
-    `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_iou` is the
-    IoU of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed.
+    `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_scores`
+    those of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed; `by_snr`
+    the SI-SDR gain per interval of input SNR.
+
+    A reference, a mask that needs no network, is a row without runs.
     """
 
     label: str
@@ -35,17 +43,37 @@ class Row:
     runs: tuple[Record, ...]
     failed: tuple[Record, ...]
     scores: Mapping[str, float]
-    slice_iou: Mapping[str, float]
+    slice_scores: Mapping[str, Mapping[str, float]]
     iou_deviation: float | None
+    by_snr: tuple["Interval | None", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A mean with half its 95 % confidence interval (None: too few independent groups), over so many images."""
+
+    mean: float
+    half_width: float | None
+    images: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """All rows that may be compared: one protocol digest, one manifest digest."""
+    """All rows that may be compared: one protocol digest, one manifest digest.
+
+    `references` stand apart from the entries; `snr_bins` are the lower ends in dB of the intervals of `by_snr`.
+    """
 
     key: str
     rows: tuple[Row, ...]
+    references: tuple[Row, ...]
     slices: tuple[str, ...]
+    snr_bins: tuple[float, ...]
+
+    @property
+    def has_sounds(self) -> bool:
+        """Whether the sounds behind the images are known."""
+        return any("sisdr" in row.scores for row in self.rows)
 
     @property
     def head(self) -> Record:
@@ -74,7 +102,9 @@ class Board:
 class _Scored:
     record: Record
     scores: Mapping[str, float]
-    slice_iou: Mapping[str, float]
+    slice_scores: Mapping[str, Mapping[str, float]]
+    gains: NDArray[np.float64] | None = None
+    """SI-SDR gain of every image of the test split, (N,) in dB."""
 
 
 def build(results: Path) -> Board:
@@ -91,7 +121,9 @@ def build(results: Path) -> Board:
     groups: dict[str, list[_Scored]] = {}
     for run in scored:
         groups.setdefault(run.record.comparability_key, []).append(run)
-    tables = sorted((_table(key, runs) for key, runs in groups.items()), key=_table_order)
+    known = {digest: sounds.load(results, digest, problems) for digest in _manifests(scored)}
+    made = (_table(key, runs, known.get(runs[0].record.dataset.manifest)) for key, runs in groups.items())
+    tables = sorted(made, key=_table_order)
     return Board(tables=tuple(tables), published=tuple(_published(tables)), problems=tuple(problems))
 
 
@@ -128,26 +160,46 @@ def _complete(record: Record, counts: Counts | Exception) -> Counts:
 
 
 def _score(record: Record, counts: Counts) -> _Scored:
-    table = np.stack([counts[column] for column in metrics.COUNT_COLUMNS])  # (columns, images)
-    by_slice = {
-        name: dict(zip(metrics.COUNT_COLUMNS, table[:, counts["slice"] == name], strict=True))
-        for name in record.dataset.test_slices
+    heard = all(name in counts for name in metrics.SOUND_COLUMNS)
+    columns = [*metrics.COUNT_COLUMNS, *(metrics.SOUND_COLUMNS if heard else ())]
+    by_slice = {}
+    for name in record.dataset.test_slices:
+        inside = np.flatnonzero(counts["slice"] == name)
+        by_slice[name] = {column: counts[column][inside] for column in columns}
+    headline = record.headline_slice
+    # All scores of the headline, and of the other slices the two that the tables show.
+    scores = {name: score.compute(by_slice[headline]) for name, score in metrics.SCORES.items()}
+    shown = {"iou": metrics.SCORES["iou"]}
+    if heard:
+        scores |= {name: score.compute(by_slice[headline]) for name, score in metrics.SOUND_SCORES.items()}
+        shown |= {"sisdr_improvement": metrics.SOUND_SCORES["sisdr_improvement"]}
+    others = {
+        name: {score: shown[score].compute(part) for score in shown}
+        for name, part in by_slice.items()
+        if name != headline
     }
-    headline = by_slice[record.headline_slice]
-    scores = {name: score.compute(headline) for name, score in metrics.SCORES.items()}
-    others = {name: metrics.SCORES["iou"].compute(part) for name, part in by_slice.items() if part is not headline}
-    return _Scored(record, scores, others)
+    return _Scored(record, scores, others, metrics.improvement(counts, "sisdr") if heard else None)
 
 
-def _table(key: str, runs: Sequence[_Scored]) -> Table:
+def _manifests(scored: Sequence[_Scored]) -> list[str]:
+    return list(dict.fromkeys(run.record.dataset.manifest for run in scored if run.gains is not None))
+
+
+def _table(key: str, runs: Sequence[_Scored], known: Sounds | None) -> Table:
     groups: dict[tuple[str, ...], list[_Scored]] = {}
     for run in runs:
         record = run.record
         row = (record.architecture.label, record.device.kind, record.device.precision, record.architecture.source_hash)
         groups.setdefault(row, []).append(run)
-    rows = sorted((_row(members, _distinction(names, groups)) for names, members in groups.items()), key=_row_order)
-    slices = dict.fromkeys(name for run in runs for name in run.slice_iou)
-    return Table(key=key, rows=tuple(rows), slices=tuple(slices))
+    rows = [_row(members, _distinction(names, groups), known) for names, members in groups.items()]
+    slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
+    return Table(
+        key=key,
+        rows=tuple(sorted(rows, key=_row_order)),
+        references=_references(known, runs[0].record) if known else (),
+        slices=tuple(slices),
+        snr_bins=known.bins if known else (),
+    )
 
 
 def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -> str:
@@ -159,7 +211,45 @@ def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -
     return f" ({', '.join(shown)})" if shown else ""
 
 
-def _row(members: Sequence[_Scored], distinction: str) -> Row:
+def _references(known: Sounds, record: Record) -> tuple[Row, ...]:
+    return tuple(_reference(name, known, record) for name in known.references)
+
+
+def _reference(name: str, known: Sounds, record: Record) -> Row:
+    """A reference as a row: its sound scores, on the headline slice and on the others."""
+    columns = known.references[name]
+    scores = {}
+    for place in known.places:
+        part = {key: values[known.slices == place] for key, values in columns.items()}
+        scores[place] = {score: metrics.SOUND_SCORES[score].compute(part) for score in REFERENCE_SCORES}
+    headline = record.headline_slice
+    return Row(
+        label=name,
+        status="reference",
+        runs=(),
+        failed=(),
+        scores=scores[headline],
+        slice_scores={place: found for place, found in scores.items() if place != headline},
+        iou_deviation=None,
+        by_snr=_by_snr(metrics.improvement(columns, "sisdr"), known),
+    )
+
+
+def _by_snr(gains: NDArray[np.float64], known: Sounds) -> tuple[Interval | None, ...]:
+    found: list[Interval | None] = []
+    for chosen in known.in_bins():
+        inside = chosen & np.isfinite(gains)
+        groups = [labels[inside] for labels in known.groups]
+        values = gains[inside]
+        found.append(
+            Interval(mean=float(values.mean()), half_width=half_width(values, groups), images=len(values))
+            if len(values)
+            else None
+        )
+    return tuple(found)
+
+
+def _row(members: Sequence[_Scored], distinction: str, known: Sounds | None) -> Row:
     newest: dict[int, _Scored] = {}
     for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
         newest[run.record.seed] = run  # a finished run stands before any other, then the newer one
@@ -175,9 +265,18 @@ def _row(members: Sequence[_Scored], distinction: str) -> Row:
         runs=tuple(run.record for run in runs or failed),
         failed=tuple(run.record for run in failed),
         scores={name: fmean(run.scores[name] for run in runs) for name in (first.scores if first else ())},
-        slice_iou={name: fmean(run.slice_iou[name] for run in runs) for name in (first.slice_iou if first else ())},
+        slice_scores={
+            place: {name: fmean(run.slice_scores[place][name] for run in runs) for name in scores}
+            for place, scores in (first.slice_scores if first else {}).items()
+        },
         iou_deviation=stdev(ious) if len(ious) > 1 else None,
+        by_snr=_by_snr(_mean_gains(runs), known) if known and runs else (),
     )
+
+
+def _mean_gains(runs: Sequence[_Scored]) -> NDArray[np.float64]:
+    """Over the seeds, of every image."""
+    return np.asarray(np.mean([run.gains for run in runs if run.gains is not None], axis=0))
 
 
 def _row_order(row: Row) -> tuple[bool, float, str]:

@@ -1,84 +1,22 @@
-"""The command `bench`: parses, delegates, prints. torch is imported inside the commands that need it."""
+"""`bench run`, `bench leaderboard`, `bench list`, `bench check`."""
 
-import functools
-import os
 import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import benchmark
+from benchmark.cli.common import Plugins, Results, add_plugins, app, complain, option, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.protocol import Protocol
     from benchmark.run import Outcome, Request
 
-app = typer.Typer(
-    name="bench",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Segmentation networks for bird sound denoising, compared on locked splits by one trainer and one evaluator.",
-)
-
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results store.")]
-Plugins = Annotated[
-    Path | None, typer.Option("--plugins", help="A folder with architectures/ or datasets/ of your own.", metavar="DIR")
-]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 a mistake that the message says how to mend, 130 interrupted."""
-    app(arguments)
-
-
-P = ParamSpec("P")
-
-
-def _speaking(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a user's mistake into one line and code 2, an interruption into one line and code 130."""
-
-    @functools.wraps(command)
-    def spoken(*arguments: P.args, **options: P.kwargs) -> None:
-        try:
-            command(*arguments, **options)
-        except UserError as error:
-            if os.environ.get("BENCH_DEBUG"):
-                raise
-            _complain(str(error))
-            sys.exit(2)
-        except KeyboardInterrupt:
-            _complain("interrupted; what was finished is kept, and the same command starts the rest again")
-            sys.exit(130)
-
-    return spoken
-
-
-def _version(value: bool) -> None:
-    if value:
-        _say(f"birdmask-bench {benchmark.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    del version
-    if debug:
-        os.environ["BENCH_DEBUG"] = "1"
-
 
 @app.command()
-@_speaking
+@speaking
 def run(
     *,
     arch: Annotated[
@@ -115,7 +53,7 @@ def run(
     ] = False,
 ) -> None:
     """Train and test architectures under one protocol; each run leaves a folder in the results store."""
-    _add_plugins(plugins)
+    add_plugins(plugins)
     given = {
         "dataset": dataset,
         "epochs": epochs,
@@ -129,9 +67,7 @@ def run(
     )
     labels, broken = _architectures(arch)
     changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
-    _say(
-        f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}")
-    )
+    say(f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}"))
 
     from benchmark.run import Request
 
@@ -159,7 +95,7 @@ def run(
 
 
 @app.command()
-@_speaking
+@speaking
 def leaderboard(
     *,
     results: Results = Path("results"),
@@ -172,32 +108,32 @@ def leaderboard(
 
     board = tables.build(results)
     for problem in board.problems:
-        _complain(f"skipped: {problem}")
+        complain(f"skipped: {problem}")
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
     console = Console(width=width, highlight=False)
     formats.print_terminal(board, console)
-    _say(formats.NOTE)
+    say(formats.NOTE)
     written = formats.write_all(board, results)
-    _say(f"All columns: {', '.join(str(path) for path in written)}")
+    say(f"All columns: {', '.join(str(path) for path in written)}")
 
 
 @app.command("list")
-@_speaking
+@speaking
 def list_(
     *,
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
     plugins: Plugins = None,
 ) -> None:
     """Show architectures, datasets and protocols, each with title, parameter count and paper."""
-    _add_plugins(plugins)
+    add_plugins(plugins)
     from rich.console import Console
 
     from benchmark import listing
 
     if citations:
         for citation in listing.citations():
-            _say(citation)
+            say(citation)
         return
     console = Console(highlight=False)
     for table in listing.tables():
@@ -206,21 +142,21 @@ def list_(
 
 
 @app.command()
-@_speaking
+@speaking
 def check(
     *,
     names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")],
     plugins: Plugins = None,
 ) -> None:
     """Check that architectures keep the plugin contract."""
-    _add_plugins(plugins)
+    add_plugins(plugins)
     labels, failed = _architectures(names)
     from benchmark import checks
 
     for label in labels:
         for result in checks.check_architecture(label):
             failed |= result.outcome == "failed"
-            _say(f"{label:24} {result.check:28} {result.outcome:8} {result.reason}".rstrip())
+            say(f"{label:24} {result.check:28} {result.outcome:8} {result.reason}".rstrip())
     if failed:
         raise typer.Exit(1)
 
@@ -234,10 +170,10 @@ def _launch(requests: "Sequence[Request]", *, broken: bool) -> None:
             if len(requests) == 1:
                 raise outcome
             failed = True
-            _complain(f"{request.architecture}, seed {request.seed}: {outcome}")
+            complain(f"{request.architecture}, seed {request.seed}: {outcome}")
         else:
-            _say(_summary(outcome))
-    _say(f"Compare: bench leaderboard{_option('--results', requests[0].results, 'results')}")
+            say(_summary(outcome))
+    say(f"Compare: bench leaderboard{option('--results', requests[0].results, 'results')}")
     if failed:
         raise typer.Exit(2)
 
@@ -253,13 +189,6 @@ def _summary(outcome: "Outcome") -> str:
     iou = metrics.SCORES["iou"].compute({name: counts[name][headline] for name in metrics.COUNT_COLUMNS})
     again = " (finished before; --force runs it again)" if outcome.again else ""
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
-
-
-def _add_plugins(folder: Path | None) -> None:
-    if folder is not None:
-        from benchmark import registry
-
-        registry.add_folder(folder)
 
 
 def _architectures(names: Sequence[str]) -> tuple[list[str], bool]:
@@ -278,7 +207,7 @@ def _architectures(names: Sequence[str]) -> tuple[list[str], bool]:
         try:
             labels.append(registry.load("architectures", name).label)
         except UserError as error:
-            _complain(f"left out: {error}")
+            complain(f"left out: {error}")
             broken = True
     return list(dict.fromkeys(labels)), broken
 
@@ -319,15 +248,3 @@ def _command(label: str, protocol: str, overrides: dict[str, Any], seed: int, *,
     for name, value in overrides.items():
         words += ["--set", f"{name}={value}"]
     return shlex.join([*words, *flags])
-
-
-def _option(name: str, value: Path, default: str) -> str:
-    return "" if str(value) == default else f" {name} {shlex.quote(str(value))}"
-
-
-def _say(text: str) -> None:
-    typer.echo(text)
-
-
-def _complain(text: str) -> None:
-    typer.echo(f"bench: {text}", err=True)

@@ -1,0 +1,91 @@
+"""What every command shares: the app, its common options, and how it speaks."""
+
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+import benchmark
+from benchmark.errors import UserError
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Segmentation networks for bird sound denoising, compared on locked splits by one trainer and one evaluator.",
+)
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results store.")]
+Plugins = Annotated[
+    Path | None, typer.Option("--plugins", help="A folder with architectures/ or datasets/ of your own.", metavar="DIR")
+]
+
+
+P = ParamSpec("P")
+
+
+def speaking(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a user's mistake into one line and code 2, an interruption into one line and code 130."""
+
+    @functools.wraps(command)
+    def spoken(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            command(*arguments, **options)
+        except UserError as error:
+            if os.environ.get("BENCH_DEBUG"):
+                raise
+            complain(str(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            complain("interrupted; what was finished is kept, and the same command starts the rest again")
+            sys.exit(130)
+
+    return spoken
+
+
+def _version(value: bool) -> None:
+    if value:
+        say(f"birdmask-bench {benchmark.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+    if debug:
+        os.environ["BENCH_DEBUG"] = "1"
+
+
+def add_plugins(folder: Path | None) -> None:
+    """Let plugins be found in the user's folder as well."""
+    if folder is not None:
+        from benchmark import registry
+
+        registry.add_folder(folder)
+
+
+def option(name: str, value: Path, default: str) -> str:
+    """An option as it is typed, with a space before it; nothing where it has its default."""
+    return "" if str(value) == default else f" {name} {shlex.quote(str(value))}"
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    typer.echo(text)
+
+
+def complain(text: str) -> None:
+    """Print a line on standard error."""
+    typer.echo(f"bench: {text}", err=True)

@@ -1,0 +1,91 @@
+"""Which run's weights clean: the one that was named, or the best of a table."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import record
+from benchmark.errors import UserError
+from benchmark.record import Record
+
+BEST = "best"
+WEIGHTS = "model.safetensors"
+
+Run = tuple[Path, Record]
+
+
+def choose(results: Path, run: str, table: str) -> Run:
+    """`run` is "best", a run's folder, or the beginning of a run's key; `table` the beginning of a table's key.
+
+    The best is the highest validation IoU among the runs whose weights are at hand.
+
+    Raises:
+        UserError: no such run, no weights, a run that cannot clean, or runs of several tables to choose among.
+    """
+    if run != BEST:
+        return _usable(_named(results, run))
+    found = [entry for entry in record.read_all(results)[0] if entry[1].status == "finished"]
+    found = [entry for entry in found if entry[1].comparability_key.startswith(table) and _can_clean(entry[1])]
+    if not found:
+        of = f" of table {table}" if table else ""
+        raise UserError(f"no run{of} in {results} that could clean; train one: bench run --arch unet")
+    at_hand = [entry for entry in found if (entry[0] / WEIGHTS).is_file()]
+    if not at_hand:
+        best = max(found, key=_rank)
+        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {best[1].command}")
+    tables = {entry[1].comparability_key: entry[1] for entry in at_hand}
+    if len(tables) > 1:
+        names = ", ".join(
+            f"{key[: record.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
+        )
+        raise UserError(f"runs of {len(tables)} tables have weights, which do not compare; say --table {names}")
+    return max(at_hand, key=_rank)
+
+
+def validation_iou(path: Path, found: Record) -> float:
+    """The validation IoU of the epoch whose weights were kept.
+
+    Raises:
+        OSError, ValueError: history.csv is missing or broken.
+    """
+    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
+        by_epoch = {int(line["epoch"]): float(line["validation_iou"]) for line in csv.DictReader(file)}
+    if found.training.best_epoch not in by_epoch:
+        raise ValueError(f"epoch {found.training.best_epoch} is missing")
+    return by_epoch[found.training.best_epoch]
+
+
+def _rank(entry: Run) -> tuple[float, str]:
+    try:
+        return validation_iou(*entry), entry[1].run_key
+    except (OSError, ValueError, KeyError):
+        return float("-inf"), entry[1].run_key
+
+
+def _can_clean(found: Record) -> bool:
+    return found.architecture.parameter_count > 0 and found.dataset.rendering is not None
+
+
+def _named(results: Path, run: str) -> Run:
+    if (Path(run) / "run.json").is_file():
+        try:
+            return Path(run), record.read(Path(run))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{run} cannot be read: {next(iter(str(error).splitlines()), '')}") from error
+    entries: Sequence[Run] = record.read_all(results)[0]
+    found = [entry for entry in entries if entry[1].run_key.startswith(run)]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{run}'; give a run's folder, its "
+            "key, or 'best'"
+        )
+    return found[0]
+
+
+def _usable(entry: Run) -> Run:
+    path, found = entry
+    if found.dataset.rendering is None:
+        raise UserError(f"{path}: its data ({found.dataset.label}) do not say how sound became images; it cannot clean")
+    if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
+        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {found.command}")
+    return entry

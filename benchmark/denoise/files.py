@@ -1,0 +1,140 @@
+"""A recording -> the same recording with the bird alone: same rate, channels, length; any length in bounded memory."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import recordings, spectrogram
+from benchmark.denoise.cleaner import Cleaner
+from benchmark.denoise.overview import Overview
+from benchmark.errors import UserError
+from benchmark.progress import Report
+from benchmark.spectrogram import BINS, FFT_LENGTH, HOP
+
+Mask = Literal["soft", "hard"]
+Above = Literal["remove", "keep"]
+
+_SECTION = 2_000_000  # samples that are worked on at a time
+_SUBTYPES = {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleaned:
+    """What became of a recording; `kept` is the share of its spectrum's bins that the mask keeps."""
+
+    source: Path
+    target: Path
+    header: recordings.Header
+    kept: float
+    above: float | None
+    """Hz above which the network has never met a sound, where the recording reaches further."""
+    silent: bool
+
+
+def targets(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Every recording below the inputs -> the WAV file that it becomes; folders keep their structure.
+
+    Raises:
+        UserError: no recordings, two that would become the same file, or one that would replace itself.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        for source in recordings.find(given):
+            below = source.relative_to(given) if given.is_dir() else Path(source.name)
+            found[source] = out / below.with_suffix(".wav")
+    owners: dict[Path, Path] = {}
+    for source, target in found.items():
+        other = owners.setdefault(target, source)
+        if other is not source:
+            raise UserError(f"{other} and {source} would both become {target}; clean them into folders of their own")
+        if target.resolve() in {path.resolve() for path in found}:
+            raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
+    return found
+
+
+def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Above, report: Report) -> Cleaned:
+    """Clean one recording, and draw it.
+
+    Raises:
+        UserError: it cannot be read, is too short, or the result cannot be written; nothing is left then.
+    """
+    header = recordings.header(source)
+    if header.samples < spectrogram.WINDOW_LENGTH:
+        raise UserError(
+            f"{source} has {header.samples} samples; a spectrogram needs at least {spectrogram.WINDOW_LENGTH}"
+        )
+    rate = header.sample_rate
+    seconds = max(1, min(30, _SECTION // rate))
+    margin = math.ceil(cleaner.window_seconds(rate)) + 1
+    overview = Overview(spectrogram.frame_count(header.samples + HOP), rate)
+    subtype = header.subtype if header.subtype in _SUBTYPES else "PCM_16"
+    loudest = 0.0
+    with recordings.writer(target, rate, header.channels, subtype) as file:
+        for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
+            section = _Section(begin=begin, end=end, first=max(begin - margin * rate, 0), total=header.samples)
+            channels = [
+                section.clean(cleaner, np.ascontiguousarray(samples[:, channel]), rate, mask, above)
+                for channel in range(header.channels)
+            ]
+            overview.add(section.frames, *channels[0][1:])
+            loudest = max(loudest, float(np.abs(samples).max()))
+            file.write(np.stack([wave for wave, *_ in channels], axis=1))
+            report(source.name, end, header.samples, "")
+        overview.save(target, title=source.name)
+    band = cleaner.band(rate)
+    return Cleaned(
+        source=source,
+        target=target,
+        header=header,
+        kept=overview.kept,
+        above=band if band < rate / 2 else None,
+        silent=loudest == 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Section:
+    """Samples `begin` ... `end` of a recording of `total`; what is at hand starts at sample `first`."""
+
+    begin: int
+    end: int
+    first: int
+    total: int
+
+    @property
+    def frames(self) -> slice:
+        """Frames of the recording that this section answers for, each in one section only."""
+        return slice(-(-self.begin // HOP), -(-self.end // HOP))
+
+    def clean(
+        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, mask: Mask, above: Above
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The section without what is not bird, and for its frames (K, T): power before, weights, power after."""
+        # Two frames more on either side, so that what is overlapped at the borders is the same in both neighbours.
+        start = max(self.begin // HOP - 2, 0)
+        stop = -(-self.end // HOP) + 2  # frames; the last reach beyond the recording's end, into silence
+        wave = samples[start * HOP - self.first :][: spectrogram.sample_count(stop - start)]
+        wave = np.pad(wave, (0, spectrogram.sample_count(stop - start) - len(wave)))
+        weights = self._weights(cleaner, samples, rate, start, stop)
+        weights = (weights >= cleaner.protocol.threshold).astype(np.float32) if mask == "hard" else weights
+        weights[np.arange(BINS) * rate / FFT_LENGTH > cleaner.band(rate)] = 1.0 if above == "keep" else 0.0
+        cleaned = spectrogram.apply(wave, spectrogram.two_sided(weights))
+        inside = slice(self.frames.start - start, self.frames.stop - start)
+        powers = [np.abs(spectrogram.stft(part)[:, inside]) ** 2 for part in (wave, cleaned)]
+        offset = self.begin - start * HOP
+        return cleaned[offset : offset + self.end - self.begin], powers[0], weights[:, inside], powers[1]
+
+    def _weights(
+        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, start: int, stop: int
+    ) -> NDArray[np.float32]:
+        """The network's weights on the recording's own frames `start` ... `stop` and bins: (K, stop - start)."""
+        times = (np.arange(start, stop) + 1) * HOP / rate  # centres of the frames, s
+        scale = cleaner.rate(rate) / HOP
+        needed = max(math.floor(times[0] * scale) - 2, 0), math.ceil(times[-1] * scale) + 1
+        grid = cleaner.grid(samples, rate, start=self.first // rate, frames=needed)
+        return grid.at(np.arange(BINS) * rate / FFT_LENGTH, times)

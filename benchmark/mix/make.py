@@ -1,0 +1,226 @@
+"""Write a dataset of mixtures: in all processors, and so that a killed run goes on where it stopped.
+
+While it is made, `.unfinished/` holds the settings and a line per finished sample, written after the sample's files.
+At the end come the card, `mix.json` with everything that made it, and `samples.csv`.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark import layout, record, recordings, workers
+from benchmark.errors import UserError
+from benchmark.mix import card, plan, sources
+from benchmark.mix.plan import Mixture
+from benchmark.mix.render import render
+from benchmark.mix.settings import Settings
+from benchmark.mix.sources import Pool, Source
+from benchmark.progress import Report
+
+VERSION = 1
+_UNFINISHED = ".unfinished"
+_RECIPE = "mix.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What was made: mixtures by slice, how many of them had been there before, and the description."""
+
+    path: Path
+    counts: Mapping[str, int]
+    kept: int
+    card: str
+
+
+def make(
+    *,
+    song: Path,
+    background: Path,
+    others: Sequence[Path],
+    out: Path,
+    settings: Settings,
+    command: str,
+    report: Report,
+) -> Made:
+    """Mix the recordings of `song` and `background` into `out`; each folder of `others` becomes a test slice.
+
+    Raises:
+        UserError: recordings that cannot be used, or a folder that holds something else.
+    """
+    songs = sources.look("song", song, settings, report)
+    backgrounds = sources.look("background", background, settings, report)
+    other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
+    if len(other_songs) < len(others) or {"main", sources.FOREIGN, *layout.SPLITS} & set(other_songs):
+        raise UserError("every folder of --other needs a name of its own: it names a slice of the test split")
+    everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
+    lowpass = sources.common_lowpass(everything, settings)
+    pools = sources.pools(songs, backgrounds, other_songs, settings)
+    mixtures = plan.plan(pools, settings)
+
+    recipe = _recipe(pools, settings, lowpass)
+    state = _begin(out, recipe)
+    before = {path.stem for path in state.glob("*.json")} if state is not None else {m.id for m in mixtures}
+    if state is not None:
+        missing = [mixture for mixture in mixtures if mixture.id not in before]
+        _write_all(missing, len(mixtures), out, settings, lowpass, report)
+        _finish(out, state, mixtures, pools, recipe, command)
+    return Made(
+        path=out,
+        counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
+        kept=len(before & {mixture.id for mixture in mixtures}),
+        card=(out / "README.md").read_text(encoding="utf-8"),
+    )
+
+
+def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
+    return sum((mixture.split, mixture.slice) == (pool.split, pool.slice) for mixture in mixtures)
+
+
+def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
+    """Everything that decides the bytes, with the recordings by their content."""
+
+    def listed(source: Source) -> dict[str, Any]:
+        return {
+            "name": source.name,
+            "sha256": source.sha256,
+            "seconds": round(source.seconds, 3),
+            "sample_rate": source.sample_rate,
+            "transients_db": source.transients_db,
+            **source.groups,
+        }
+
+    return {
+        "version": VERSION,
+        "settings": {**settings.model_dump(mode="json"), "lowpass": lowpass},
+        "pools": [
+            {
+                "split": pool.split,
+                "slice": pool.slice,
+                "songs": [listed(source) for source in pool.songs],
+                "backgrounds": [listed(source) for source in pool.backgrounds],
+            }
+            for pool in pools
+        ],
+    }
+
+
+def _begin(out: Path, recipe: Mapping[str, Any]) -> Path | None:
+    """The folder of what is under way, new or found; None where the very dataset is there already."""
+    state = out / _UNFINISHED
+    try:
+        if state.is_dir():
+            _compare(state / "recipe", recipe, out)
+        elif (out / _RECIPE).is_file():
+            _compare(out / _RECIPE, recipe, out)
+            return None
+        elif out.is_dir() and any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
+            raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
+        else:
+            temporary = out / f".tmp-{os.getpid()}"
+            temporary.mkdir(parents=True)
+            (temporary / "recipe").write_text(json.dumps(recipe), encoding="utf-8")
+            temporary.rename(state)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror or error}; use --out") from error
+    return state
+
+
+def _compare(path: Path, recipe: Mapping[str, Any], out: Path) -> None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); remove {out} or choose another --out") from error
+    if found != json.loads(json.dumps(recipe)):
+        raise UserError(f"{out} holds a dataset of other settings or recordings; choose another --out, or remove it")
+
+
+def _write_all(
+    missing: Sequence[Mixture], total: int, out: Path, settings: Settings, lowpass: float, report: Report
+) -> None:
+    done = total - len(missing)
+    report("mixing", done, total, "")
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with workers.pool(count or 1) as pool:
+        try:
+            write = partial(_write, out=out, settings=settings, lowpass=lowpass)
+            for number, _ in enumerate(pool.map(write, missing, chunksize=4), start=done + 1):
+                report("mixing", number, total, "")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> None:
+    """The files of a sample, and then the note that they are whole."""
+    rendered = render(mixture, settings, lowpass)
+    folder = out / layout.SPLITS[mixture.split][0]
+    try:
+        _save(folder / layout.IMAGES[0], mixture.id, rendered.image)
+        _save(folder / layout.MASKS[0], mixture.id, rendered.mask * np.uint8(255))
+        for names, wave in (
+            (layout.RAW, rendered.audio.noisy),
+            (layout.CLEAN, rendered.audio.clean),
+            (layout.DENOISED, rendered.denoised),
+        ):
+            recordings.write(folder / names[0] / f"{mixture.id}.wav", wave, settings.sample_rate)
+        sample = layout.MixedSample(
+            id=mixture.id,
+            split=mixture.split,
+            slice=mixture.slice,
+            song=mixture.song.name,
+            background=mixture.background.name,
+            bird=mixture.song.groups.get("bird", ""),
+            species=mixture.song.groups.get("species", ""),
+            site=mixture.background.groups.get("site", ""),
+            song_start=mixture.song_start,
+            song_times=len(mixture.at),
+            background_start=mixture.background_start,
+            snr_db=mixture.snr_db,
+            gain_db=mixture.gain_db,
+            song_gain=float(f"{rendered.song_gain:.6g}"),
+            background_gain=float(f"{rendered.background_gain:.6g}"),
+            sample_rate=settings.sample_rate,
+            frames=settings.frames,
+            highpass=settings.highpass,
+            lowpass=lowpass,
+            peak=settings.peak,
+            foreground=round(float(rendered.mask.mean()), 5),
+            saturated=round(float((rendered.image == 255).mean()), 5),
+            zero=round(float((rendered.image == 0).mean()), 5),
+        )
+        note = out / _UNFINISHED / f"{mixture.id}.json"
+        record.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _save(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
+    # The fastest compression: a spectrogram is mostly noise, and the slowest makes it a tenth smaller only.
+    def save(path: Path) -> None:
+        Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
+
+    record.write_atomically(folder / f"{name}.png", save)
+
+
+def _finish(
+    out: Path, state: Path, mixtures: Sequence[Mixture], pools: Sequence[Pool], recipe: Mapping[str, Any], command: str
+) -> None:
+    notes = [json.loads((state / f"{mixture.id}.json").read_text(encoding="utf-8")) for mixture in mixtures]
+    samples = [layout.MixedSample(**note) for note in notes]
+    text = card.describe(recipe, pools, samples, command)
+    record.write_atomically(out / "README.md", partial(Path.write_text, data=text, encoding="utf-8"))
+    record.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
+    made = json.dumps(recipe, indent=1) + "\n"
+    record.write_atomically(out / _RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
+    for leftover in out.rglob(".tmp-*"):  # of a run that was killed
+        leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(state)

@@ -1,0 +1,212 @@
+"""The recordings that are mixed: what is in them, and in which split each one is.
+
+Legend: F frames of 10 ms.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import recordings
+from benchmark.errors import UserError
+from benchmark.mix.settings import Settings
+from benchmark.progress import Report
+
+FRAME = 0.01
+"""Seconds of a frame in which power is measured."""
+SHARES = {"train": 0.4, "val": 0.1, "test": 0.5}
+BIRDS_TO_SPLIT = 6
+FOREIGN = "foreign-animal"
+"""The test slice of backgrounds in which other animals call loudly."""
+_BELOW_NYQUIST = 0.945
+_BAND = 1_000  # Hz; animals call in narrow bands, so transients are looked for in each one apart
+_ANIMALS = (1_000, 8_000)  # Hz
+
+Role = Literal["song", "background"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A recording. `groups` are the stated bird, species, site; `power` (F,) is that of its band-limited frames.
+
+    `transients_db` is how far the loudest hundredth of the frames stands above their median in the 1 kHz band between
+    1 and 8 kHz where it stands out most.
+    """
+
+    name: str
+    path: Path
+    role: Role
+    groups: Mapping[str, str]
+    seconds: float
+    sample_rate: int
+    sha256: str
+    power: NDArray[np.float64]
+    transients_db: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """Songs and backgrounds of a split, or of a slice of the test split."""
+
+    split: str
+    slice: str
+    songs: tuple[Source, ...]
+    backgrounds: tuple[Source, ...]
+
+
+def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[Source]:
+    """Listen to every recording of a folder.
+
+    Raises:
+        UserError: no recordings, an unreadable or silent one, the same one twice, or a name that an expression misses.
+    """
+    paths = recordings.find(folder)
+    root = folder if folder.is_dir() else folder.parent
+    patterns = _patterns(settings, ("bird", "species") if role == "song" else ("site",))
+    found: list[Source] = []
+    for number, path in enumerate(paths, start=1):
+        found.append(_look_at(path, root, role, settings, patterns))
+        report(f"listening to {root.name}", number, len(paths), "")
+    _refuse_copies(found)
+    return found
+
+
+def common_lowpass(sources: Iterable[Source], settings: Settings) -> float:
+    """The frequency below which every source carries sound: a band that is empty in one of them betrays it."""
+    lowest = min([source.sample_rate for source in sources] + [settings.sample_rate]) / 2
+    return settings.lowpass or round(_BELOW_NYQUIST * lowest, 1)
+
+
+def pools(
+    songs: Sequence[Source], backgrounds: Sequence[Source], others: Mapping[str, Sequence[Source]], settings: Settings
+) -> list[Pool]:
+    """Songs and backgrounds split 40/10/50 % by recording, songs by bird where at least six birds are named.
+
+    Backgrounds with loud foreign animals are kept for a test slice of their own; so is every folder of `others`.
+
+    Raises:
+        UserError: too few recordings to split.
+    """
+    foreign = [source for source in backgrounds if source.transients_db >= settings.foreign_db]
+    plain = [source for source in backgrounds if source.transients_db < settings.foreign_db]
+    if len(plain) < len(SHARES):
+        raise UserError(
+            f"{len(plain)} of {len(backgrounds)} backgrounds are without loud animals (--foreign-db "
+            f"{settings.foreign_db:g}); at least {len(SHARES)} are needed, one for each split"
+        )
+    # In an order by lot: the first images of a slice shall not be of its first bird alone.
+    everything = [*songs, *(source for found in others.values() for source in found)]
+    lot = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
+    others = {name: sorted(found, key=lambda source: lot[source.name]) for name, found in others.items()}
+    song_of = _split(sorted(songs, key=lambda source: lot[source.name]), settings.seed, by=_unit(songs))
+    background_of = _split(plain, settings.seed, by=lambda source: source.name)
+    result = [
+        Pool(split=split, slice="main", songs=song_of[split], backgrounds=background_of[split]) for split in SHARES
+    ]
+    if foreign:
+        result.append(Pool(split="test", slice=FOREIGN, songs=song_of["test"], backgrounds=tuple(foreign)))
+    for name, sources in others.items():
+        result.append(Pool(split="test", slice=name, songs=tuple(sources), backgrounds=background_of["test"]))
+    return result
+
+
+def _unit(songs: Sequence[Source]) -> Callable[[Source], str]:
+    birds = {source.groups.get("bird", "") for source in songs}
+    if len(birds - {""}) >= BIRDS_TO_SPLIT:
+        return lambda source: source.groups["bird"]
+    return lambda source: source.name
+
+
+def _split(sources: Sequence[Source], seed: int, by: Callable[[Source], str]) -> dict[str, tuple[Source, ...]]:
+    units = sorted({by(source) for source in sources}, key=lambda unit: _digest(f"{seed} {unit}"))
+    if len(units) < len(SHARES):
+        raise UserError(f"{len(units)} song recording(s) cannot be split in three; give at least {len(SHARES)}")
+    train, val = (max(1, round(SHARES[split] * len(units))) for split in ("train", "val"))
+    members = {"train": units[:train], "val": units[train : train + val], "test": units[train + val :]}
+    return {split: tuple(s for s in sources if by(s) in set(chosen)) for split, chosen in members.items()}
+
+
+def _look_at(path: Path, root: Path, role: Role, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
+    header = recordings.header(path)
+    if role == "background" and header.seconds < settings.seconds:
+        raise UserError(f"{path} lasts {header.seconds:.2f} s, less than a window; remove it, or use --seconds")
+    if settings.channel >= header.channels:
+        raise UserError(f"{path} has {header.channels} channel(s), there is no channel {settings.channel}")
+    bands = _band_powers(path, settings)
+    power = bands[0]
+    if not power.max() > 0:
+        raise UserError(f"{path} is silent between {settings.highpass:g} Hz and its Nyquist frequency; remove it")
+    loud, usual = (np.percentile(bands[1:], percent, axis=1) for percent in (99, 50))
+    transients = 10 * np.log10((loud + 1e-14) / (usual + 1e-14))
+    return Source(
+        name=f"{root.name}/{path.relative_to(root).with_suffix('').as_posix()}",
+        path=path,
+        role=role,
+        groups={kind: _found(pattern, path, kind) for kind, pattern in patterns.items()},
+        seconds=header.seconds,
+        sample_rate=header.sample_rate,
+        sha256=_file_digest(path),
+        power=power,
+        transients_db=round(float(transients.max(initial=0)), 2),
+    )
+
+
+def _band_powers(path: Path, settings: Settings) -> NDArray[np.float64]:
+    """Power per 10 ms, (1 + bands, F): above the high-pass, and in each band of 1 kHz between 1 and 8 kHz."""
+    parts = []
+    for begin, end, samples in recordings.sections(path, seconds=60, margin=0):
+        rate = recordings.header(path).sample_rate
+        length = round(FRAME * rate)
+        usable = (end - begin) // length * length
+        frames = samples[:usable, settings.channel].astype(np.float64).reshape(-1, length)
+        frequency = np.fft.rfftfreq(length, 1 / rate)
+        power = np.abs(np.fft.rfft((frames - frames.mean(1, keepdims=True)) * np.hanning(length), axis=1)) ** 2
+        edges = [(settings.highpass, settings.lowpass or rate / 2)]
+        edges += [(low, low + _BAND) for low in range(*_ANIMALS, _BAND)]
+        parts.append([power[:, (frequency >= low) & (frequency < high)].sum(1) for low, high in edges])
+    powers = np.concatenate(parts, axis=1)
+    if powers.shape[1] == 0:
+        raise UserError(f"{path} is shorter than {FRAME:g} s; remove it")
+    return powers
+
+
+def _patterns(settings: Settings, kinds: Sequence[str]) -> dict[str, re.Pattern[str]]:
+    found = {}
+    for kind in kinds:
+        expression = getattr(settings, kind)
+        try:
+            if expression:
+                found[kind] = re.compile(expression)
+        except re.error as error:
+            raise UserError(f"--{kind} '{expression}' is not a regular expression: {error}") from error
+    return found
+
+
+def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
+    match = pattern.search(path.stem)
+    if match is None:
+        raise UserError(f"--{kind} '{pattern.pattern}' does not match {path.name}; widen the expression")
+    return str(match[1] if match.groups() else match[0])
+
+
+def _refuse_copies(sources: Sequence[Source]) -> None:
+    seen: dict[str, Source] = {}
+    for source in sources:
+        twin = seen.setdefault(source.sha256, source)
+        if twin is not source:
+            raise UserError(f"{twin.path} and {source.path} are the same recording; remove one of them")
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

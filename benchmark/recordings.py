@@ -1,0 +1,211 @@
+"""Recordings: files -> samples, resampling, zero-phase filters, and back to files.
+
+WAV, FLAC, OGG and MP3 are read through libsndfile. Legend: S samples, C channels, rates in Hz.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy import signal
+
+from benchmark.errors import UserError
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
+
+Real = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file says of itself; `subtype` is libsndfile's name of its number format (PCM_16, FLOAT, ...)."""
+
+    sample_rate: int
+    channels: int
+    samples: int
+    subtype: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.samples / self.sample_rate
+
+
+def find(path: Path) -> list[Path]:
+    """The recordings below a folder in the order of their paths, or the one file that was named.
+
+    Raises:
+        UserError: no such file or folder, or a folder without recordings.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"no file or folder {path}")
+    inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    found = sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    if not found:
+        raise UserError(f"{path} holds no recordings ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def header(path: Path) -> Header:
+    """Rate, channels and length, without decoding (but an MP3: what it states of its length is a guess).
+
+    Raises:
+        UserError: the file is not a recording.
+    """
+    with opened(path) as file:
+        return Header(
+            sample_rate=int(file.samplerate),
+            channels=int(file.channels),
+            samples=_decodable(file) if "MPEG" in file.subtype else int(file.frames),
+            subtype=str(file.subtype),
+        )
+
+
+def _decodable(file: soundfile.SoundFile) -> int:
+    return sum(iter(lambda: len(file.read(1 << 20, dtype="float32", always_2d=True)), 0))
+
+
+def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
+    """A whole recording in float64, (S,) of one channel or (S, C) of all with `channel` None, and its rate.
+
+    Raises:
+        UserError: not a recording, damaged, no such channel, or samples that are not numbers.
+    """
+    with opened(path) as file:
+        samples = file.read(dtype="float64", always_2d=True)  # (S, C)
+        rate = int(file.samplerate)
+    check_numbers(samples, path)
+    if channel is None:
+        return samples, rate
+    if channel >= samples.shape[1]:
+        raise UserError(f"{path} has {samples.shape[1]} channel(s), there is no channel {channel} (they count from 0)")
+    return np.ascontiguousarray(samples[:, channel]), rate
+
+
+def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """A recording of any length in sections of whole seconds, read once from front to end.
+
+    Yields begin and end of each section in samples of the file, and the samples (n, C) from `margin` seconds before
+    it to `margin` seconds after it, as far as there are any.
+
+    Raises:
+        UserError: not a recording, damaged, or samples that are not numbers.
+    """
+    total = header(path).samples
+    with opened(path) as file:
+        rate = int(file.samplerate)
+        # What is held begins at `first`; decoders of compressed files need not be asked to jump.
+        held, first = np.empty((0, file.channels), np.float32), 0
+        for begin in range(0, total, seconds * rate):
+            end = min(begin + seconds * rate, total)
+            wanted = min(end + margin * rate, total) - first - len(held)
+            fresh = file.read(wanted, dtype="float32", always_2d=True)
+            check_numbers(fresh, path)
+            if len(fresh) < wanted:
+                raise UserError(f"{path} is truncated: {wanted - len(fresh)} samples or more are missing at its end")
+            drop = max(begin - margin * rate, 0) - first
+            held, first = np.concatenate([held[drop:], fresh]), first + drop
+            yield begin, end, held
+
+
+def check_numbers(samples: Real, path: Path) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        UserError: there are some.
+    """
+    bad = int((~np.isfinite(samples)).sum())
+    if bad:
+        raise UserError(f"{path} has {bad} sample(s) that are no finite numbers; export it again")
+
+
+def write(path: Path, samples: Real, sample_rate: int, subtype: str = "FLOAT") -> None:
+    """Write (S,) or (S, C) as WAV under a temporary name, and rename it.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with writer(path, sample_rate, 1 if samples.ndim == 1 else samples.shape[1], subtype) as file:
+        file.write(samples)
+
+
+@contextmanager
+def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
+    """A WAV file to write to piece by piece, that is there when the block ends well, and else is not.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    temporary = path.with_name(f".tmp-{path.stem}-{os.getpid()}.wav")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A WAV file cannot tell more than 4 GB.
+        with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype, format="WAV") as file:
+            yield file
+        temporary.replace(path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The open file.
+
+    Raises:
+        UserError: it is missing, empty, or not a recording, or turns out to be damaged while it is read.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames == 0:
+                raise UserError(f"{path} holds no samples")
+            yield file
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        reason = getattr(error, "error_string", None) or error
+        raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
+
+
+# ---------------------------------------------------------------- samples -> samples
+
+
+def resample(samples: Real, rate: int, to: int) -> Real:
+    """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay."""
+    if rate == to:
+        return samples
+    divisor = gcd(rate, to)
+    return np.asarray(signal.resample_poly(samples, to // divisor, rate // divisor))
+
+
+def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
+    """Zero-phase Butterworth high-pass, 4th order forwards and backwards: (S,) -> (S,); 0 Hz leaves all as it is."""
+    if cutoff <= 0:
+        return samples
+    sections = signal.butter(4, cutoff, "highpass", fs=rate, output="sos")
+    return np.asarray(signal.sosfiltfilt(sections, samples, padlen=min(len(samples) - 1, rate // 10)))
+
+
+def low_pass(samples: Real, rate: int, cutoff: float, *, width: float = 0.05) -> Real:
+    """Zero-phase low-pass, 80 dB down at `cutoff` (1 + width): (S,) -> (S,); at Nyquist or above, all stays.
+
+    A symmetric Kaiser window design: steep, so that no trace is left of where a source's own band ended.
+    """
+    if cutoff * (1 + width) >= rate / 2:
+        return samples
+    taps, beta = signal.kaiserord(80, width * cutoff / (rate / 2))
+    kernel = signal.firwin(taps | 1, cutoff * (1 + width / 2), window=("kaiser", beta), fs=rate)
+    return np.asarray(signal.fftconvolve(samples, kernel, mode="full")[len(kernel) // 2 :][: len(samples)])
+
+
+def common_prefix(paths: Sequence[Path]) -> Path:
+    """The folder that holds all the files, to name them by their paths below it."""
+    return Path(os.path.commonpath([path.parent for path in paths]))

@@ -1,0 +1,87 @@
+"""How much of the song is heard: scores of a sound against its clean part, and masks to compare with. Pure functions.
+
+The functions use array operators only, so that they take NumPy arrays and torch tensors alike. Legend: `...` leading
+axes, S samples, K bins of the one-sided spectrum, T frames, 1024 rows of a mask.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.spectrogram import FFT_LENGTH, library, two_sided
+
+SI_SDR_LIMIT = 30.0
+"""dB; SI-SDR is clipped to +- this. Beyond it a difference is not heard, but would move a mean."""
+DVAD_LIMIT = 400.0
+HIGH_PASS = 1_000.0
+"""Hz, of the reference `highpass`: what a field worker would try first."""
+
+REFERENCES: Mapping[str, str] = {
+    "truth_mask": "the true mask itself",
+    "ideal_binary": "every bin in which the song exceeds the background (ideal binary mask)",
+    "phase_sensitive": "every bin weighted by the song's share in phase, within 0 ... 1 (Erdogan et al. 2015)",
+    "highpass": f"every bin from {HIGH_PASS:g} Hz on, nothing below",
+    "all_foreground": "every bin: the noisy recording as it is",
+}
+
+
+def sdr(estimate: Any, clean: Any) -> Any:
+    """Signal-to-distortion ratio in dB, two (..., S) -> (...): 10 log10(|s|^2 / |s - s'|^2); NaN for silent s.
+
+    A zero output scores 0 dB, a perfect one 100.
+    """
+    energy = _energy(clean)
+    return _defined(_decibels(energy, _energy(clean - estimate)).clip(-100, 100), energy > 0)
+
+
+def si_sdr(estimate: Any, clean: Any) -> Any:
+    """Scale-invariant SDR in dB, two (..., S) -> (...), of zero-mean signals, clipped to +-30; NaN for silent s.
+
+    Le Roux, Wisdom, Erdogan & Hershey 2019 (arXiv 1811.02508), equation 3. A silent output scores -30 dB.
+    """
+    estimate, clean = (wave - wave.mean(-1)[..., None] for wave in (estimate, clean))
+    energy = _energy(clean)
+    scale = (estimate * clean).sum(-1) / (energy + _TINY)
+    target = scale[..., None] * clean
+    ratio = _decibels(_energy(target), _energy(estimate - target))
+    ratio = library(ratio).where(_energy(estimate) > 0, ratio, -SI_SDR_LIMIT)
+    return _defined(ratio.clip(-SI_SDR_LIMIT, SI_SDR_LIMIT), energy > 0)
+
+
+def sdr_dvad(estimate: Any, noisy: Any) -> Any:
+    """What Zhang & Li 2023 print as SDR, two (..., S) -> (...): 10 ln(|y| / |y - x|), y noisy, x denoised.
+
+    No clean sound enters: it measures how little was removed. A ledger entry, never a ranking. At most 400, where
+    nothing was removed.
+    """
+    ratio = _decibels(_energy(noisy), _energy(noisy - estimate)) / 10  # log10 of squares
+    return (ratio * (10 * math.log(10) / 2)).clip(-DVAD_LIMIT, DVAD_LIMIT)
+
+
+def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dict[str, Any]:
+    """Masks that need no network: spectra (..., K, T) twice and the true mask (..., 1024, T) -> the same by name."""
+    share = (clean * noisy.conj()).real / ((noisy * noisy.conj()).real + _TINY)
+    high = abs(noisy) >= 0  # (..., K, T): everything
+    high[..., : math.ceil(HIGH_PASS * FFT_LENGTH / sample_rate), :] = False
+    return {
+        "truth_mask": truth,
+        "ideal_binary": two_sided(abs(clean) > abs(noisy - clean)),
+        "phase_sensitive": two_sided(share.clip(0, 1)),
+        "highpass": two_sided(high),
+        "all_foreground": truth | True,
+    }
+
+
+_TINY = 1e-30
+
+
+def _energy(wave: Any) -> Any:
+    return (wave * wave).sum(-1)
+
+
+def _decibels(above: Any, below: Any) -> Any:
+    return 10 * library(above).log10((above + _TINY) / (below + _TINY))
+
+
+def _defined(value: Any, where: Any) -> Any:
+    return library(value).where(where, value, math.nan)

@@ -1,0 +1,115 @@
+"""Files of every kind, of any length, damaged ones; filters that neither delay nor leak."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark import recordings
+from benchmark.errors import UserError
+
+RATE = 8_000
+
+
+def tone(seconds: float = 0.5, frequency: float = 1_000, rate: int = RATE) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def rms(wave: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(wave**2)))
+
+
+@pytest.mark.parametrize(("suffix", "error"), [(".wav", 1e-4), (".flac", 1e-4), (".ogg", 0.05), (".mp3", 0.05)])
+def test_every_format(tmp_path: Path, suffix: str, error: float) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(rate=44_100), 44_100)
+    samples, rate = recordings.read(path)
+    assert rate == 44_100
+    assert recordings.header(path).samples == len(samples)
+    middle = slice(4_000, 18_000)
+    np.testing.assert_allclose(samples[middle], tone(rate=44_100)[middle], atol=error)
+
+
+def test_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([tone(), -tone()], axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(recordings.read(path, channel=1)[0], -tone(), atol=1e-6)
+    assert recordings.read(path, channel=None)[0].shape == (4_000, 2)
+    with pytest.raises(UserError, match=r"has 2 channel\(s\), there is no channel 2"):
+        recordings.read(path, channel=2)
+
+
+@given(samples=st.integers(1, 60), seconds=st.integers(1, 5), margin=st.integers(0, 6))
+def test_sections_cover_the_recording(
+    tmp_path_factory: pytest.TempPathFactory, samples: int, seconds: int, margin: int
+) -> None:
+    rate = 10
+    path = tmp_path_factory.mktemp("sections") / "a.wav"
+    whole = np.random.default_rng(samples).standard_normal((samples, 2)).astype(np.float32)
+    soundfile.write(path, whole, rate, subtype="FLOAT")
+    expected = 0
+    for begin, end, held in recordings.sections(path, seconds=seconds, margin=margin):
+        assert begin == expected
+        np.testing.assert_array_equal(held, whole[max(begin - margin * rate, 0) : end + margin * rate])
+        expected = end
+    assert expected == samples
+
+
+def test_what_is_no_recording(tmp_path: Path) -> None:
+    text = tmp_path / "text.wav"
+    text.write_text("this is not audio")
+    with pytest.raises(UserError, match=r"text\.wav is not a readable recording \("):
+        recordings.header(text)
+    empty = tmp_path / "empty.wav"
+    soundfile.write(empty, np.zeros(0), RATE)
+    with pytest.raises(UserError, match="holds no samples"):
+        recordings.read(empty)
+    bad = tmp_path / "nan.wav"
+    soundfile.write(bad, np.array([0.0, np.nan, np.inf]), RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"has 2 sample\(s\) that are no finite numbers"):
+        recordings.read(bad)
+    with pytest.raises(UserError, match="no finite numbers"):
+        list(recordings.sections(bad, seconds=1, margin=0))
+    whole = tmp_path / "whole.flac"
+    soundfile.write(whole, np.random.default_rng(0).uniform(-1, 1, 5 * RATE), RATE)
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(whole.read_bytes()[:20_000])
+    with pytest.raises(UserError, match=r"truncated|not a readable recording"):
+        list(recordings.sections(cut, seconds=1, margin=0))
+    with pytest.raises(UserError, match="no file or folder"):
+        recordings.find(tmp_path / "nowhere")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match="holds no recordings"):
+        recordings.find(tmp_path / "nothing")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shape"), recordings.writer(tmp_path / "a.wav", RATE, 1, "FLOAT") as file:
+        file.write(np.zeros((10, 2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("rate", "to"), [(22_000, 32_000), (44_100, 32_000), (32_000, 8_000)])
+def test_resampling_keeps_a_tone_in_place(rate: int, to: int) -> None:
+    found = recordings.resample(tone(rate=rate), rate, to)
+    middle = slice(len(found) // 4, 3 * len(found) // 4)
+    np.testing.assert_allclose(found[middle], tone(rate=to)[: len(found)][middle], atol=0.01)
+
+
+def test_the_high_pass_keeps_phase_and_removes_dc() -> None:
+    middle = slice(1_000, 3_000)
+    kept = recordings.high_pass(tone(frequency=2_000) + 0.3, RATE, 500)
+    np.testing.assert_allclose(kept[middle], tone(frequency=2_000)[middle], atol=0.01)
+    assert rms(recordings.high_pass(tone(frequency=100), RATE, 500)[middle]) < 1e-4
+    np.testing.assert_array_equal(recordings.high_pass(tone(), RATE, 0), tone())
+
+
+def test_the_low_pass_is_steep() -> None:
+    middle = slice(1_000, 3_000)
+    kept = recordings.low_pass(tone(frequency=1_900), RATE, 2_000)
+    np.testing.assert_allclose(kept[middle], tone(frequency=1_900)[middle], atol=0.001)
+    assert rms(recordings.low_pass(tone(frequency=2_120), RATE, 2_000)[middle]) < 1e-3 * rms(tone())
+    np.testing.assert_array_equal(recordings.low_pass(tone(), RATE, 4_000), tone())

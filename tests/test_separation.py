@@ -1,0 +1,91 @@
+"""Sound scores against their formulas, on NumPy and on torch; the references."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_spectrogram import EXAMPLE, the_example
+
+from benchmark import images, separation, spectrogram
+
+
+def waves(seed: int, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    clean = random.standard_normal((count, 500))
+    return clean + 0.5 * random.standard_normal((count, 500)), clean
+
+
+def test_against_the_formulas() -> None:
+    estimates, cleans = waves(0)
+    for estimate, clean, sdr, si_sdr in zip(
+        estimates, cleans, separation.sdr(estimates, cleans), separation.si_sdr(estimates, cleans), strict=True
+    ):
+        assert sdr == pytest.approx(10 * np.log10(np.sum(clean**2) / np.sum((clean - estimate) ** 2)))
+        s, x = clean - clean.mean(), estimate - estimate.mean()
+        target = np.dot(x, s) / np.dot(s, s) * s
+        assert si_sdr == pytest.approx(10 * np.log10(np.sum(target**2) / np.sum((x - target) ** 2)))
+
+
+@given(seed=st.integers(0, 1_000), gain=st.floats(0.01, 100), offset=st.floats(-10, 10))
+def test_si_sdr_hears_neither_gain_nor_offset(seed: int, gain: float, offset: float) -> None:
+    estimate, clean = waves(seed)
+    expected = separation.si_sdr(estimate, clean)
+    np.testing.assert_allclose(separation.si_sdr(gain * estimate + offset, clean), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_the_edges(library: str) -> None:
+    def as_array(wave: np.ndarray) -> object:
+        return torch.from_numpy(wave) if library == "torch" else wave
+
+    estimate, clean = (as_array(wave) for wave in waves(1))
+    silent = as_array(np.zeros((3, 500)))
+    assert [float(value) for value in separation.sdr(silent, clean)] == [0, 0, 0]
+    assert [float(value) for value in separation.si_sdr(silent, clean)] == [-30, -30, -30]
+    assert [float(value) for value in separation.si_sdr(clean, clean)] == [30, 30, 30]
+    assert [float(value) for value in separation.sdr(clean, clean)] == [100, 100, 100]
+    for score in (separation.sdr, separation.si_sdr):
+        assert np.isnan([float(value) for value in score(estimate, silent)]).all()
+    assert float(separation.sdr_dvad(estimate, estimate)[0]) > 300
+
+
+def test_torch_and_numpy_agree() -> None:
+    estimate, clean = waves(2)
+    tensors = torch.from_numpy(estimate), torch.from_numpy(clean)
+    for score in (separation.sdr, separation.si_sdr, separation.sdr_dvad):
+        np.testing.assert_allclose(score(*tensors).numpy(), score(estimate, clean), rtol=1e-9)
+    spectra = spectrogram.stft(estimate), spectrogram.stft(clean)
+    truth = np.random.default_rng(0).random((3, 1024, spectra[0].shape[2])) > 0.5
+    found = separation.reference_masks(*(torch.from_numpy(s) for s in spectra), torch.from_numpy(truth), 32_000)
+    for name, mask in separation.reference_masks(*spectra, truth, 32_000).items():
+        np.testing.assert_allclose(found[name].numpy(), mask, err_msg=name)
+
+
+def test_the_references_are_what_they_are_called() -> None:
+    clean = np.sin(2 * np.pi * 0.1 * np.arange(500)) * np.ones((3, 1))
+    noisy = clean + 0.5 * waves(3)[1]
+    spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
+    truth = np.zeros((3, 1024, spectra[0].shape[2]), dtype=bool)
+    masks = separation.reference_masks(*spectra, truth, 32_000)
+    assert set(masks) == set(separation.REFERENCES)
+    assert not masks["truth_mask"].any()
+    assert masks["all_foreground"].all()
+    np.testing.assert_array_equal(masks["ideal_binary"][:, 511:], np.abs(spectra[1]) > np.abs(spectra[0] - spectra[1]))
+    kept = masks["highpass"][0, 511:, 0]  # bins of 31.25 Hz
+    assert list(np.flatnonzero(~kept)) == list(range(32))
+    scores = {
+        name: separation.si_sdr(spectrogram.reconstruct(spectra[0], mask), clean[:, : 128 + 64 * (truth.shape[2] - 1)])
+        for name, mask in masks.items()
+    }
+    assert (scores["phase_sensitive"] > scores["ideal_binary"]).all()
+    assert (scores["ideal_binary"] > scores["all_foreground"]).all()
+
+
+@pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the authors' example is not here; set BIRDSOUNDS_EXAMPLE")
+def test_the_number_that_the_authors_print() -> None:
+    """10 ln of the published mask on the published recording; a mask of ones removes nothing."""
+    samples, _ = the_example()
+    mask = images.read_mask(EXAMPLE / "XC41136_mask.png")
+    assert separation.sdr_dvad(spectrogram.apply(samples, mask), samples) == pytest.approx(14.80, abs=0.01)
+    assert separation.sdr_dvad(spectrogram.apply(samples, mask | True), samples) > 300
