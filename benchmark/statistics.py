@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 FEWEST_GROUPS = 5
 """With fewer independent groups no interval is given."""
@@ -30,7 +30,7 @@ def half_width(values: NDArray[np.floating[Any]], groups: Sequence[NDArray[Any]]
     if len(kinds) == 2:
         both = np.unique(np.stack(kinds), axis=1, return_inverse=True)[1].ravel()
         variance = max(sum(alone) - _variance(values, both), *alone)
-    return float(stats.t.ppf((1 + level) / 2, fewest - 1) * np.sqrt(variance))
+    return float(special.stdtrit(fewest - 1, (1 + level) / 2) * np.sqrt(variance))
 
 
 def _variance(values: NDArray[np.floating[Any]], labels: NDArray[Any]) -> float:

@@ -1,5 +1,6 @@
 """Readers of folders: every layout, and one clear line for each mistake."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -87,3 +88,40 @@ def test_folder_mistakes(tmp_path: Path) -> None:
     (tmp_path / "val" / "images" / "site0_0.png").unlink()
     with pytest.raises(UserError, match=r"1 file\(s\) in .*masks have no partner in images/, e\.g\. site0_0\.png"):
         folder_plugin.load(root=tmp_path)
+
+
+def public(root: Path, *, train: int = 1_100, valid: int = 500) -> Path:
+    """The names of a public dataset: some recordings with two channels, some in both folders."""
+    for split, first, count in (("Train", 1, train), ("Valid", 1_000, valid)):
+        for number in range(first, first + count):
+            for name in [f"XC{number}_left", f"XC{number}_right"] if number % 3 == 0 else [f"XC{number}"]:
+                for kind in ("Images", "Masks"):
+                    path = root / split / kind / f"{name}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.touch()
+    return root
+
+
+def test_public_1500_is_a_pure_function_of_the_names(tmp_path: Path) -> None:
+    found = birdsounds_plugin.load(root=public(tmp_path), split="public-1500")
+    assert [len(found[split]) for split in ("train", "val", "test")] == [1_000, 200, 300]
+    recordings = {name: [sample.groups["recording"] for sample in part] for name, part in found.items()}
+    assert len(set(recordings["test"])) == 300
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert not set(recordings[one]) & set(recordings[other])
+    # By hand: the order is that of the SHA-256 of "public-1500 XC...".
+    order = sorted(
+        {f"XC{number}" for number in range(1_000, 1_500)},
+        key=lambda name: hashlib.sha256(f"public-1500 {name}".encode()).hexdigest(),
+    )
+    assert set(recordings["test"]) == set(order[:300])
+    assert not any(sample.id.endswith("_right") for sample in found["test"])
+    assert {Path(str(sample.files[0])).parts[-3] for sample in found["train"]} == {"Train"}
+    assert {Path(str(sample.files[0])).parts[-3] for sample in (*found["val"], *found["test"])} == {"Valid"}
+
+
+def test_public_1500_needs_the_whole_dataset(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"split=public-1500 wants 200 images to val and finds 0"):
+        birdsounds_plugin.load(root=public(tmp_path, valid=200), split="public-1500")
+    with pytest.raises(UserError, match=r"split = 'mine': write split=folders"):
+        birdsounds_plugin.load(root=tmp_path, split="mine")

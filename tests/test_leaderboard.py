@@ -121,7 +121,7 @@ def test_one_table_per_key_one_row_per_entry(tmp_path: Path) -> None:
     assert len(row.runs) == 2
     assert row.scores["iou"] == pytest.approx(0.7)
     assert row.iou_deviation == pytest.approx(np.std([0.6, 0.8], ddof=1))
-    assert row.slice_iou["ood"] == pytest.approx(0.5)
+    assert row.slice_scores["ood"]["iou"] == pytest.approx(0.5)
 
 
 def test_for_one_seed_the_newest_finished_run_counts(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_the_paper_protocol_says_what_the_paper_says() -> None:
 
 
 def test_quick_comes_first() -> None:
-    assert protocol.names() == ["quick", "paper"]
+    assert protocol.names() == ["quick", "mix", "mix-quick", "paper"]
 
 
 def test_words_and_defaults_are_not_in_the_digest(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Ab
     rate = header.sample_rate
     seconds = max(1, min(30, _SECTION // rate))
     margin = math.ceil(cleaner.window_seconds(rate)) + 1
-    overview = Overview(spectrogram.frame_count(header.samples + HOP), rate)
+    overview = Overview(-(-header.samples // HOP), rate)
     subtype = header.subtype if header.subtype in _SUBTYPES else "PCM_16"
     loudest = 0.0
     with recordings.writer(target, rate, header.channels, subtype) as file:

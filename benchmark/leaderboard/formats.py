@@ -13,7 +13,7 @@ from benchmark.leaderboard import columns
 from benchmark.leaderboard.columns import Column, Group
 from benchmark.leaderboard.sounds import BIN_DB
 from benchmark.leaderboard.tables import Board, Interval, Published, Row, Table
-from benchmark.record import Isolation, write_atomically
+from benchmark.record import Isolation, SliceRecord, write_atomically
 from benchmark.separation import REFERENCES
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def markdown(board: Board) -> str:
         commands = dict.fromkeys(row.runs[0].command for row in table.rows)
         parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
     parts.append("## Published elsewhere\n\n" + _published_grid(board.published, "github"))
-    scores = [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if _any_sounds(board) else ())]
-    parts.append("## The scores\n\n" + "\n".join(f"- **{score.title}**: {score.definition}" for score in scores))
+    parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in _scores(board)))
     if _any_sounds(board):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
         parts.append(f"## The references\n\nMasks that need no network, through the same transform:\n\n{found}")
@@ -121,20 +120,51 @@ def as_json(board: Board) -> str:
                 "protocol": table.head.protocol.model_dump(),
                 "dataset": table.head.dataset.model_dump(),
                 "rows": [
-                    {**{column.name: column.rounded(row) for column in columns.of(table)}, "runs": _runs(row)}
+                    {
+                        **{column.name: column.rounded(row) for column in columns.of(table)},
+                        **({"by_snr": _by_snr(table, row)} if row.by_snr else {}),
+                        "runs": _runs(row),
+                    }
                     for row in table.rows
+                ],
+                "references": [
+                    {
+                        "name": row.label,
+                        **{
+                            column.name: column.rounded(row) for column in columns.of(table) if column.group == "sounds"
+                        },
+                        "by_snr": _by_snr(table, row),
+                    }
+                    for row in table.references
                 ],
             }
             for table in board.tables
         ],
         "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
-        "scores": {score.name: score.definition for score in metrics.SCORES.values()},
+        "scores": {score.name: score.definition for score in _scores(board)},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _groups(table: Table) -> Mapping[Group, str]:
     return {group: title for group, title in _GROUPS.items() if group != "sounds" or table.has_sounds}
+
+
+def _scores(board: Board) -> list[metrics.Score]:
+    """Those that the board shows."""
+    return [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if _any_sounds(board) else ())]
+
+
+def _by_snr(table: Table, row: Row) -> list[dict[str, float | int | None]]:
+    return [
+        {
+            "low_db": low,
+            "mean": round(found.mean, 2) if found else None,
+            "half_width": round(found.half_width, 2) if found and found.half_width is not None else None,
+            "images": found.images if found else 0,
+        }
+        for low, found in zip(table.snr_bins, row.by_snr, strict=True)
+    ]
 
 
 def _any_sounds(board: Board) -> bool:
@@ -169,6 +199,7 @@ def _about(table: Table) -> list[str]:
     return [
         f"{dataset.title}: {counts} images to train/validate/test; {dataset.empty_masks['test']} test masks are empty",
         *_slices(table),
+        *(_met(name, part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
         f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
         "groups in train/validate/test: "
@@ -186,6 +217,13 @@ def _slices(table: Table) -> list[str]:
     others = {name: count for name, count in table.head.dataset.test_slices.items() if name != headline}
     own = ", ".join(f"IoU {name} is of {count} others" for name, count in others.items())
     return [f"scores are of the {table.head.dataset.test_slices[headline]} test images of slice {headline}; {own}"]
+
+
+def _met(name: str, part: SliceRecord) -> str:
+    """What of a slice's groups a network had met before the test."""
+    groups = ", ".join(f"{kind} {count}" for kind, count in part.groups.items()) or "groups not stated"
+    unseen = f"; unseen: {', '.join(part.unseen)}" if part.unseen else ""
+    return f"slice {name}: {groups}{unseen}; seen in training: {', '.join(part.seen) or 'nothing stated'}"
 
 
 def _isolation(kind: str, found: Isolation) -> str:

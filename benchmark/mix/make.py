@@ -171,7 +171,8 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
             (layout.CLEAN, rendered.audio.clean),
             (layout.DENOISED, rendered.denoised),
         ):
-            recordings.write(folder / names[0] / f"{mixture.id}.wav", wave, settings.sample_rate)
+            write = partial(recordings.write, samples=wave, sample_rate=settings.sample_rate)
+            record.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
         sample = layout.MixedSample(
             id=mixture.id,
             split=mixture.split,

@@ -1,0 +1,173 @@
+"""Sound scores on the leaderboard: means, references, intervals by SNR; against brute force."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from test_leaderboard import TEMPLATE, _counts
+
+from benchmark import metrics, record
+from benchmark.leaderboard import formats, tables
+from benchmark.statistics import half_width
+
+COUNT = 60
+
+
+def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, np.ndarray]:
+    """Runs of an entry on 48 images of slice main and 12 of slice call, in 8 songs and 6 backgrounds, one silent."""
+    random = np.random.default_rng(0)
+    snr = random.uniform(-5, 15, COUNT)
+    slices = np.array(["main"] * 48 + ["call"] * 12)
+    noisy = snr - 1
+    gains = []
+    for seed in range(seeds):
+        content = json.loads(json.dumps(TEMPLATE))
+        content.update(seed=seed, run_key=record.key({"seed": seed}))
+        content["dataset"].update(
+            images={"train": 4, "val": 2, "test": COUNT},
+            test_slices={"main": 48, "call": 12},
+            slices={
+                "main": {"groups": {"song": 8, "bird": 1}, "unseen": ["song"], "seen": ["bird"]},
+                "call": {"groups": {"song": 2, "bird": 2}, "unseen": ["song", "bird"], "seen": []},
+            },
+        )
+        gain = 5 - 0.2 * snr + random.normal(0, 1, COUNT)
+        gain[7] = np.nan  # silence has no SI-SDR
+        gains.append(gain)
+        columns = {"sisdr": noisy + gain, "sisdr_noisy": noisy, "sdr": noisy + gain / 2, "sdr_noisy": noisy}
+        columns["sdr_dvad"] = np.full(COUNT, 7.0)
+        target = record.folder(results, "quick", "toy", "net", content["run_key"])
+        with record.writing(target) as folder:
+            record.write_record(folder, record.Record.model_validate(content))
+            rows = [
+                [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in metrics.SOUND_COLUMNS)]
+                for i in range(COUNT)
+            ]
+            record.write_csv(
+                folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows
+            )
+    songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
+    if manifest:
+        lines = [
+            json.dumps(
+                {
+                    "split": "test",
+                    "slice": str(slices[i]),
+                    "groups": {"song": songs[i], "background": backgrounds[i]},
+                    "strata": {"snr_db": snr[i]},
+                }
+            )
+            for i in range(COUNT)
+        ]
+        path = record.manifest_path(results, content["dataset"]["manifest"])
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
+        references = record.references_path(results, content["dataset"]["manifest"])
+        references.parent.mkdir(parents=True)
+        header = ["id", "slice", "truth_mask_sisdr", "truth_mask_sdr", "all_foreground_sisdr", "all_foreground_sdr"]
+        rows = [
+            [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}"]
+            for i in range(COUNT)
+        ]
+        record.write_csv(references, header, rows)
+    return {"gain": np.mean(gains, axis=0), "snr": snr, "main": slices == "main", "song": songs, "back": backgrounds}
+
+
+def test_means_references_and_intervals(tmp_path: Path) -> None:
+    data = store(tmp_path, seeds=3)
+    board = tables.build(tmp_path)
+    assert board.problems == ()
+    (table,) = board.tables
+    (row,) = table.rows
+    main = data["main"]
+    assert row.scores["sisdr_improvement"] == pytest.approx(np.nanmean(data["gain"][main]), abs=1e-3)
+    assert row.scores["sdr_improvement"] == pytest.approx(np.nanmean(data["gain"][main]) / 2, abs=1e-3)
+    assert row.scores["sdr_dvad"] == 7
+    assert row.slice_scores["call"]["sisdr_improvement"] == pytest.approx(np.nanmean(data["gain"][~main]), abs=1e-3)
+    assert [reference.label for reference in table.references] == ["truth_mask", "all_foreground"]
+    assert table.references[0].scores["sisdr_improvement"] == pytest.approx(10, abs=1e-3)
+    assert table.references[1].scores["sisdr_improvement"] == pytest.approx(0, abs=1e-3)
+    assert table.snr_bins == (-5, 0, 5, 10)
+    for low, found in zip(table.snr_bins, row.by_snr, strict=True):
+        inside = main & (data["snr"] >= low) & (data["snr"] < low + 5) & np.isfinite(data["gain"])
+        assert found is not None
+        assert found.images == inside.sum()
+        assert found.mean == pytest.approx(data["gain"][inside].mean(), abs=1e-3)
+        expected = half_width(data["gain"][inside], [data["song"][inside], data["back"][inside]])
+        assert found.half_width == pytest.approx(expected, abs=1e-3)
+
+
+def test_every_format_shows_them(tmp_path: Path) -> None:
+    store(tmp_path)
+    board = tables.build(tmp_path)
+    markdown = formats.markdown(board)
+    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals" in markdown
+    assert "| truth_mask" in markdown
+    assert "- **phase_sensitive**: " in markdown
+    assert "slice main: song 8, bird 1; unseen: song; seen in training: bird" in markdown
+    assert "slice call: song 2, bird 2; unseen: song, bird; seen in training: nothing stated" in markdown
+    latex = formats.latex(board)
+    assert r"truth\_mask" in latex
+    content = json.loads(formats.as_json(board))
+    (table,) = content["tables"]
+    assert table["references"][0]["sisdr_improvement"] == 10
+    assert [entry["low_db"] for entry in table["rows"][0]["by_snr"]] == [-5, 0, 5, 10]
+    assert "sisdr_improvement" in formats.csv(board).splitlines()[0]
+
+
+def test_without_the_manifest_the_rest_stands_and_a_line_says_so(tmp_path: Path) -> None:
+    store(tmp_path, manifest=False)
+    board = tables.build(tmp_path)
+    assert len(board.problems) == 1
+    assert "no references and no scores by SNR" in board.problems[0]
+    assert "sisdr_improvement" in board.tables[0].rows[0].scores
+
+
+def brute(values: np.ndarray, *groups: np.ndarray) -> float:
+    """Cameron, Gelbach & Miller by loops over pairs of images; with G / (G - 1) for each part."""
+
+    def part(same: object, count: int) -> float:
+        rest = values - values.mean()
+        total = sum(rest[i] * rest[j] for i in range(len(values)) for j in range(len(values)) if same(i, j))
+        return total / len(values) ** 2 * count / (count - 1)
+
+    parts = [part(lambda i, j, g=g: g[i] == g[j], len(set(g))) for g in groups]
+    variance = max(parts)
+    if len(groups) == 2:
+        both = list(zip(*groups, strict=True))
+        variance = max(sum(parts) - part(lambda i, j: both[i] == both[j], len(set(both))), *parts)
+    fewest = min(len(set(g)) for g in groups)
+    return float(stats.t.ppf(0.975, fewest - 1) * np.sqrt(variance))
+
+
+@given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2))
+def test_the_interval_is_that_of_the_paper(seed: int, kinds: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.standard_normal(30)
+    groups = [random.permutation(np.arange(30) % count) for count in (6, 9)[:kinds]]
+    assert half_width(values, groups) == pytest.approx(brute(values, *groups))
+
+
+def test_few_groups_have_no_interval() -> None:
+    assert half_width(np.arange(8.0), [np.arange(8) % 4]) is None
+    assert half_width(np.arange(8.0), [np.arange(8), np.arange(8) % 4]) is None
+    assert half_width(np.arange(8.0), []) is not None  # nothing is known of groups: every image is one
+
+
+def test_the_interval_covers_the_mean_where_songs_and_backgrounds_differ() -> None:
+    """2,000 worlds of 24 songs x 10 backgrounds; the plain interval over images covers less than two thirds."""
+    random = np.random.default_rng(1)
+    songs, backgrounds = np.arange(300) % 24, random.integers(0, 10, 300)
+    covered = plain = 0
+    for _ in range(2_000):
+        values = random.normal(0, 1, 24)[songs] + random.normal(0, 1, 10)[backgrounds] + random.normal(0, 1, 300)
+        half = half_width(values, [songs, backgrounds])
+        assert half is not None
+        covered += abs(values.mean()) <= half
+        plain += abs(values.mean()) <= 1.96 * values.std(ddof=1) / np.sqrt(300)
+    assert 0.93 < covered / 2_000 < 0.98
+    assert plain / 2_000 < 0.67
