@@ -14,6 +14,7 @@ from benchmark.data import cache
 from benchmark.evaluator import Evaluation
 from benchmark.network import Network
 from benchmark.progress import Report
+from benchmark.protocol import REVISION
 from benchmark.registry import Plugin
 from benchmark.trainer import Trained
 
@@ -83,7 +84,7 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
     """What masks score that need no network, once for all runs on this data."""
-    path = record.references_path(results, cached.digest)
+    path = record.references_path(results, cached.digest, REVISION)
     split = cached.splits["test"]
     if split.has_sounds and not path.exists():
         columns = _decibels(evaluator.references(split, device, report))

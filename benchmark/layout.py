@@ -35,6 +35,8 @@ _CHANNEL = re.compile(r"_(left|right)$")
 class MixedSample:
     """A line of samples.csv. Empty groups are not stated; times in s, frequencies in Hz, gains and SNR in dB.
 
+    `song` and `background` are recordings: the files of both channels of one, or of several cuts, bear its name.
+
     `snr_db` is that over the song's active frames, `gain_db` the loudness below the peak rule; `song_gain` and
     `background_gain` are the factors by which the filtered stems were multiplied in all.
     """
@@ -47,6 +49,8 @@ class MixedSample:
     bird: str
     species: str
     site: str
+    song_file: str
+    background_file: str
     song_start: float
     song_times: int
     background_start: float

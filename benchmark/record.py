@@ -10,7 +10,7 @@
         examples/           pictures: the best, the median and the worst test image, the learning curve
         model.safetensors   the weights (not committed)
     results/manifests/<manifest digest, 12 digits>.jsonl
-    results/references/<manifest digest, 12 digits>.csv     per test image, what masks score that need no network
+    results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
 
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
@@ -338,6 +338,16 @@ def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
     return result
 
 
+def read_ids(path: Path) -> list[str]:
+    """The ids of such a table, in its order.
+
+    Raises:
+        OSError, KeyError: it is missing, or has no such column.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        return [line["id"] for line in csv.DictReader(file)]
+
+
 def _kind(column: str) -> Any:
     if column == "slice":
         return "category"
@@ -349,9 +359,9 @@ def manifest_path(results: Path, digest: str) -> Path:
     return results / "manifests" / f"{digest[:KEY_DIGITS]}.jsonl"
 
 
-def references_path(results: Path, digest: str) -> Path:
-    """Where the reference scores of the data of that manifest lie."""
-    return results / "references" / f"{digest[:KEY_DIGITS]}.csv"
+def references_path(results: Path, digest: str, revision: int) -> Path:
+    """Where the reference scores of the data of that manifest lie, as computed under that revision."""
+    return results / "references" / f"{digest[:KEY_DIGITS]}-{revision}.csv"
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -3,10 +3,10 @@
 WAV, FLAC, OGG and MP3 are read through libsndfile. Legend: S samples, C channels, rates in Hz.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -141,17 +141,18 @@ def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterato
     Raises:
         UserError: the disk refuses.
     """
-    temporary = path.with_name(f".tmp-{path.stem}-{os.getpid()}.wav")
+    # Always the same name, so that what a killed process left is written over.
+    temporary = path.with_name(f".tmp-{path.stem}.wav")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A WAV file cannot tell more than 4 GB.
-        with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype, format="WAV") as file:
-            yield file
-        temporary.replace(path)
+        try:
+            with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype, format="WAV") as file:
+                yield file
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -165,21 +166,42 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise UserError(f"{path} holds no samples")
+            if _shorter_than_it_says(path):
+                raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
             yield file
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", None) or error
         raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
 
 
+def _shorter_than_it_says(path: Path) -> bool:
+    """Whether a RIFF file lacks its end: libsndfile plays what is there without a word."""
+    with path.open("rb") as file:
+        kind, size = file.read(4), int.from_bytes(file.read(4), "little")
+    unknown = size in (0, 0xFFFF_FFFF)  # written by a stream that could not go back
+    return kind == b"RIFF" and not unknown and size + 8 > path.stat().st_size + 1  # a last odd byte may lack its pad
+
+
 # ---------------------------------------------------------------- samples -> samples
 
 
 def resample(samples: Real, rate: int, to: int) -> Real:
-    """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay."""
+    """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay.
+
+    Flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would be 2 dB down there.
+    """
     if rate == to:
         return samples
     divisor = gcd(rate, to)
-    return np.asarray(signal.resample_poly(samples, to // divisor, rate // divisor))
+    up, down = to // divisor, rate // divisor
+    return np.asarray(signal.resample_poly(samples, up, down, window=_steep(max(up, down))))
+
+
+@cache
+def _steep(factor: int) -> Real:
+    """Low-pass at a `factor`-th of the Nyquist frequency, 80 dB within +-5.5 % of it."""
+    taps, beta = signal.kaiserord(80, 0.11 / factor)
+    return np.asarray(signal.firwin(taps | 1, 1 / factor, window=("kaiser", beta)))
 
 
 def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
@@ -200,8 +222,3 @@ def low_pass(samples: Real, rate: int, cutoff: float, *, width: float = 0.05) ->
     taps, beta = signal.kaiserord(80, width * cutoff / (rate / 2))
     kernel = signal.firwin(taps | 1, cutoff * (1 + width / 2), window=("kaiser", beta), fs=rate)
     return np.asarray(signal.fftconvolve(samples, kernel, mode="full")[len(kernel) // 2 :][: len(samples)])
-
-
-def common_prefix(paths: Sequence[Path]) -> Path:
-    """The folder that holds all the files, to name them by their paths below it."""
-    return Path(os.path.commonpath([path.parent for path in paths]))

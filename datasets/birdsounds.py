@@ -35,16 +35,18 @@ def load(*, root: Path, split: str = "folders", train: int = 0, val: int = 0, te
     """
     if split not in ("folders", PUBLIC):
         raise UserError(f"split = '{split}': write split=folders (as the folders are) or split={PUBLIC}")
+    table = layout.read_samples(root)
+    if split == PUBLIC and table is not None:
+        raise UserError(f"{root} was made by bench data mix, which split it by recording; leave split={PUBLIC} out")
+    names = layout.SPLITS if split == "folders" else ("train", "val")
+    found: Splits = {name: _split(root, name, table) for name in names}
+    if table is None and not any(layout.has_number(sample.id) for part in found.values() for sample in part):
+        raise UserError(
+            f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
+            "for images of your own use --dataset folder"
+        )
     if split == PUBLIC:
-        found = public_1500(_split(root, "train", None), _split(root, "val", None))
-    else:
-        table = layout.read_samples(root)
-        found = {name: _split(root, name, table) for name in layout.SPLITS}
-        if table is None and not any(layout.has_number(sample.id) for part in found.values() for sample in part):
-            raise UserError(
-                f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
-                "for images of your own use --dataset folder"
-            )
+        found = public_1500(found["train"], found["val"])
     wanted = {"train": train, "val": val, "test": test}
     return {name: _first_of(part, wanted[name], slices) for name, part in found.items()}
 

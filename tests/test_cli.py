@@ -18,6 +18,9 @@ Bench = Callable[..., Ran]
 GOLDEN_LOSSES = [1.510099, 1.434397, 1.390343, 1.3743]
 
 
+GOLDEN_SOUND = {"sisdr": 3.565, "sdr": 3.636, "sdr_dvad": 21.258, "truth_mask_sisdr": 23.499}
+
+
 GOLDEN_OTSU = {
     "tp": 222,
     "fp": 660,
@@ -103,6 +106,9 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
     counts = record.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
     assert sums == pytest.approx(GOLDEN_OTSU, rel=1e-3)
+    (references,) = record.read_tables([next(tmp_path.glob("references/*"))])
+    means = {name: float(np.nanmean({**counts, **references}[name])) for name in GOLDEN_SOUND}
+    assert means == pytest.approx(GOLDEN_SOUND, abs=0.01)
 
 
 def test_all_and_seeds_run_apart_and_one_failure_stops_nobody(bench: Bench, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import soundfile
 from helpers import TINY, Ran
 from PIL import Image
 
-from benchmark import record, recordings, separation
+from benchmark import record, recordings, separation, spectrogram
 from benchmark.denoise import choose, cleaner, files
 
 Bench = Callable[..., Ran]
@@ -172,7 +172,7 @@ def test_known_parts_come_out_better(bench: Bench, trained: Path, tmp_path: Path
     assert separation.si_sdr(found, clean) > separation.si_sdr(noisy, clean) + 5
     assert soundfile.info(tmp_path / "out" / "a.wav").subtype == "PCM_16"
     assert min(pixels(tmp_path / "out" / "a.png").shape[:2]) > 300
-    assert pixels(tmp_path / "out" / "a.mask.png").shape == (1024, -(-2 * rate // 64))
+    assert pixels(tmp_path / "out" / "a.mask.png").shape == (1024, spectrogram.frame_count(2 * rate))
 
 
 def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Path, tmp_path: Path) -> None:
@@ -182,6 +182,7 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     write(folder / "short.wav", noise(10), 32_000)
     write(folder / "nan.wav", np.full(20_000, np.nan), 32_000)
     write(folder / "empty.wav", np.zeros(0), 32_000)
+    write(folder / "slow.wav", noise(1_000), 100)
     (folder / "text.wav").write_text("not audio")
     ran = denoise(bench, trained, "band", tmp_path / "out", folder)
     assert ran.code == 2
@@ -190,17 +191,48 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
         ("short.wav", "has 10 samples; a spectrogram needs at least 128"),
         ("nan.wav", "no finite numbers"),
         ("empty.wav", "holds no samples"),
+        ("slow.wav", "states a sample rate of 100 Hz"),
         ("text.wav", "is not a readable recording"),
     ):
         (line,) = (line for line in ran.err.splitlines() if f"{name} " in line and line.startswith("bench: "))
         assert message in line
-    assert "4 of 6 recording(s) could not be cleaned" in ran.err
+    assert "5 of 7 recording(s) could not be cleaned" in ran.err
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         f"{name}{suffix}" for name in ("deep/good", "silent") for suffix in (".wav", ".png", ".mask.png")
     }
     assert "silent.wav: 0.6 s, 1 channel, 32000 Hz" in ran.out
     assert "silent, and left so" in ran.out
     assert not recordings.read(tmp_path / "out" / "silent.wav")[0].any()
+
+
+def test_what_was_cleaned_is_not_cleaned_again(bench: Bench, trained: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", noise(20_000), 32_000)
+    for _ in range(2):
+        ran = denoise(bench, trained, "band", tmp_path / "denoised", tmp_path)
+        assert ran.code == 0, ran.err
+        assert [path.name for path in tmp_path.rglob("*.wav")].count("a.wav") == 2
+
+
+def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever part of a recording is at hand, also where a second is no whole number of hops."""
+    from benchmark import registry
+
+    monkeypatch.setenv("BENCH_PLUGINS", str(trained))
+    registry.add_folder(trained)
+    path, found = next(
+        entry for entry in record.read_all(trained)[0] if entry[1].architecture.label == "known:rule=bright"
+    )
+    rate = 22_050
+    known = cleaner.Cleaner(path, found, "cpu")
+    known.rendering = known.rendering.model_copy(update={"sample_rate": rate})
+    wave = np.zeros(12 * rate, np.float32)
+    for second in range(12):
+        wave[second * rate + 5_000 :][: 1_000 * (1 + second % 3)] = noise(3_000)[: 1_000 * (1 + second % 3), 0]
+    frames = (8 * rate // 64, 9 * rate // 64)
+    whole = known.grid(wave, rate, start=0, frames=frames)
+    for start in (3, 5, 6):
+        part = known.grid(wave[start * rate :], rate, start=start, frames=frames)
+        np.testing.assert_allclose(part.weights, whole.weights, atol=1e-3)
 
 
 def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
@@ -220,7 +252,7 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     fails("have a key that begins with 'zz'", wave, "--run", "zz", *common)
     fails("no run in", wave, "--results", tmp_path)
     fails("no run of table abc", wave, "--table", "abc", *common)
-    fails("runs of 2 tables have weights", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
+    fails("runs of 2 tables could clean", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
     bare = tmp_path / "bare"
     _copy(trained, bare)
     for weights in bare.rglob("model.safetensors"):

@@ -189,6 +189,42 @@ def test_an_interrupted_run_goes_on(
     assert "(17 had been made before)" in again.out
 
 
+def test_a_run_killed_at_the_very_end_is_done(bench: Bench, folders: Path, tmp_path: Path) -> None:
+    assert mix(bench, folders, tmp_path).code == 0
+    before = contents(tmp_path)
+    (tmp_path / ".tmp-123").mkdir()
+    (tmp_path / ".tmp-123" / "train-00000.json").write_text("{}")
+    assert mix(bench, folders, tmp_path).code == 0
+    assert contents(tmp_path) == before
+
+
+def test_a_long_recording_that_is_silent_but_for_a_chirp(tmp_path: Path, folders: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(3):
+        wave = 1e-4 * random.standard_normal(40 * RATE)
+        wave[(10 + number) * RATE :][: RATE // 10] += 0.5 * np.sin(2 * np.pi * 3_000 * np.arange(RATE // 10) / RATE)
+        (tmp_path / "sparse").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "sparse" / f"s{number}.wav", wave, RATE)
+    settings = checked(seconds=0.5, sample_rate=RATE, train=40, test=20)
+    songs = sources.look("song", tmp_path / "sparse", settings, silent)
+    backgrounds = sources.look("background", folders / "background", settings, silent)
+    for mixture in plan.plan(sources.pools(songs, backgrounds, {}, settings), settings):
+        chirp = 10 + int(mixture.song.path.stem[1])
+        assert chirp - 0.46 < mixture.song_start < chirp + 0.1
+
+
+def test_both_channels_of_a_recording_stay_together(tmp_path: Path) -> None:
+    for number in range(12):
+        song(tmp_path / "song" / f"XC{100 + number // 2}_{'left' if number % 2 else 'right'}.wav", number)
+        background(tmp_path / "background" / f"b{number}.wav", number)
+    settings = checked(seconds=0.5, sample_rate=RATE)
+    songs = sources.look("song", tmp_path / "song", settings, silent)
+    backgrounds = sources.look("background", tmp_path / "background", settings, silent)
+    names = {pool.split: {s.recording for s in pool.songs} for pool in sources.pools(songs, backgrounds, {}, settings)}
+    assert set().union(*names.values()) == {f"song/XC{number}" for number in range(100, 106)}
+    assert sum(map(len, names.values())) == 6
+
+
 def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     def fails(message: str, *options: object, out: Path = tmp_path / "out", root: Path = folders) -> None:
         ran = mix(bench, root, out, *options)
@@ -217,6 +253,13 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     (broken / "song" / "finch_copy.wav").write_text("text")
     fails("is not a readable recording", out=tmp_path / "new", root=broken)
     (broken / "song" / "finch_copy.wav").unlink()
+    samples, rate = soundfile.read(broken / "song" / "finch_00.wav", dtype="float32")
+    soundfile.write(broken / "call" / "renamed.wav", samples, rate, subtype="DOUBLE")  # other bytes, the same sound
+    fails("are the same recording; remove one", out=tmp_path / "new", root=broken)
+    (broken / "call" / "renamed.wav").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(broken / "call", tmp_path / "elsewhere" / "song")
+    fails("need names of their own", "--other", tmp_path / "elsewhere" / "song", out=tmp_path / "new", root=broken)
     for number in range(4):
         (broken / "background" / f"site_{number:02d}.wav").unlink()
     fails("backgrounds are without loud animals", out=tmp_path / "new", root=broken)
@@ -275,6 +318,11 @@ def test_the_reader_takes_groups_sounds_and_rendering(made: Path) -> None:
     ]
     assert len(fewer["train"]) == 2
     assert len(fewer["val"]) == 3
+
+
+def test_made_datasets_have_their_own_split(made: Path) -> None:
+    with pytest.raises(UserError, match="was made by bench data mix, which split it by recording"):
+        birdsounds.load(root=made, split="public-1500")
 
 
 def test_a_broken_table_is_one_line(made: Path, tmp_path: Path) -> None:

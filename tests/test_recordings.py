@@ -86,10 +86,34 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
         recordings.find(tmp_path / "nothing")
 
 
+def test_a_wav_that_lacks_its_end(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "whole.wav", tone(), RATE)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:-1_000])
+    with pytest.raises(UserError, match=r"cut\.wav is truncated: it ends before its header says"):
+        recordings.header(tmp_path / "cut.wav")
+
+
+def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot write"),
+        recordings.writer(tmp_path / "file" / "a.wav", RATE, 1, "FLOAT"),
+    ):
+        pass
+
+
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shape"), recordings.writer(tmp_path / "a.wav", RATE, 1, "FLOAT") as file:
         file.write(np.zeros((10, 2)))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", [22_000, 22_050, 24_000])
+def test_resampling_is_flat_up_to_the_common_band(rate: int) -> None:
+    """Or the fading of the upper end would betray which source a band is of."""
+    frequency = 0.94 * rate / 2
+    found = recordings.resample(tone(frequency=frequency, rate=rate), rate, 32_000)[4_000:12_000]
+    assert 20 * np.log10(rms(found) / (0.5 / np.sqrt(2))) == pytest.approx(0, abs=0.1)
 
 
 @pytest.mark.parametrize(("rate", "to"), [(22_000, 32_000), (44_100, 32_000), (32_000, 8_000)])

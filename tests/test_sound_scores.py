@@ -75,7 +75,7 @@ def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path
     assert (found.dataset.rendering.sample_rate, found.dataset.rendering.frames) == (32_000, 256)
     assert found.dataset.slices["main"].unseen == ["species"]
     assert set(metrics.SOUND_COLUMNS) < set(record.read_counts([path])[0])
-    assert record.references_path(tmp_path, found.dataset.manifest).is_file()
+    assert record.references_path(tmp_path, found.dataset.manifest, found.protocol.revision).is_file()
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
     assert "SI-SDR gain (dB)" in shown
     for name in separation.REFERENCES:

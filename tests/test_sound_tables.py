@@ -56,6 +56,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
             json.dumps(
                 {
                     "split": "test",
+                    "id": f"i{i}",
                     "slice": str(slices[i]),
                     "groups": {"song": songs[i], "background": backgrounds[i]},
                     "strata": {"snr_db": snr[i]},
@@ -66,7 +67,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
         path = record.manifest_path(results, content["dataset"]["manifest"])
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
-        references = record.references_path(results, content["dataset"]["manifest"])
+        references = record.references_path(results, content["dataset"]["manifest"], 1)
         references.parent.mkdir(parents=True)
         header = ["id", "slice", "truth_mask_sisdr", "truth_mask_sdr", "all_foreground_sisdr", "all_foreground_sdr"]
         rows = [
@@ -117,6 +118,16 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
     assert table["references"][0]["sisdr_improvement"] == 10
     assert [entry["low_db"] for entry in table["rows"][0]["by_snr"]] == [-5, 0, 5, 10]
     assert "sisdr_improvement" in formats.csv(board).splitlines()[0]
+
+
+def test_references_of_other_images_are_not_believed(tmp_path: Path) -> None:
+    store(tmp_path)
+    (path,) = (tmp_path / "references").iterdir()
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *reversed(lines)]) + "\n")
+    board = tables.build(tmp_path)
+    assert "is of other images than the manifest" in board.problems[0]
+    assert board.tables[0].references == ()
 
 
 def test_without_the_manifest_the_rest_stands_and_a_line_says_so(tmp_path: Path) -> None:

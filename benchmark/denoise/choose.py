@@ -30,16 +30,16 @@ def choose(results: Path, run: str, table: str) -> Run:
         of = f" of table {table}" if table else ""
         raise UserError(f"no run{of} in {results} that could clean; train one: bench run --arch unet")
     at_hand = [entry for entry in found if (entry[0] / WEIGHTS).is_file()]
-    if not at_hand:
-        best = max(found, key=_rank)
-        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {best[1].command}")
-    tables = {entry[1].comparability_key: entry[1] for entry in at_hand}
+    tables = {entry[1].comparability_key: entry[1] for entry in at_hand or found}
     if len(tables) > 1:
-        names = ", ".join(
+        names = " or ".join(
             f"{key[: record.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
         )
-        raise UserError(f"runs of {len(tables)} tables have weights, which do not compare; say --table {names}")
-    return max(at_hand, key=_rank)
+        raise UserError(f"runs of {len(tables)} tables could clean, and do not compare; choose with --table {names}")
+    best = max(at_hand or found, key=_rank)
+    if not at_hand:
+        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {best[1].command}")
+    return best
 
 
 def validation_iou(path: Path, found: Record) -> float:

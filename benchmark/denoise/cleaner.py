@@ -85,7 +85,9 @@ class Cleaner:
         wave = recordings.low_pass(wave, rate, self.rendering.lowpass or math.inf).astype(np.float64)
         first, last = frames
         step = max(self.frames // 2, 1)  # neighbouring windows share half their frames
-        offset = start * rate // HOP
+        # Frames are counted from the recording's beginning: what is at hand shall begin with a frame.
+        wave = wave[-start * rate % HOP :]
+        offset = -(-start * rate // HOP)
         numbers = range(max(0, (first - self.frames) // step + 1), max(last - 1, 0) // step + 1)
         # A sound that ends within a window goes on mirrored: black would be silence, which is a signal.
         reach = (numbers[-1] * step - offset) * HOP + spectrogram.sample_count(self.frames)

@@ -19,7 +19,8 @@ from benchmark.spectrogram import BINS, FFT_LENGTH, HOP
 Mask = Literal["soft", "hard"]
 Above = Literal["remove", "keep"]
 
-_SECTION = 2_000_000  # samples that are worked on at a time
+_LOWEST_RATE = 1_000  # Hz
+_SECTION = 1_000_000  # samples that are worked on at a time
 _SUBTYPES = {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 
 
@@ -45,14 +46,17 @@ def targets(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     for given in inputs:
         for source in recordings.find(given):
+            if given.is_dir() and source.resolve().is_relative_to(out.resolve()):
+                continue  # what was cleaned before
             below = source.relative_to(given) if given.is_dir() else Path(source.name)
             found[source] = out / below.with_suffix(".wav")
     owners: dict[Path, Path] = {}
+    originals = {path.resolve() for path in found}
     for source, target in found.items():
         other = owners.setdefault(target, source)
         if other is not source:
             raise UserError(f"{other} and {source} would both become {target}; clean them into folders of their own")
-        if target.resolve() in {path.resolve() for path in found}:
+        if target.resolve() in originals:
             raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
     return found
 
@@ -69,21 +73,24 @@ def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Ab
             f"{source} has {header.samples} samples; a spectrogram needs at least {spectrogram.WINDOW_LENGTH}"
         )
     rate = header.sample_rate
+    if rate < _LOWEST_RATE:
+        raise UserError(f"{source} states a sample rate of {rate} Hz; no bird sings below {_LOWEST_RATE // 2} Hz")
     seconds = max(1, min(30, _SECTION // rate))
     margin = math.ceil(cleaner.window_seconds(rate)) + 1
-    overview = Overview(-(-header.samples // HOP), rate)
+    overview = Overview(spectrogram.frame_count(header.samples), rate)
     subtype = header.subtype if header.subtype in _SUBTYPES else "PCM_16"
     loudest = 0.0
     with recordings.writer(target, rate, header.channels, subtype) as file:
         for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
             section = _Section(begin=begin, end=end, first=max(begin - margin * rate, 0), total=header.samples)
-            channels = [
-                section.clean(cleaner, np.ascontiguousarray(samples[:, channel]), rate, mask, above)
-                for channel in range(header.channels)
-            ]
-            overview.add(section.frames, *channels[0][1:])
+            cleaned = np.empty((end - begin, header.channels), np.float32)
+            for channel in range(header.channels):
+                wave = np.ascontiguousarray(samples[:, channel])
+                cleaned[:, channel], shown = section.clean(cleaner, wave, rate, mask, above, show=channel == 0)
+                if shown:
+                    overview.add(section.frames, *shown)
             loudest = max(loudest, float(np.abs(samples).max()))
-            file.write(np.stack([wave for wave, *_ in channels], axis=1))
+            file.write(cleaned)
             report(source.name, end, header.samples, "")
         overview.save(target, title=source.name)
     band = cleaner.band(rate)
@@ -112,9 +119,9 @@ class _Section:
         return slice(-(-self.begin // HOP), -(-self.end // HOP))
 
     def clean(
-        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, mask: Mask, above: Above
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """The section without what is not bird, and for its frames (K, T): power before, weights, power after."""
+        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, mask: Mask, above: Above, *, show: bool
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+        """The section without what is not bird; with `show` also power before, weights, power after: (K, T) each."""
         # Two frames more on either side, so that what is overlapped at the borders is the same in both neighbours.
         start = max(self.begin // HOP - 2, 0)
         stop = -(-self.end // HOP) + 2  # frames; the last reach beyond the recording's end, into silence
@@ -124,10 +131,13 @@ class _Section:
         weights = (weights >= cleaner.protocol.threshold).astype(np.float32) if mask == "hard" else weights
         weights[np.arange(BINS) * rate / FFT_LENGTH > cleaner.band(rate)] = 1.0 if above == "keep" else 0.0
         cleaned = spectrogram.apply(wave, spectrogram.two_sided(weights))
-        inside = slice(self.frames.start - start, self.frames.stop - start)
-        powers = [np.abs(spectrogram.stft(part)[:, inside]) ** 2 for part in (wave, cleaned)]
         offset = self.begin - start * HOP
-        return cleaned[offset : offset + self.end - self.begin], powers[0], weights[:, inside], powers[1]
+        section = cleaned[offset : offset + self.end - self.begin]
+        if not show:
+            return section, ()
+        inside = slice(self.frames.start - start, self.frames.stop - start)
+        before, after = (np.abs(spectrogram.stft(part)[:, inside]) ** 2 for part in (wave, cleaned))
+        return section, (before, weights[:, inside], after)
 
     def _weights(
         self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, start: int, stop: int

@@ -53,6 +53,9 @@ def print_terminal(board: Board, console: "Console") -> None:
         for row in rows:
             grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
         console.print(grid)
+        if table.snr_bins:
+            console.print(Text(f"\n{BY_SNR}"))
+            console.print(Text(_snr_grid(table, "plain")))
         for line in _remarks(table):
             console.print(Text(line, style="dim"))
         console.print()
@@ -86,6 +89,10 @@ def latex(board: Board) -> str:
             caption = _escaped(". ".join([f"{heading(table)}: {title.lower()}", *_about(table)]))
             body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_grid(table, group, 'latex_booktabs')}}}"
             parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}")
+        if table.snr_bins:
+            caption = _escaped(f"{heading(table)}: {BY_SNR}")
+            body = _snr_grid(table, "latex_booktabs")
+            parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}")
     body = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_published_grid(board.published, 'latex_booktabs')}}}"
     parts.append(f"\\begin{{table}}\n\\centering\n\\caption{{Published elsewhere}}\n{body}\n\\end{{table}}")
     return "\n\n".join(parts) + "\n"
@@ -105,7 +112,7 @@ def csv(board: Board) -> str:
             },
         }
         for table in board.tables
-        for row in table.rows
+        for row in (*table.rows, *table.references)
     ]
     return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.record import manifest_path, read_tables, references_path
+from benchmark.record import manifest_path, read_ids, read_tables, references_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")
@@ -36,14 +36,15 @@ class Sounds:
             yield main & (self.snr >= low) & (self.snr < low + BIN_DB)
 
 
-def load(results: Path, digest: str, problems: list[str]) -> Sounds | None:
+def load(results: Path, digest: str, revision: int, problems: list[str]) -> Sounds | None:
     """What is stored for the data of that manifest; None, with a problem noted, where a file is missing or broken."""
     try:
         lines = manifest_path(results, digest).read_text(encoding="utf-8").splitlines()
         rows = [row for row in map(json.loads, lines) if row["split"] == "test"]
-        table = read_tables([references_path(results, digest)])[0]
-        if len(table["slice"]) != len(rows):
-            raise ValueError(f"the references are of {len(table['slice'])} images, the manifest of {len(rows)}")
+        path = references_path(results, digest, revision)
+        table = read_tables([path])[0]
+        if read_ids(path) != [row["id"] for row in rows]:
+            raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
     except (OSError, ValueError, KeyError) as error:
         problems.append(f"no references and no scores by SNR for data {digest[:12]}: {error}")
         return None

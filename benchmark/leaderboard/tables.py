@@ -121,8 +121,8 @@ def build(results: Path) -> Board:
     groups: dict[str, list[_Scored]] = {}
     for run in scored:
         groups.setdefault(run.record.comparability_key, []).append(run)
-    known = {digest: sounds.load(results, digest, problems) for digest in _manifests(scored)}
-    made = (_table(key, runs, known.get(runs[0].record.dataset.manifest)) for key, runs in groups.items())
+    known = {data: sounds.load(results, *data, problems) for data in _data(scored)}
+    made = (_table(key, runs, known.get(_data(runs)[0]) if _data(runs) else None) for key, runs in groups.items())
     tables = sorted(made, key=_table_order)
     return Board(tables=tuple(tables), published=tuple(_published(tables)), problems=tuple(problems))
 
@@ -181,8 +181,10 @@ def _score(record: Record, counts: Counts) -> _Scored:
     return _Scored(record, scores, others, metrics.improvement(counts, "sisdr") if heard else None)
 
 
-def _manifests(scored: Sequence[_Scored]) -> list[str]:
-    return list(dict.fromkeys(run.record.dataset.manifest for run in scored if run.gains is not None))
+def _data(scored: Sequence[_Scored]) -> list[tuple[str, int]]:
+    """Manifest and revision of the runs that have sounds."""
+    heard = (run.record for run in scored if run.gains is not None)
+    return list(dict.fromkeys((record.dataset.manifest, record.protocol.revision) for record in heard))
 
 
 def _table(key: str, runs: Sequence[_Scored], known: Sounds | None) -> Table:

@@ -81,7 +81,7 @@ def _unseen(pools: Sequence[Pool], pool: Pool) -> str:
 def _groups(pool: Pool, kind: str) -> set[str]:
     if kind in ("song", "background"):
         sources: Sequence[Source] = pool.songs if kind == "song" else pool.backgrounds
-        return {source.name for source in sources}
+        return {source.recording for source in sources}
     return {source.groups[kind] for source in (*pool.songs, *pool.backgrounds) if kind in source.groups}
 
 

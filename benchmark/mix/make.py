@@ -59,9 +59,13 @@ def make(
     songs = sources.look("song", song, settings, report)
     backgrounds = sources.look("background", background, settings, report)
     other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
-    if len(other_songs) < len(others) or {"main", sources.FOREIGN, *layout.SPLITS} & set(other_songs):
-        raise UserError("every folder of --other needs a name of its own: it names a slice of the test split")
+    folders = [folder.name for folder in (song, background, *others)]
+    if len(set(folders)) < len(folders) or {"main", sources.FOREIGN, *layout.SPLITS} & set(other_songs):
+        raise UserError(
+            f"the folders {', '.join(folders)} need names of their own: they name recordings, and slices of the test"
+        )
     everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
+    sources.refuse_copies(everything)
     lowpass = sources.common_lowpass(everything, settings)
     pools = sources.pools(songs, backgrounds, other_songs, settings)
     mixtures = plan.plan(pools, settings)
@@ -91,6 +95,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
     def listed(source: Source) -> dict[str, Any]:
         return {
             "name": source.name,
+            "recording": source.recording,
             "sha256": source.sha256,
             "seconds": round(source.seconds, 3),
             "sample_rate": source.sample_rate,
@@ -121,6 +126,8 @@ def _begin(out: Path, recipe: Mapping[str, Any]) -> Path | None:
             _compare(state / "recipe", recipe, out)
         elif (out / _RECIPE).is_file():
             _compare(out / _RECIPE, recipe, out)
+            for leftover in out.glob(".tmp-*"):  # of a run that was killed when all was done
+                shutil.rmtree(leftover, ignore_errors=True)
             return None
         elif out.is_dir() and any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
             raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
@@ -177,8 +184,10 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
             id=mixture.id,
             split=mixture.split,
             slice=mixture.slice,
-            song=mixture.song.name,
-            background=mixture.background.name,
+            song=mixture.song.recording,
+            background=mixture.background.recording,
+            song_file=mixture.song.name,
+            background_file=mixture.background.name,
             bird=mixture.song.groups.get("bird", ""),
             species=mixture.song.groups.get("species", ""),
             site=mixture.background.groups.get("site", ""),
@@ -224,4 +233,6 @@ def _finish(
     record.write_atomically(out / _RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
     for leftover in out.rglob(".tmp-*"):  # of a run that was killed
         leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
-    shutil.rmtree(state)
+    done = state.with_name(f".tmp-{os.getpid()}")  # at once, or not at all
+    state.rename(done)
+    shutil.rmtree(done)

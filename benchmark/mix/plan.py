@@ -8,13 +8,14 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.mix.settings import Settings
-from benchmark.mix.sources import FRAME, Pool, Source
+from benchmark.mix.sources import Pool, Source
 
 _TRIES = 20
 _ACTIVE_SHARE = 0.2
-"""Of a window's frames are to be active where the recording has such a place; else its busiest of 20 is taken."""
+"""Of a window's frames are to be active; where 20 draws find none such, one of the recording's busiest is taken."""
 _GAP = (0.1, 0.6)
 """Seconds between repetitions of a recording that is shorter than the window: a bird that goes on calling."""
 _FORGOTTEN = np.empty(0)  # a plan travels to worker processes; of long recordings the powers are many
@@ -72,20 +73,27 @@ def _place(song: Source, settings: Settings, random: np.random.Generator) -> tup
     spare = song.seconds - settings.seconds
     if spare > 0:
         active = song.power > song.power.max() * 10 ** (-settings.active_db / 10)
-        frames = round(settings.seconds / FRAME)
-        shares = {}
+        frames = round(settings.seconds / song.frame_seconds)
         for _ in range(_TRIES):
             start = round(float(random.uniform(0, spare)), 3)
-            shares[start] = active[int(start / FRAME) :][:frames].mean()
-            if shares[start] >= _ACTIVE_SHARE:
+            if active[int(start / song.frame_seconds) :][:frames].mean() >= _ACTIVE_SHARE:
                 return start, (0.0,)
-        return max(shares, key=lambda start: (shares[start], -start)), (0.0,)
+        return _busy(active, frames, song.frame_seconds, spare, random), (0.0,)
     times = [round(float(random.uniform(0, min(-spare, 0.5))), 3)]
     while True:
         following = times[-1] + song.seconds + float(random.uniform(*_GAP))
         if following + song.seconds > settings.seconds:
             return 0.0, tuple(times)
         times.append(round(following, 3))
+
+
+def _busy(active: NDArray[np.bool_], frames: int, seconds: float, spare: float, random: np.random.Generator) -> float:
+    """One of the windows with at least half the song of the busiest: a long recording may be silent but for a chirp."""
+    total = np.concatenate([[0], np.cumsum(active)])
+    last = min(int(spare / seconds), len(active) - 1)
+    inside = total[np.minimum(np.arange(last + 1) + frames, len(active))] - total[: last + 1]
+    chosen = np.flatnonzero(inside >= max(inside.max() / 2, 1))
+    return round(float(chosen[int(random.integers(len(chosen)))] * seconds), 3)
 
 
 def _random(*name: object) -> np.random.Generator:

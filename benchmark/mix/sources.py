@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import recordings
+from benchmark import layout, recordings
 from benchmark.errors import UserError
 from benchmark.mix.settings import Settings
 from benchmark.progress import Report
@@ -33,20 +33,24 @@ Role = Literal["song", "background"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A recording. `groups` are the stated bird, species, site; `power` (F,) is that of its band-limited frames.
+    """A file of a recording. `groups` are the stated bird, species, site.
+
+    `recording` is what it is a part of: left and right channel, or several cuts, of one xeno-canto number are one.
+    `sha256` is of the decoded samples. `power` (F,) is that of its band-limited frames of `frame_seconds`.
 
     `transients_db` is how far the loudest hundredth of the frames stands above their median in the 1 kHz band between
     1 and 8 kHz where it stands out most.
     """
 
     name: str
+    recording: str
     path: Path
-    role: Role
     groups: Mapping[str, str]
     seconds: float
     sample_rate: int
     sha256: str
     power: NDArray[np.float64]
+    frame_seconds: float
     transients_db: float
 
 
@@ -71,9 +75,11 @@ def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[S
     patterns = _patterns(settings, ("bird", "species") if role == "song" else ("site",))
     found: list[Source] = []
     for number, path in enumerate(paths, start=1):
-        found.append(_look_at(path, root, role, settings, patterns))
+        source = _look_at(path, root, settings, patterns)
+        if role == "background" and source.seconds < settings.seconds:
+            raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or use --seconds")
+        found.append(source)
         report(f"listening to {root.name}", number, len(paths), "")
-    _refuse_copies(found)
     return found
 
 
@@ -105,7 +111,7 @@ def pools(
     lot = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
     others = {name: sorted(found, key=lambda source: lot[source.name]) for name, found in others.items()}
     song_of = _split(sorted(songs, key=lambda source: lot[source.name]), settings.seed, by=_unit(songs))
-    background_of = _split(plain, settings.seed, by=lambda source: source.name)
+    background_of = _split(plain, settings.seed, by=lambda source: source.recording)
     result = [
         Pool(split=split, slice="main", songs=song_of[split], backgrounds=background_of[split]) for split in SHARES
     ]
@@ -120,49 +126,52 @@ def _unit(songs: Sequence[Source]) -> Callable[[Source], str]:
     birds = {source.groups.get("bird", "") for source in songs}
     if len(birds - {""}) >= BIRDS_TO_SPLIT:
         return lambda source: source.groups["bird"]
-    return lambda source: source.name
+    return lambda source: source.recording
 
 
 def _split(sources: Sequence[Source], seed: int, by: Callable[[Source], str]) -> dict[str, tuple[Source, ...]]:
     units = sorted({by(source) for source in sources}, key=lambda unit: _digest(f"{seed} {unit}"))
     if len(units) < len(SHARES):
-        raise UserError(f"{len(units)} song recording(s) cannot be split in three; give at least {len(SHARES)}")
+        raise UserError(f"{len(units)} recording(s) cannot be split in three; give at least {len(SHARES)}")
     train, val = (max(1, round(SHARES[split] * len(units))) for split in ("train", "val"))
     members = {"train": units[:train], "val": units[train : train + val], "test": units[train + val :]}
     return {split: tuple(s for s in sources if by(s) in set(chosen)) for split, chosen in members.items()}
 
 
-def _look_at(path: Path, root: Path, role: Role, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
+def _look_at(path: Path, root: Path, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
     header = recordings.header(path)
-    if role == "background" and header.seconds < settings.seconds:
-        raise UserError(f"{path} lasts {header.seconds:.2f} s, less than a window; remove it, or use --seconds")
     if settings.channel >= header.channels:
         raise UserError(f"{path} has {header.channels} channel(s), there is no channel {settings.channel}")
-    bands = _band_powers(path, settings)
+    bands, digest = _band_powers(path, header.sample_rate, settings)
     power = bands[0]
     if not power.max() > 0:
         raise UserError(f"{path} is silent between {settings.highpass:g} Hz and its Nyquist frequency; remove it")
     loud, usual = (np.percentile(bands[1:], percent, axis=1) for percent in (99, 50))
     transients = 10 * np.log10((loud + 1e-14) / (usual + 1e-14))
+    name = Path(root.name) / path.relative_to(root).with_suffix("")
     return Source(
-        name=f"{root.name}/{path.relative_to(root).with_suffix('').as_posix()}",
+        name=name.as_posix(),
+        recording=name.with_name(layout.recording(name.name)).as_posix(),
         path=path,
-        role=role,
         groups={kind: _found(pattern, path, kind) for kind, pattern in patterns.items()},
         seconds=header.seconds,
         sample_rate=header.sample_rate,
-        sha256=_file_digest(path),
+        sha256=digest,
         power=power,
+        frame_seconds=round(FRAME * header.sample_rate) / header.sample_rate,
         transients_db=round(float(transients.max(initial=0)), 2),
     )
 
 
-def _band_powers(path: Path, settings: Settings) -> NDArray[np.float64]:
-    """Power per 10 ms, (1 + bands, F): above the high-pass, and in each band of 1 kHz between 1 and 8 kHz."""
-    parts = []
+def _band_powers(path: Path, rate: int, settings: Settings) -> tuple[NDArray[np.float64], str]:
+    """Power per 10 ms, (1 + bands, F): above the high-pass, and in each band of 1 kHz between 1 and 8 kHz.
+
+    Beside it the SHA-256 of the samples.
+    """
+    parts, digest = [], hashlib.sha256(f"{rate} ".encode())
+    length = max(round(FRAME * rate), 1)
     for begin, end, samples in recordings.sections(path, seconds=60, margin=0):
-        rate = recordings.header(path).sample_rate
-        length = round(FRAME * rate)
+        digest.update(samples.tobytes())
         usable = (end - begin) // length * length
         frames = samples[:usable, settings.channel].astype(np.float64).reshape(-1, length)
         frequency = np.fft.rfftfreq(length, 1 / rate)
@@ -173,7 +182,7 @@ def _band_powers(path: Path, settings: Settings) -> NDArray[np.float64]:
     powers = np.concatenate(parts, axis=1)
     if powers.shape[1] == 0:
         raise UserError(f"{path} is shorter than {FRAME:g} s; remove it")
-    return powers
+    return powers, digest.hexdigest()
 
 
 def _patterns(settings: Settings, kinds: Sequence[str]) -> dict[str, re.Pattern[str]]:
@@ -195,17 +204,17 @@ def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
     return str(match[1] if match.groups() else match[0])
 
 
-def _refuse_copies(sources: Sequence[Source]) -> None:
+def refuse_copies(sources: Sequence[Source]) -> None:
+    """A recording under two names would be in two splits, or be its own background.
+
+    Raises:
+        UserError: two files hold the same samples.
+    """
     seen: dict[str, Source] = {}
     for source in sources:
         twin = seen.setdefault(source.sha256, source)
         if twin is not source:
             raise UserError(f"{twin.path} and {source.path} are the same recording; remove one of them")
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(text: str) -> str:
