@@ -7,8 +7,13 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Spawned workers: a fork would copy torch's threads in an undefined state."""
+def pool(workers: int | None = None) -> ProcessPoolExecutor:
+    """Spawned workers, by default one for each processor that this process may use.
+
+    A fork would copy torch's threads in an undefined state.
+    """
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, context, _watch_parent, (os.getpid(),))
 

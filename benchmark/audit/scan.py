@@ -111,8 +111,7 @@ def _look(tasks: Sequence[Task], report: Report) -> Iterator[Seen]:
     if len(tasks) <= _IN_PROCESS:
         yield from _reported(map(look, tasks), len(tasks), report)
         return
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with workers.pool(count or 1) as pool:
+    with workers.pool() as pool:
         try:
             yield from _reported(pool.map(look, tasks, chunksize=4), len(tasks), report)
         except BaseException:

@@ -183,8 +183,7 @@ class _Mapper:
     def __init__(self, total: int) -> None:
         self._pool: ProcessPoolExecutor | None = None
         if total > _IN_PROCESS:
-            count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-            self._pool = workers.pool(count or 1)
+            self._pool = workers.pool()
 
     def __enter__(self) -> "Callable[[Callable[[Sample], _Decoded], Sequence[Sample]], Iterator[_Decoded]]":
         return self._map

@@ -155,8 +155,7 @@ def _write_all(
 ) -> None:
     done = total - len(missing)
     report("mixing", done, total, "")
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with workers.pool(count or 1) as pool:
+    with workers.pool() as pool:
         try:
             write = partial(_write, out=out, settings=settings, lowpass=lowpass)
             for number, _ in enumerate(pool.map(write, missing, chunksize=4), start=done + 1):
