@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 
-from benchmark.cli import cleaning, data, experiments
+from benchmark.cli.cleaning import denoise
 from benchmark.cli.common import app
+from benchmark.cli.data import data
+from benchmark.cli.experiments import check, leaderboard, list_, run
 
-__all__ = ["cleaning", "data", "experiments", "main"]
+# In the order of the help.
+app.command()(run)
+app.command()(leaderboard)
+app.command("list")(list_)
+app.command()(check)
+app.add_typer(data, name="data")
+app.command()(denoise)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, app, complain, say, speaking
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ class Above(StrEnum):
     keep = "keep"
 
 
-@app.command()
 @speaking
 def denoise(
     *,

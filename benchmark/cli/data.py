@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import app, say, speaking
+from benchmark.cli.common import say, speaking
 
 if TYPE_CHECKING:
     from benchmark.mix.settings import Settings
 
 data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings; look at one before it is believed.")
-app.add_typer(data, name="data")
 
 _COUNTS, _SOUND, _MASK = "Counts", "Sound", "Mask"
 

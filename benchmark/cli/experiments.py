@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, app, complain, option, say, speaking
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, option, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from benchmark.run import Outcome, Request
 
 
-@app.command()
 @speaking
 def run(
     *,
@@ -94,7 +93,6 @@ def run(
     _launch(requests, broken=broken)
 
 
-@app.command()
 @speaking
 def leaderboard(
     *,
@@ -118,7 +116,6 @@ def leaderboard(
     say(f"All columns: {', '.join(str(path) for path in written)}")
 
 
-@app.command("list")
 @speaking
 def list_(
     *,
@@ -141,7 +138,6 @@ def list_(
         console.print()
 
 
-@app.command()
 @speaking
 def check(
     *,
