@@ -24,6 +24,7 @@ RAW = ("Raw_audios", "raw_audios")
 DENOISED = ("Denoised_audios", "denoised_audios")
 CLEAN = ("Clean_audios", "clean_audios")
 SAMPLES = "samples.csv"
+RECIPE = "mix.json"
 
 GROUPS = ("song", "background", "bird", "species", "site")
 
@@ -106,6 +107,8 @@ def read_samples(root: Path) -> dict[tuple[str, str], MixedSample] | None:
     """
     path = root / SAMPLES
     if not path.is_file():
+        if (root / RECIPE).is_file():
+            raise UserError(f"{path} is missing; restore it, or remove {root} and make the dataset again")
         return None
     try:
         with path.open(encoding="utf-8", newline="") as file:

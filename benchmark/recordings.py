@@ -163,6 +163,8 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         UserError: it is missing, empty, or not a recording, or turns out to be damaged while it is read.
     """
     try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise UserError(f"{path} is empty")
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise UserError(f"{path} holds no samples")

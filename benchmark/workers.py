@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -10,16 +11,20 @@ from concurrent.futures import ProcessPoolExecutor
 def pool(workers: int | None = None) -> ProcessPoolExecutor:
     """Spawned workers, by default one for each processor that this process may use.
 
-    A fork would copy torch's threads in an undefined state.
+    A fork would copy torch's threads in an undefined state. Those of all processors leave an interruption to the
+    process that started them: their work is short.
     """
+    quiet = workers is None
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, _watch_parent, (os.getpid(),))
+    return ProcessPoolExecutor(workers, context, _begin, (os.getpid(), quiet))
 
 
-def _watch_parent(parent: int) -> None:
+def _begin(parent: int, quiet: bool) -> None:
     """A parent that was killed cannot stop its workers: they notice it themselves."""
+    if quiet:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

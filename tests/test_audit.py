@@ -138,11 +138,17 @@ def test_songs_and_backgrounds_of_mixtures(birdsounds: Path) -> None:
     def sample(split: str, stem: str, song: str, background: str) -> layout.MixedSample:
         numbers = dict.fromkeys(("song_start", "background_start", "snr_db", "gain_db", "highpass", "lowpass"), 0.0)
         shares = dict.fromkeys(("song_gain", "background_gain", "peak", "foreground", "saturated", "zero"), 0.5)
-        words = {"slice": "main", "bird": "b", "species": "s", "site": "x"}
+        words = dict.fromkeys(("slice", "bird", "species", "site", "song_file", "background_file"), "main")
         whole = {"song_times": 1, "sample_rate": 32000, "frames": 60}
         return layout.MixedSample(
             id=stem, split=split, song=song, background=background, **numbers, **shares, **words, **whole
         )
+
+    for image in birdsounds.glob("*/Images/*.png"):
+        for kind in ("Raw_audios", "Clean_audios"):
+            sound = image.parents[1] / kind / f"{image.stem}.wav"
+            sound.parent.mkdir(exist_ok=True)
+            sound.touch()
 
     stems = {"train": range(101, 105), "val": (105, 106), "test": (107, 108)}
     samples = [
@@ -151,6 +157,9 @@ def test_songs_and_backgrounds_of_mixtures(birdsounds: Path) -> None:
     layout.write_samples(birdsounds / "samples.csv", samples)
     assert kinds(birdsounds) == set()
     assert audit(birdsounds).splits[0].groups == {"song": 4, "background": 1}
+    (birdsounds / "Test" / "Clean_audios" / "XC108.wav").unlink()
+    assert kinds(birdsounds) == {("problem", "missing sound")}
+    (birdsounds / "Test" / "Clean_audios" / "XC108.wav").touch()
     layout.write_samples(birdsounds / "samples.csv", [*samples[:-1], sample("test", "XC108", "song101", "noise-val")])
     assert kinds(birdsounds) == {("leakage", "song in two splits"), ("leakage", "background in two splits")}
     layout.write_samples(birdsounds / "samples.csv", [*samples[:-1], sample("test", "XC999", "song999", "noise-test")])

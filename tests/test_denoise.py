@@ -184,19 +184,21 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     write(folder / "empty.wav", np.zeros(0), 32_000)
     write(folder / "slow.wav", noise(1_000), 100)
     (folder / "text.wav").write_text("not audio")
-    ran = denoise(bench, trained, "band", tmp_path / "out", folder)
+    (folder / "nothing.mp3").write_bytes(b"")
+    ran = denoise(bench, trained, "band", tmp_path / "out", folder, tmp_path / "nowhere.wav")
     assert ran.code == 2
     assert "Traceback" not in ran.err
     for name, message in (
         ("short.wav", "has 10 samples; a spectrogram needs at least 128"),
         ("nan.wav", "no finite numbers"),
         ("empty.wav", "holds no samples"),
+        ("nothing.mp3", "is empty"),
         ("slow.wav", "states a sample rate of 100 Hz"),
         ("text.wav", "is not a readable recording"),
     ):
         (line,) = (line for line in ran.err.splitlines() if f"{name} " in line and line.startswith("bench: "))
         assert message in line
-    assert "5 of 7 recording(s) could not be cleaned" in ran.err
+    assert "7 of 9 recording(s) could not be cleaned" in ran.err
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         f"{name}{suffix}" for name in ("deep/good", "silent") for suffix in (".wav", ".png", ".mask.png")
     }
@@ -250,8 +252,11 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     fails("would both become", tmp_path / "in", *common)
     fails("is a recording that is to be cleaned; choose another --out", wave, "--out", tmp_path / "in", *common)
     fails("have a key that begins with 'zz'", wave, "--run", "zz", *common)
+    fails("is no run's folder", wave, "--run", tmp_path, *common)
+    fails("is the folder of the recordings themselves", tmp_path / "in", "--out", tmp_path / "in", *common)
+    fails("is a file, not a folder", wave, "--out", wave, *common)
     fails("no run in", wave, "--results", tmp_path)
-    fails("no run of table abc", wave, "--table", "abc", *common)
+    fails("has a key that begins with xyz; there are ", wave, "--table", "xyz", *common)
     fails("runs of 2 tables could clean", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
     bare = tmp_path / "bare"
     _copy(trained, bare)

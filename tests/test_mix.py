@@ -189,6 +189,23 @@ def test_an_interrupted_run_goes_on(
     assert "(17 had been made before)" in again.out
 
 
+def test_what_a_finished_dataset_lost_is_made_again(bench: Bench, folders: Path, tmp_path: Path) -> None:
+    assert mix(bench, folders, tmp_path).code == 0
+    before = contents(tmp_path)
+    (tmp_path / "Train" / "Masks" / "train-00003.png").unlink()
+    (tmp_path / "Test" / "Clean_audios" / "call-00001.wav").unlink()
+    ran = mix(bench, folders, tmp_path)
+    assert ran.code == 0
+    assert "(15 had been made before)" in ran.out
+    assert contents(tmp_path) == before
+
+
+def test_a_group_that_takes_no_part_in_the_match(folders: Path) -> None:
+    settings = checked(seconds=0.5, sample_rate=RATE, bird="other_([0-9]+)|finch")
+    found = sources.look("song", folders / "song", settings, silent)
+    assert {source.groups["bird"] for source in found} == {"finch"}
+
+
 def test_a_run_killed_at_the_very_end_is_done(bench: Bench, folders: Path, tmp_path: Path) -> None:
     assert mix(bench, folders, tmp_path).code == 0
     before = contents(tmp_path)
@@ -233,7 +250,7 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
         assert "Traceback" not in ran.err
 
     fails("highpass < lowpass", "--lowpass", 9_000)
-    fails("snr_low is above snr_high", "--snr", 5, -5)
+    fails("--snr wants the lower number first", "--snr", 5, -5)
     fails("--bird '(' is not a regular expression", "--bird", "(")
     fails("--bird 'zebra' does not match", "--bird", "zebra")
     fails("less than a window", "--seconds", 3)
@@ -259,6 +276,7 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     (broken / "call" / "renamed.wav").unlink()
     (tmp_path / "elsewhere").mkdir()
     shutil.copytree(broken / "call", tmp_path / "elsewhere" / "song")
+    fails("are the same folder or one inside the other", "--other", broken / "song", out=tmp_path / "new", root=broken)
     fails("need names of their own", "--other", tmp_path / "elsewhere" / "song", out=tmp_path / "new", root=broken)
     for number in range(4):
         (broken / "background" / f"site_{number:02d}.wav").unlink()
@@ -328,6 +346,10 @@ def test_made_datasets_have_their_own_split(made: Path) -> None:
 def test_a_broken_table_is_one_line(made: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
+    (copy / "samples.csv").rename(copy / "elsewhere.csv")
+    with pytest.raises(UserError, match=r"samples\.csv is missing; restore it"):
+        birdsounds.load(root=copy)
+    (copy / "elsewhere.csv").rename(copy / "samples.csv")
     (copy / "Test" / "Clean_audios" / "test-00000.wav").unlink()
     with pytest.raises(UserError, match=r"test-00000\.wav is missing; make the dataset again"):
         birdsounds.load(root=copy)

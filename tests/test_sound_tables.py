@@ -106,7 +106,7 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
     store(tmp_path)
     board = tables.build(tmp_path)
     markdown = formats.markdown(board)
-    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals" in markdown
+    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none where" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown
     assert "slice main: song 8, bird 1; unseen: song; seen in training: bird" in markdown

@@ -157,6 +157,13 @@ def _table(root: Path, splits: Sequence[Split], samples: Samples | None) -> Iter
     for split, stem in samples.keys() - stems.keys():
         text = f"{layout.SAMPLES} lists '{stem}' of {split}, which has no image"
         yield Finding(severity="problem", kind="samples.csv", text=text, paths=(Path(layout.SAMPLES),))
+    for (split, stem), image in stems.items():
+        for names in (layout.RAW, layout.CLEAN):
+            parent = root / image.parent.parent
+            sound = (layout.folder(parent, names) or parent / names[0]) / f"{stem}.wav"
+            if not sound.is_file():
+                text = f"{sound.relative_to(root)} of {split} is missing"
+                yield Finding(severity="problem", kind="missing sound", text=text, paths=(image,))
     for key in stems.keys() - samples.keys():
         text = f"{stems[key]} is not in {layout.SAMPLES}"
         yield Finding(severity="problem", kind="samples.csv", text=text, paths=(stems[key],))

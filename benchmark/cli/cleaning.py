@@ -34,7 +34,7 @@ def denoise(
     run: Annotated[str, typer.Option("--run", help="A run's folder or key, or 'best' by validation IoU.")] = "best",
     out: Annotated[Path, typer.Option(help="Folder of the cleaned recordings.", metavar="DIR")] = Path("denoised"),
     table: Annotated[str, typer.Option(help="The table that 'best' chooses from, by the beginning of its key.")] = "",
-    mask: Annotated[Mask, typer.Option(help="Cut at the threshold, or weigh.")] = Mask.soft,
+    mask: Annotated[Mask, typer.Option(help="Weigh, or cut at the threshold as the scores do.")] = Mask.soft,
     above: Annotated[Above, typer.Option(help="Frequencies beyond what the network has met.")] = Above.remove,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     results: Results = Path("results"),
@@ -44,7 +44,7 @@ def denoise(
     add_plugins(plugins)
     from benchmark.denoise import choose, files
 
-    sources = files.targets(inputs, out)
+    sources, problems = files.targets(inputs, out)
     path, found = choose.choose(results, run, table)
 
     from benchmark.denoise.cleaner import Cleaner
@@ -52,7 +52,9 @@ def denoise(
 
     cleaner = Cleaner(path, found, device)
     say(f"Cleaning with {found.architecture.label}, trained with {found.protocol.name} ({path})")
-    failed = 0
+    for problem in problems:
+        complain(str(problem))
+    failed = len(problems)
     with bars() as report:
         for source, target in sources.items():
             try:
@@ -62,7 +64,7 @@ def denoise(
                 complain(str(error))
                 failed += 1
     if failed:
-        complain(f"{failed} of {len(sources)} recording(s) could not be cleaned")
+        complain(f"{failed} of {len(sources) + len(problems)} recording(s) could not be cleaned")
         raise typer.Exit(2)
 
 

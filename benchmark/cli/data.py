@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings; look at one before it is believed.")
 
+_EXPRESSION = "Regular expression, whose group, or all of whose match, is in the file name of every (also --other)"
 _COUNTS, _SOUND, _MASK = "Counts", "Sound", "Mask"
 
 
@@ -31,9 +32,9 @@ def mix(
         list[Path] | None,
         typer.Option(help="Other birds, for a slice of the test named after the folder. Repeatable.", metavar="DIR"),
     ] = None,
-    bird: Annotated[str, typer.Option(help="Expression that finds the bird in the name of a song.")] = "",
-    species: Annotated[str, typer.Option(help="Expression that finds the species in the name of a song.")] = "",
-    site: Annotated[str, typer.Option(help="Expression that finds the site in the name of a background.")] = "",
+    bird: Annotated[str, typer.Option(help=f"{_EXPRESSION} song: the bird, e.g. 'finch-([A-Za-z]+)'.")] = "",
+    species: Annotated[str, typer.Option(help=f"{_EXPRESSION} song: the species.")] = "",
+    site: Annotated[str, typer.Option(help=f"{_EXPRESSION} background: the site.")] = "",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     train: Annotated[int, _count("--train", "Images to train.")] = 1000,
     val: Annotated[int, _count("--val", "Images to validate.")] = 200,
@@ -48,14 +49,14 @@ def mix(
         typer.Option(help="Hz; by default just below the lowest Nyquist frequency.", rich_help_panel=_SOUND),
     ] = None,
     snr: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest, dB over active frames.", rich_help_panel=_SOUND)
+        tuple[float, float], typer.Option(help="dB over active frames.", metavar="LOW HIGH", rich_help_panel=_SOUND)
     ] = (-5.0, 15.0),
     active_db: Annotated[
         float, typer.Option(help="A frame is active within so many dB of the loudest.", rich_help_panel=_SOUND)
     ] = 30.0,
     peak: Annotated[float, typer.Option(help="Of a mixture, before its gain.", rich_help_panel=_SOUND)] = 0.9,
     gain: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest, dB below the peak.", rich_help_panel=_SOUND)
+        tuple[float, float], typer.Option(help="dB below the peak.", metavar="LOW HIGH", rich_help_panel=_SOUND)
     ] = (-10.0, 0.0),
     foreign_db: Annotated[
         float,

@@ -1,7 +1,8 @@
 """Which run's weights clean: the one that was named, or the best of a table."""
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark import record
@@ -25,21 +26,27 @@ def choose(results: Path, run: str, table: str) -> Run:
     if run != BEST:
         return _usable(_named(results, run))
     found = [entry for entry in record.read_all(results)[0] if entry[1].status == "finished"]
-    found = [entry for entry in found if entry[1].comparability_key.startswith(table) and _can_clean(entry[1])]
+    found = [entry for entry in found if _can_clean(entry[1])]
     if not found:
-        of = f" of table {table}" if table else ""
-        raise UserError(f"no run{of} in {results} that could clean; train one: bench run --arch unet")
+        raise UserError(f"no run in {results} that could clean; train one: bench run --arch unet")
+    every = _tables(found)
+    found = [entry for entry in found if entry[1].comparability_key.startswith(table)]
+    if not found:
+        raise UserError(f"no table in {results} has a key that begins with {table}; there are {_named_tables(every)}")
     at_hand = [entry for entry in found if (entry[0] / WEIGHTS).is_file()]
-    tables = {entry[1].comparability_key: entry[1] for entry in at_hand or found}
+    tables = _tables(at_hand or found)
     if len(tables) > 1:
-        names = " or ".join(
-            f"{key[: record.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
-        )
-        raise UserError(f"runs of {len(tables)} tables could clean, and do not compare; choose with --table {names}")
+        names = _named_tables(tables)
+        raise UserError(f"runs of {len(tables)} tables could clean, and do not compare; choose with --table: {names}")
     best = max(at_hand or found, key=_rank)
     if not at_hand:
-        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {best[1].command}")
+        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {again(best[1])}")
     return best
+
+
+def again(found: Record) -> str:
+    """The command that trains a run once more, also where its record is there already."""
+    return f"{found.command} --force{' (ROOT: the folder of its data)' if ' ROOT' in found.command else ''}"
 
 
 def validation_iou(path: Path, found: Record) -> float:
@@ -53,6 +60,16 @@ def validation_iou(path: Path, found: Record) -> float:
     if found.training.best_epoch not in by_epoch:
         raise ValueError(f"epoch {found.training.best_epoch} is missing")
     return by_epoch[found.training.best_epoch]
+
+
+def _tables(entries: Sequence[Run]) -> dict[str, Record]:
+    return {found.comparability_key: found for _, found in entries}
+
+
+def _named_tables(tables: Mapping[str, Record]) -> str:
+    return ", ".join(
+        f"{key[: record.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
+    )
 
 
 def _rank(entry: Run) -> tuple[float, str]:
@@ -72,6 +89,8 @@ def _named(results: Path, run: str) -> Run:
             return Path(run), record.read(Path(run))
         except (OSError, ValueError) as error:
             raise UserError(f"{run} cannot be read: {next(iter(str(error).splitlines()), '')}") from error
+    if Path(run).exists() or os.sep in run:
+        raise UserError(f"{run} is no run's folder (it has no run.json)")
     entries: Sequence[Run] = record.read_all(results)[0]
     found = [entry for entry in entries if entry[1].run_key.startswith(run)]
     if len(found) != 1:
@@ -87,5 +106,5 @@ def _usable(entry: Run) -> Run:
     if found.dataset.rendering is None:
         raise UserError(f"{path}: its data ({found.dataset.label}) do not say how sound became images; it cannot clean")
     if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
-        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {found.command}")
+        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
     return entry

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from benchmark import hardware, images, network, recordings, registry, spectrogram
 from benchmark.data.batches import Normalisation
-from benchmark.denoise.choose import WEIGHTS
+from benchmark.denoise.choose import WEIGHTS, again
 from benchmark.errors import UserError
 from benchmark.hardware import Hardware
 from benchmark.network import Network
@@ -140,7 +140,7 @@ def _load(path: Path, found: Record, settings: Protocol) -> Network:
     if plugin.source_hash != found.architecture.source_hash:
         raise UserError(
             f"{plugin.name} has changed since {path} was trained (its source is plugin.py there); train it again: "
-            f"{found.command}"
+            f"{again(found)}"
         )
     net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
     if found.architecture.parameter_count == 0:
@@ -149,7 +149,7 @@ def _load(path: Path, found: Record, settings: Protocol) -> Network:
         net.core.load_state_dict(load_file(path / WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
         text = next(iter(str(error).splitlines()), "")
-        raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {found.command}") from error
+        raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {again(found)}") from error
     return net
 
 

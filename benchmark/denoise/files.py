@@ -1,7 +1,7 @@
 """A recording -> the same recording with the bird alone: same rate, channels, length; any length in bounded memory."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,19 +37,42 @@ class Cleaned:
     silent: bool
 
 
-def targets(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Every recording below the inputs -> the WAV file that it becomes; folders keep their structure.
+def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[UserError]]:
+    """Every recording below the inputs -> the WAV file that it becomes, and what is wrong with the other inputs.
+
+    Folders keep their structure.
 
     Raises:
-        UserError: no recordings, two that would become the same file, or one that would replace itself.
+        UserError: no recordings at all, two that would become the same file, or one that would be replaced.
     """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, not a folder")
     found: dict[Path, Path] = {}
+    problems: list[UserError] = []
     for given in inputs:
-        for source in recordings.find(given):
-            if given.is_dir() and source.resolve().is_relative_to(out.resolve()):
-                continue  # what was cleaned before
-            below = source.relative_to(given) if given.is_dir() else Path(source.name)
-            found[source] = out / below.with_suffix(".wav")
+        if given.is_dir() and given.resolve() == out.resolve():
+            raise UserError(f"--out {out} is the folder of the recordings themselves; choose another")
+        try:
+            found.update(_below(given, out))
+        except UserError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0] if problems else UserError(f"no recordings but those that were cleaned into {out}")
+    _check(found)
+    return found, problems
+
+
+def _below(given: Path, out: Path) -> dict[Path, Path]:
+    found = {}
+    for source in recordings.find(given):
+        if given.is_dir() and source.resolve().is_relative_to(out.resolve()):
+            continue  # what was cleaned before
+        below = source.relative_to(given) if given.is_dir() else Path(source.name)
+        found[source] = out / below.with_suffix(".wav")
+    return found
+
+
+def _check(found: Mapping[Path, Path]) -> None:
     owners: dict[Path, Path] = {}
     originals = {path.resolve() for path in found}
     for source, target in found.items():
@@ -58,7 +81,6 @@ def targets(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
             raise UserError(f"{other} and {source} would both become {target}; clean them into folders of their own")
         if target.resolve() in originals:
             raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
-    return found
 
 
 def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Above, report: Report) -> Cleaned:

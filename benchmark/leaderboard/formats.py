@@ -19,7 +19,7 @@ from benchmark.separation import REFERENCES
 if TYPE_CHECKING:
     from rich.console import Console
 
-BY_SNR = "SI-SDR gain (dB) by input SNR, with 95 % intervals"
+BY_SNR = "SI-SDR gain (dB) by input SNR, with 95 % intervals (none where fewer than 5 songs or backgrounds)"
 NOTE = "Numbers of different tables do not compare: each has its own protocol and its own locked data."
 
 _GROUPS: Mapping[Group, str] = {"scores": "Scores", "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
@@ -53,6 +53,9 @@ def print_terminal(board: Board, console: "Console") -> None:
         for row in rows:
             grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
         console.print(grid)
+        hidden = len(columns.of(table)) - len(shown)
+        if hidden:
+            console.print(Text(f"{hidden} more columns in the files; --width 200 shows some of them", style="dim"))
         if table.snr_bins:
             console.print(Text(f"\n{BY_SNR}"))
             console.print(Text(_snr_grid(table, "plain")))
@@ -209,7 +212,7 @@ def _about(table: Table) -> list[str]:
         *(_met(name, part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
         f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
-        "groups in train/validate/test: "
+        "groups in train/validate/test, all its slices together: "
         + ("" if len(dataset.groups) > 1 else "recordings not stated, ")
         + ", ".join(_isolation(kind, found) for kind, found in dataset.groups.items()),
         f"table {table.key[:12]}: protocol {table.head.protocol.digest[:12]}, manifest {dataset.manifest[:12]}",

@@ -27,6 +27,15 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
         _table(pools, samples),
         *(_unseen(pools, pool) for pool in pools if pool.split == "test"),
         _not_stated(pools),
+        "## Files",
+        "In `Train/`, `Valid/` and `Test/`:",
+        "- `Images/`, `Masks/`: as in BirdSoundsDenoising, two-sided: 0 Hz in the middle, mirrored about it, 1024 "
+        "rows, a column per frame (window of 128 samples, hop 64)",
+        "- `Raw_audios/`: the mixture; `Clean_audios/`: the song alone; `Denoised_audios/`: the mixture under its true "
+        "mask",
+        "- `samples.csv`: song, background, bird, species, site (as far as stated), where in the recordings a window "
+        "begins (s), how often a short song stands in it (`song_times`), SNR and gains (dB), the factors of the stems, "
+        "and the shares of foreground, white (`saturated`) and black (`zero`) pixels",
         "## How it was made",
         f"- windows of {settings['seconds']:g} s at {settings['sample_rate']} Hz, channel {settings['channel']}, DC "
         f"removed; a recording shorter than the window is repeated with pauses",
@@ -46,7 +55,7 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
         f"- seed {settings['seed']}; everything is in `mix.json`, every sample in `samples.csv`",
     ]
     text = "\n\n".join(part for part in parts if part)
-    return text.replace("\n\n- ", "\n- ").replace("made\n- ", "made\n\n- ") + "\n"
+    return text.replace("\n\n- ", "\n- ").replace("made\n- ", "made\n\n- ").replace("`:\n- ", "`:\n\n- ") + "\n"
 
 
 def _table(pools: Sequence[Pool], samples: Sequence[MixedSample]) -> str:

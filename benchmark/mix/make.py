@@ -28,7 +28,6 @@ from benchmark.progress import Report
 
 VERSION = 1
 _UNFINISHED = ".unfinished"
-_RECIPE = "mix.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +55,17 @@ def make(
     Raises:
         UserError: recordings that cannot be used, or a folder that holds something else.
     """
-    songs = sources.look("song", song, settings, report)
-    backgrounds = sources.look("background", background, settings, report)
-    other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
+    _refuse_nested([song, background, *others])
     folders = [folder.name for folder in (song, background, *others)]
-    if len(set(folders)) < len(folders) or {"main", sources.FOREIGN, *layout.SPLITS} & set(other_songs):
+    if len(set(folders)) < len(folders) or {"main", sources.FOREIGN, *layout.SPLITS} & {
+        folder.name for folder in others
+    }:
         raise UserError(
             f"the folders {', '.join(folders)} need names of their own: they name recordings, and slices of the test"
         )
+    songs = sources.look("song", song, settings, report)
+    backgrounds = sources.look("background", background, settings, report)
+    other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
     everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
     sources.refuse_copies(everything)
     lowpass = sources.common_lowpass(everything, settings)
@@ -71,7 +73,7 @@ def make(
     mixtures = plan.plan(pools, settings)
 
     recipe = _recipe(pools, settings, lowpass)
-    state = _begin(out, recipe)
+    state = _begin(out, recipe, mixtures)
     before = {path.stem for path in state.glob("*.json")} if state is not None else {m.id for m in mixtures}
     if state is not None:
         missing = [mixture for mixture in mixtures if mixture.id not in before]
@@ -83,6 +85,14 @@ def make(
         kept=len(before & {mixture.id for mixture in mixtures}),
         card=(out / "README.md").read_text(encoding="utf-8"),
     )
+
+
+def _refuse_nested(folders: Sequence[Path]) -> None:
+    resolved = [folder.resolve() for folder in folders]
+    for index, folder in enumerate(resolved):
+        for other in resolved[:index]:
+            if folder.is_relative_to(other) or other.is_relative_to(folder):
+                raise UserError(f"{folder} and {other} are the same folder or one inside the other; keep them apart")
 
 
 def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
@@ -118,27 +128,53 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
     }
 
 
-def _begin(out: Path, recipe: Mapping[str, Any]) -> Path | None:
+def _begin(out: Path, recipe: Mapping[str, Any], mixtures: Sequence[Mixture]) -> Path | None:
     """The folder of what is under way, new or found; None where the very dataset is there already."""
     state = out / _UNFINISHED
     try:
         if state.is_dir():
             _compare(state / "recipe", recipe, out)
-        elif (out / _RECIPE).is_file():
-            _compare(out / _RECIPE, recipe, out)
+        elif (out / layout.RECIPE).is_file():
+            _compare(out / layout.RECIPE, recipe, out)
             for leftover in out.glob(".tmp-*"):  # of a run that was killed when all was done
                 shutil.rmtree(leftover, ignore_errors=True)
-            return None
+            whole = [mixture for mixture in mixtures if all(path.is_file() for path in _files(mixture, out))]
+            if len(whole) == len(mixtures):
+                return None
+            _new_state(out, state, recipe, _notes(out, whole))
         elif out.is_dir() and any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
             raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
         else:
-            temporary = out / f".tmp-{os.getpid()}"
-            temporary.mkdir(parents=True)
-            (temporary / "recipe").write_text(json.dumps(recipe), encoding="utf-8")
-            temporary.rename(state)
+            _new_state(out, state, recipe, {})
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror or error}; use --out") from error
     return state
+
+
+def _new_state(out: Path, state: Path, recipe: Mapping[str, Any], notes: Mapping[str, str]) -> None:
+    """Whole, or not there."""
+    temporary = out / f".tmp-{os.getpid()}"
+    temporary.mkdir(parents=True)
+    (temporary / "recipe").write_text(json.dumps(recipe), encoding="utf-8")
+    for name, note in notes.items():
+        (temporary / f"{name}.json").write_text(note, encoding="utf-8")
+    temporary.rename(state)
+
+
+def _notes(out: Path, whole: Sequence[Mixture]) -> dict[str, str]:
+    """The notes of samples that are there: of a finished dataset that lost files, only those are made again."""
+    try:
+        table = layout.read_samples(out) or {}
+    except UserError:
+        return {}
+    found = {mixture.id: table.get((mixture.split, mixture.id)) for mixture in whole}
+    return {name: json.dumps(asdict(sample)) for name, sample in found.items() if sample is not None}
+
+
+def _files(mixture: Mixture, out: Path) -> list[Path]:
+    folder = out / layout.SPLITS[mixture.split][0]
+    pictures = [folder / names[0] / f"{mixture.id}.png" for names in (layout.IMAGES, layout.MASKS)]
+    return pictures + [folder / names[0] / f"{mixture.id}.wav" for names in (layout.RAW, layout.CLEAN, layout.DENOISED)]
 
 
 def _compare(path: Path, recipe: Mapping[str, Any], out: Path) -> None:
@@ -229,7 +265,7 @@ def _finish(
     record.write_atomically(out / "README.md", partial(Path.write_text, data=text, encoding="utf-8"))
     record.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
     made = json.dumps(recipe, indent=1) + "\n"
-    record.write_atomically(out / _RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
+    record.write_atomically(out / layout.RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
     for leftover in out.rglob(".tmp-*"):  # of a run that was killed
         leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
     done = state.with_name(f".tmp-{os.getpid()}")  # at once, or not at all

@@ -49,7 +49,7 @@ class Settings(BaseModel):
     def _ranges(self) -> Self:
         for low, high in (("snr_low", "snr_high"), ("gain_low", "gain_high")):
             if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} is above {high}")
+                raise ValueError(f"--{low.removesuffix('_low')} wants the lower number first")
         if self.highpass >= (self.lowpass or self.sample_rate / 2) or (self.lowpass or 0) > self.sample_rate / 2:
             raise ValueError("highpass < lowpass <= half the sample rate must hold")
         return self

@@ -201,7 +201,7 @@ def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
     match = pattern.search(path.stem)
     if match is None:
         raise UserError(f"--{kind} '{pattern.pattern}' does not match {path.name}; widen the expression")
-    return str(match[1] if match.groups() else match[0])
+    return str(next((group for group in match.groups() if group), match[0]))
 
 
 def refuse_copies(sources: Sequence[Source]) -> None:
