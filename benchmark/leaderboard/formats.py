@@ -19,7 +19,7 @@ from benchmark.separation import REFERENCES
 if TYPE_CHECKING:
     from rich.console import Console
 
-BY_SNR = "SI-SDR gain (dB) by input SNR, with 95 % intervals (none where fewer than 5 songs or backgrounds)"
+BY_SNR = "SI-SDR gain (dB) by input SNR, with 95 % intervals (none where fewer than 5 independent groups)"
 NOTE = "Numbers of different tables do not compare: each has its own protocol and its own locked data."
 
 _GROUPS: Mapping[Group, str] = {"scores": "Scores", "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
