@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from benchmark import evaluator, metrics, pictures, record
+from benchmark import evaluator, files, metrics, pictures, record
 from benchmark.data import cache
 from benchmark.evaluator import Evaluation
 from benchmark.network import Network
@@ -23,7 +23,7 @@ def write_manifest(results: Path, cached: cache.Cached) -> None:
     """The manifest, once for all runs on it."""
     path = record.manifest_path(results, cached.digest)
     if not path.exists():
-        record.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
+        files.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
 
 
 def write_source(target: Path, plugin: Plugin) -> None:
@@ -49,7 +49,7 @@ def write_history(target: Path, label: str, trained: Trained | None) -> None:
         [epoch.epoch, f"{epoch.loss:.6f}", f"{epoch.validation_iou:.6f}", f"{epoch.seconds:.3f}"]
         for epoch in trained.history
     ]
-    record.write_csv(target / "history.csv", ["epoch", "loss", "validation_iou", "seconds"], rows)
+    files.write_csv(target / "history.csv", ["epoch", "loss", "validation_iou", "seconds"], rows)
     if trained.history and trained.status == "finished":
         pictures.draw_curve(
             target / "examples" / "curve.png",
@@ -71,7 +71,7 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
     numbers = range(evaluator.LOGIT_BINS)
     header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
     flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
-    record.write_csv(
+    files.write_csv(
         target / "logits.csv", header, [[row.id, *values] for row, values in zip(split.rows, flat, strict=True)]
     )
     np.savez_compressed(
@@ -88,7 +88,7 @@ def write_references(results: Path, cached: cache.Cached, device: torch.device, 
     split = cached.splits["test"]
     if split.has_sounds and not path.exists():
         columns = _decibels(evaluator.references(split, device, report))
-        record.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+        files.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
 
 
 def _decibels(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]]:
@@ -97,7 +97,7 @@ def _decibels(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]
 
 def _write_columns(path: Path, split: cache.CachedSplit, columns: Mapping[str, list[Any]]) -> None:
     rows = [[row.id, row.slice, *values] for row, *values in zip(split.rows, *columns.values(), strict=True)]
-    record.write_csv(path, ["id", "slice", *columns], rows)
+    files.write_csv(path, ["id", "slice", *columns], rows)
 
 
 def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:

@@ -15,22 +15,21 @@
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark import files
 from benchmark.errors import UserError
+from benchmark.files import sync
 
 SCHEMA: Literal[1] = 1
 KEY_DIGITS = 12
@@ -258,8 +257,8 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in (file for file in temporary.rglob("*") if file.is_file()):
-            _sync(file)
-        _sync(temporary)
+            sync(file)
+        sync(temporary)
         _replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -268,33 +267,6 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
 def write_record(target: Path, record: Record) -> None:
     """Write run.json into a run folder under way."""
     (target / "run.json").write_text(record.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table as CSV with Unix line ends."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, sync it, and rename it.
-
-    Raises:
-        UserError: the disk refuses.
-    """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(temporary)
-            _sync(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
@@ -307,51 +279,7 @@ def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
     Raises:
         OSError, ValueError: a file is missing or not such a table.
     """
-    return read_tables([path / "images.csv" for path in paths])
-
-
-def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of tables as `read_counts` gives them.
-
-    Raises:
-        OSError, ValueError: a file is missing or not such a table.
-    """
-    import pandas as pd
-
-    texts = [path.read_text(encoding="utf-8") for path in paths]
-    heads = [text.partition("\n")[0] for text in texts]
-    result: list[dict[str, NDArray[Any]]] = [{} for _ in paths]
-    for head in dict.fromkeys(heads):
-        members = [index for index, other in enumerate(heads) if other == head]
-        bodies = [texts[index].partition("\n")[2] for index in members]
-        kinds = {name: _kind(name) for name in head.split(",") if name != "id"}
-        text = io.StringIO(head + "\n" + "".join(bodies))
-        floats = [name for name, kind in kinds.items() if kind is np.float64]
-        unknown = {name: ["nan"] for name in floats}
-        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False, na_values=unknown)
-        ends = np.cumsum([body.count("\n") for body in bodies])
-        if len(table) != ends[-1]:
-            raise ValueError("the table has quoted line breaks or lacks its last line end")
-        columns = {name: table[name].to_numpy() for name in table}
-        for index, start, end in zip(members, [0, *ends[:-1]], ends, strict=True):
-            result[index] = {str(name): column[start:end] for name, column in columns.items()}
-    return result
-
-
-def read_ids(path: Path) -> list[str]:
-    """The ids of such a table, in its order.
-
-    Raises:
-        OSError, KeyError: it is missing, or has no such column.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        return [line["id"] for line in csv.DictReader(file)]
-
-
-def _kind(column: str) -> Any:
-    if column == "slice":
-        return "category"
-    return np.float64 if "sdr" in column else np.int64
+    return files.read_tables([path / "images.csv" for path in paths])
 
 
 def manifest_path(results: Path, digest: str) -> Path:
@@ -372,11 +300,3 @@ def _replace(temporary: Path, path: Path) -> None:
     path.rename(old)
     temporary.rename(path)
     shutil.rmtree(old)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ import pytest
 from helpers import NEW_PLUGIN, TINY, Ran, runs, save
 from test_spectrogram import EXAMPLE
 
-from benchmark import images, record
+from benchmark import files, images, record
 
 Bench = Callable[..., Ran]
 
@@ -106,7 +106,7 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
     counts = record.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
     assert sums == pytest.approx(GOLDEN_OTSU, rel=1e-3)
-    (references,) = record.read_tables([next(tmp_path.glob("references/*"))])
+    (references,) = files.read_tables([next(tmp_path.glob("references/*"))])
     means = {name: float(np.nanmean({**counts, **references}[name])) for name in GOLDEN_SOUND}
     assert means == pytest.approx(GOLDEN_SOUND, abs=0.01)
 

@@ -21,7 +21,8 @@ RULES: dict[str, set[str]] = {
     "separation": {"spectrogram"},
     "metrics": set(),
     "statistics": set(),
-    "record": set(),
+    "files": set(),
+    "record": {"files"},
     "protocol": set(),
     "pictures": set(),
     "registry": {"contract"},
@@ -35,6 +36,7 @@ RULES: dict[str, set[str]] = {
     "artefacts": {
         "data",
         "evaluator",
+        "files",
         "metrics",
         "network",
         "pictures",
@@ -44,7 +46,7 @@ RULES: dict[str, set[str]] = {
         "registry",
         "trainer",
     },
-    "mix": {"contract", "layout", "progress", "record", "recordings", "spectrogram", "workers"},
+    "mix": {"contract", "files", "layout", "progress", "recordings", "spectrogram", "workers"},
     "audit": {"images", "layout", "progress", "workers"},
     "run": {
         *("artefacts", "contract", "data", "describe", "evaluator", "hardware", "network", "progress", "protocol"),
@@ -52,10 +54,10 @@ RULES: dict[str, set[str]] = {
     },
     "launch": {"run", "progress", "workers"},
     "denoise": {
-        *("data", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
+        *("data", "files", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
         *("registry", "spectrogram"),
     },
-    "leaderboard": {"metrics", "record", "protocol", "separation", "statistics"},
+    "leaderboard": {"files", "metrics", "record", "protocol", "separation", "statistics"},
     "checks": {"contract", "network", "protocol", "registry"},
     "listing": {"contract", "network", "protocol", "registry"},
     "cli": {
@@ -69,6 +71,7 @@ PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "images", "la
 WITHOUT_TORCH = [
     "leaderboard",
     "metrics",
+    "files",
     "record",
     "protocol",
     "contract",

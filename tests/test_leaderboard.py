@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark import metrics, record
+from benchmark import files, metrics, record
 from benchmark.leaderboard import columns, formats, tables
 
 TEMPLATE: dict[str, Any] = {
@@ -97,7 +97,7 @@ def write(
             [f"image-{index}", "ood" if index > 3 else "main", *_counts(hits - (2 if index > 3 else 0))]
             for index in range(6)
         ]
-        record.write_csv(target / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
+        files.write_csv(target / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
     return folder
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_leaderboard import TEMPLATE, _counts
 
-from benchmark import metrics, record
+from benchmark import files, metrics, record
 from benchmark.leaderboard import formats, tables
 from benchmark.statistics import half_width
 
@@ -47,7 +47,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
                 [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in metrics.SOUND_COLUMNS)]
                 for i in range(COUNT)
             ]
-            record.write_csv(
+            files.write_csv(
                 folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows
             )
     songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
@@ -74,7 +74,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
             [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}"]
             for i in range(COUNT)
         ]
-        record.write_csv(references, header, rows)
+        files.write_csv(references, header, rows)
     return {"gain": np.mean(gains, axis=0), "snr": snr, "main": slices == "main", "song": songs, "back": backgrounds}
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark import pictures, spectrogram
-from benchmark.record import write_atomically
+from benchmark.files import write_atomically
 from benchmark.spectrogram import BINS, HOP
 
 _COLUMNS = 1_600

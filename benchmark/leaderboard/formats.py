@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from benchmark import metrics
+from benchmark.files import write_atomically
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.columns import Column, Group
 from benchmark.leaderboard.sounds import BIN_DB
 from benchmark.leaderboard.tables import Board, Interval, Published, Row, Table
-from benchmark.record import Isolation, SliceRecord, write_atomically
+from benchmark.record import Isolation, SliceRecord
 from benchmark.separation import REFERENCES
 
 if TYPE_CHECKING:

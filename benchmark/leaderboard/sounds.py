@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.record import manifest_path, read_ids, read_tables, references_path
+from benchmark.files import read_ids, read_tables
+from benchmark.record import manifest_path, references_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")

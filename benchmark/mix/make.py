@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark import layout, record, recordings, workers
+from benchmark import files, layout, recordings, workers
 from benchmark.errors import UserError
 from benchmark.mix import card, plan, sources
 from benchmark.mix.plan import Mixture
@@ -214,7 +214,7 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
             (layout.DENOISED, rendered.denoised),
         ):
             write = partial(recordings.write, samples=wave, sample_rate=settings.sample_rate)
-            record.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
+            files.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
         sample = layout.MixedSample(
             id=mixture.id,
             split=mixture.split,
@@ -243,7 +243,7 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
             zero=round(float((rendered.image == 0).mean()), 5),
         )
         note = out / _UNFINISHED / f"{mixture.id}.json"
-        record.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
+        files.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
@@ -253,7 +253,7 @@ def _save(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
     def save(path: Path) -> None:
         Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
 
-    record.write_atomically(folder / f"{name}.png", save)
+    files.write_atomically(folder / f"{name}.png", save)
 
 
 def _finish(
@@ -262,10 +262,10 @@ def _finish(
     notes = [json.loads((state / f"{mixture.id}.json").read_text(encoding="utf-8")) for mixture in mixtures]
     samples = [layout.MixedSample(**note) for note in notes]
     text = card.describe(recipe, pools, samples, command)
-    record.write_atomically(out / "README.md", partial(Path.write_text, data=text, encoding="utf-8"))
-    record.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
+    files.write_atomically(out / "README.md", partial(Path.write_text, data=text, encoding="utf-8"))
+    files.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
     made = json.dumps(recipe, indent=1) + "\n"
-    record.write_atomically(out / layout.RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
+    files.write_atomically(out / layout.RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
     for leftover in out.rglob(".tmp-*"):  # of a run that was killed
         leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
     done = state.with_name(f".tmp-{os.getpid()}")  # at once, or not at all

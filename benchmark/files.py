@@ -1,0 +1,93 @@
+"""Files that are whole or not there, and tables of numbers in them."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import UserError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file beside `path`, sync it, and rename it.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sync(path: Path) -> None:
+    """Have what was written on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table as CSV with Unix line ends."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
+    """The columns of tables as `read_counts` gives them.
+
+    Raises:
+        OSError, ValueError: a file is missing or not such a table.
+    """
+    import pandas as pd
+
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    heads = [text.partition("\n")[0] for text in texts]
+    result: list[dict[str, NDArray[Any]]] = [{} for _ in paths]
+    for head in dict.fromkeys(heads):
+        members = [index for index, other in enumerate(heads) if other == head]
+        bodies = [texts[index].partition("\n")[2] for index in members]
+        kinds = {name: _kind(name) for name in head.split(",") if name != "id"}
+        text = io.StringIO(head + "\n" + "".join(bodies))
+        floats = [name for name, kind in kinds.items() if kind is np.float64]
+        unknown = {name: ["nan"] for name in floats}
+        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False, na_values=unknown)
+        ends = np.cumsum([body.count("\n") for body in bodies])
+        if len(table) != ends[-1]:
+            raise ValueError("the table has quoted line breaks or lacks its last line end")
+        columns = {name: table[name].to_numpy() for name in table}
+        for index, start, end in zip(members, [0, *ends[:-1]], ends, strict=True):
+            result[index] = {str(name): column[start:end] for name, column in columns.items()}
+    return result
+
+
+def read_ids(path: Path) -> list[str]:
+    """The ids of such a table, in its order.
+
+    Raises:
+        OSError, KeyError: it is missing, or has no such column.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        return [line["id"] for line in csv.DictReader(file)]
+
+
+def _kind(column: str) -> Any:
+    if column == "slice":
+        return "category"
+    return np.float64 if "sdr" in column else np.int64
