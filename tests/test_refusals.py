@@ -150,8 +150,13 @@ def test_memory_that_runs_out_is_recorded(bench: Bench, tmp_path: Path) -> None:
 def test_an_interrupted_run_leaves_no_record(bench: Bench, tmp_path: Path, name: str, code: int) -> None:
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
     words = ["run", "--arch", "unet:width=4", *TINY, "--epochs", "100000", "--results", str(tmp_path)]
+    # A shell starts what runs in its background deaf to interruptions, and so would be this process.
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "benchmark", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     for line in process.stderr:
