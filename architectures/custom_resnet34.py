@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet34_Weights, resnet34
 
 from benchmark.contract import ArchitectureSpec, Reported
+from benchmark.pretrained import TORCHVISION_LICENCE, first_convolution
 
 CHANNELS = (256, 128, 64, 32, 16)
 
@@ -44,14 +45,7 @@ def encoder(in_channels: int, *, pretrained: bool) -> nn.Sequential:
         trunk.load_state_dict(ResNet34_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
     layers = dict(trunk.named_children())
     del layers["avgpool"], layers["fc"]
-    if in_channels != 3:
-        first = layers["conv1"]
-        layers["conv1"] = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        if pretrained:
-            # A grey image stood as three equal channels: the sum of the weights gives the same response.
-            layers["conv1"].weight.data = (
-                first.weight.data.sum(1, keepdim=True).repeat(1, in_channels, 1, 1) / in_channels
-            )
+    layers["conv1"] = first_convolution(trunk.conv1, in_channels, pretrained=pretrained)
     return nn.Sequential(*layers.values())
 
 
@@ -85,14 +79,11 @@ ARCHITECTURE = ArchitectureSpec(
     ),
     size_multiple=32,
     pretrained="ImageNet-1k, torchvision ResNet34_Weights.IMAGENET1K_V1",
-    reported=(
-        Reported(
-            dataset="BirdSoundsDenoising (1000/200/300 images)",
-            split="test",
-            metric="IoU",
-            value=62.25,
-            source="Kishore Kumar, Table 1",
-            comparable="no: unpublished selection of images, split and averaging of the IoU not stated",
-        ),
+    licence=TORCHVISION_LICENCE,
+    reported=Reported.table(
+        {"test IoU": 62.25},
+        dataset="BirdSoundsDenoising (1000/200/300 images)",
+        source="Kishore Kumar, Table 1",
+        comparable="no: unpublished selection of images, split and averaging of the IoU not stated",
     ),
 )

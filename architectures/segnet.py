@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
 from benchmark.contract import ArchitectureSpec, Reported
+from benchmark.pretrained import TORCHVISION_LICENCE, first_convolution
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the convolutions in each stage of VGG-16."""
@@ -71,12 +72,9 @@ class SegNet(nn.Module):
         """Copy VGG-16-BN's convolutions, in their order, into the encoder."""
         vgg = vgg16_bn()
         vgg.load_state_dict(VGG16_BN_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+        vgg.features[0] = first_convolution(vgg.features[0], in_channels, pretrained=True)
         theirs = [layer for layer in vgg.features if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
         ours = [layer for layer in self.encoder.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
-        if in_channels != 3:
-            # A grey image stood as three equal channels: the sum of the weights gives the same response.
-            weight = theirs[0].weight.data
-            theirs[0].weight.data = weight.sum(1, keepdim=True).repeat(1, in_channels, 1, 1) / in_channels
         for target, source in zip(ours, theirs, strict=True):
             target.load_state_dict(source.state_dict())
 
@@ -103,24 +101,21 @@ ARCHITECTURE = ArchitectureSpec(
     ),
     size_multiple=32,
     pretrained="ImageNet-1k, torchvision VGG16_BN_Weights.IMAGENET1K_V1 (encoder)",
-    reported=tuple(
-        Reported(
-            dataset="BirdSoundsDenoising (full)",
-            split=split,
-            metric=metric,
-            value=value,
-            source="Zhang & Li, arXiv 2210.10196, Table 2",
-            comparable=f"no: unpublished test masks, {reason}",
-        )
-        for split, metric, value, reason in (
-            ("validation", "IoU", 66.9, "averaging not stated"),
-            ("validation", "Dice", 77.5, "averaging not stated"),
-            ("test", "IoU", 65.3, "averaging not stated"),
-            ("test", "Dice", 76.2, "averaging not stated"),
-            ("validation", "F1", 77.5, "averaging not stated"),
-            ("validation", "SDR", 9.55, "a natural logarithm without clean reference"),
-            ("test", "F1", 76.1, "averaging not stated"),
-            ("test", "SDR", 9.43, "a natural logarithm without clean reference"),
-        )
+    licence=TORCHVISION_LICENCE,
+    reported=Reported.table(
+        {
+            "validation IoU": 66.9,
+            "validation Dice": 77.5,
+            "validation F1": 77.5,
+            "validation SDR": 9.55,
+            "test IoU": 65.3,
+            "test Dice": 76.2,
+            "test F1": 76.1,
+            "test SDR": 9.43,
+        },
+        dataset="BirdSoundsDenoising (full)",
+        source="Zhang & Li, arXiv 2210.10196, Table 2",
+        comparable="no: unpublished test masks, averaging not stated; the SDR is a natural logarithm without clean "
+        "reference",
     ),
 )

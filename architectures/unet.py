@@ -68,24 +68,20 @@ ARCHITECTURE = ArchitectureSpec(
         "author={Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas}, booktitle={MICCAI}, year={2015}}"
     ),
     size_multiple=16,
-    reported=tuple(
-        Reported(
-            dataset="BirdSoundsDenoising (full)",
-            split=split,
-            metric=metric,
-            value=value,
-            source="Zhang & Li, arXiv 2210.10196, Table 2",
-            comparable=f"no: unpublished test masks, {reason}",
-        )
-        for split, metric, value, reason in (
-            ("validation", "IoU", 64.3, "averaging not stated"),
-            ("validation", "Dice", 75.7, "averaging not stated"),
-            ("test", "IoU", 62.9, "averaging not stated"),
-            ("test", "Dice", 74.4, "averaging not stated"),
-            ("validation", "F1", 75.7, "averaging not stated"),
-            ("validation", "SDR", 9.44, "a natural logarithm without clean reference"),
-            ("test", "F1", 74.4, "averaging not stated"),
-            ("test", "SDR", 8.92, "a natural logarithm without clean reference"),
-        )
+    reported=Reported.table(
+        {
+            "validation IoU": 64.3,
+            "validation Dice": 75.7,
+            "validation F1": 75.7,
+            "validation SDR": 9.44,
+            "test IoU": 62.9,
+            "test Dice": 74.4,
+            "test F1": 74.4,
+            "test SDR": 8.92,
+        },
+        dataset="BirdSoundsDenoising (full)",
+        source="Zhang & Li, arXiv 2210.10196, Table 2",
+        comparable="no: unpublished test masks, averaging not stated; the SDR is a natural logarithm without clean "
+        "reference",
     ),
 )

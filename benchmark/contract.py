@@ -38,6 +38,16 @@ class Reported:
     source: str
     comparable: str
 
+    @classmethod
+    def table(
+        cls, values: Mapping[str, float], *, dataset: str, source: str, comparable: str
+    ) -> "tuple[Reported, ...]":
+        """The numbers of one row of a paper's table: "split metric" -> value, e.g. {"test IoU": 62.9}."""
+        return tuple(
+            cls(dataset=dataset, split=split, metric=metric, value=value, source=source, comparable=comparable)
+            for (split, _, metric), value in ((name.partition(" "), value) for name, value in values.items())
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchitectureSpec:
@@ -56,6 +66,8 @@ class ArchitectureSpec:
     size_multiple: int = 1
     pretrained: str | None = None
     """What the pretrained weights are, e.g. "ImageNet-1k, torchvision IMAGENET1K_V1"; None where there are none."""
+    licence: str | None = None
+    """Of the pretrained weights, e.g. "BSD-3-Clause; trained on ImageNet-1k"."""
     reported: tuple[Reported, ...] = ()
     without_gradient: tuple[str, ...] = ()
     """Names of parameters that legitimately receive no gradient."""

@@ -106,6 +106,7 @@ def architecture(plugin: Plugin, net: Network, settings: Protocol) -> record.Arc
         citation=spec.citation,
         source_hash=plugin.source_hash,
         weights=network.weights(spec, settings) if count else "no parameters",
+        weights_licence=spec.licence if network.starts_pretrained(spec, settings) else None,
         parameter_count=count,
         gflops=round(network.gigaflops(net, settings), 4),
         reported=[

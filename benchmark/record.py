@@ -120,6 +120,7 @@ class ArchitectureRecord(_Part):
     parameter_count: int
     gflops: float
     reported: list[ReportedRecord]
+    weights_licence: str | None = None
 
 
 class DeviceRecord(_Part):

@@ -14,6 +14,7 @@ RULES: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
     "contract": set(),
+    "pretrained": set(),
     "images": set(),
     "spectrogram": set(),
     "recordings": set(),
@@ -67,7 +68,10 @@ RULES: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),
 }
-PLUGINS = {"architectures": {"contract"}, "datasets": {"contract", "images", "layout", "recordings", "spectrogram"}}
+PLUGINS = {
+    "architectures": {"contract", "pretrained"},
+    "datasets": {"contract", "images", "layout", "recordings", "spectrogram"},
+}
 WITHOUT_TORCH = [
     "leaderboard",
     "metrics",
