@@ -64,7 +64,8 @@ class WindowAttention(nn.Module):
         """(N, H/4, W/4, 16, C) -> the same."""
 
         def heads(tokens: Tensor) -> Tensor:
-            return tokens.unflatten(-1, (HEADS, -1)).transpose(-2, -3)  # (N, H/4, W/4, h, 16, C/h)
+            split: Tensor = tokens.unflatten(-1, (HEADS, -1)).transpose(-2, -3)  # (N, H/4, W/4, h, 16, C/h)
+            return split
 
         mixed = F.scaled_dot_product_attention(
             heads(self.query(windows)), heads(self.key(windows)), heads(self.value(windows))

@@ -11,7 +11,7 @@ import torch
 
 from benchmark import artefacts, describe, evaluator, hardware, network, record, registry, trainer
 from benchmark.contract import DatasetSpec
-from benchmark.data import cache, manifest
+from benchmark.data import cache, manifest, validity
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
 from benchmark.evaluator import Evaluation
@@ -184,15 +184,7 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
         UserError: the dataset needs a folder, or the folder does not hold what it should.
     """
     spec: DatasetSpec = dataset.spec
-    if spec.needs_root and root is None:
-        raise UserError(f"dataset '{dataset.name}' is read from a folder: say which with --data ROOT ({spec.title})")
-    if not spec.needs_root and root is not None:
-        raise UserError(
-            f"dataset '{dataset.name}' is embedded and reads no folder: leave --data out, or name the folder's "
-            "reader with --dataset (bench list shows them)"
-        )
-    if root is not None and not root.is_dir():
-        raise UserError(f"no folder {root}; --data wants the folder that holds the dataset")
+    validity.check_root(dataset.name, spec, root)
     with blaming(dataset):
         splits = spec.load(root=root, **dataset.parameters)
     return cache.prepare(

@@ -28,12 +28,13 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from benchmark import images, protocol, recordings, spectrogram, workers
-from benchmark.contract import Audio, Example, Sample, Splits
+from benchmark.contract import Example, Sample, Splits
+from benchmark.data import validity
 from benchmark.data.manifest import Row, SoundRow, read_line
+from benchmark.data.validity import SPLITS
 from benchmark.errors import UserError
 from benchmark.progress import Report
 
-SPLITS = ("train", "val", "test")
 _IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
 
 
@@ -105,7 +106,7 @@ def prepare(
     Raises:
         UserError: a split is missing or empty, ids repeat, an image or mask cannot be read or does not fit the other.
     """
-    _check_listing(splits)
+    validity.check_listing(splits)
     key = _key(splits, {**identity, "size": list(size), "grey": grey})
     entry = default_folder() / key
     if not (entry / "manifest.jsonl").is_file():
@@ -114,18 +115,6 @@ def prepare(
             if not (entry / "manifest.jsonl").is_file():
                 _build(entry, splits, size=size, grey=grey, report=report)
     return _open(entry)
-
-
-def _check_listing(splits: Splits) -> None:
-    for name in SPLITS:
-        if name not in splits:
-            raise UserError(f"the dataset has no split '{name}'; it must give train, val and test")
-        if not splits[name]:
-            raise UserError(f"split '{name}' is empty; put images with masks into it")
-        ids = [sample.id for sample in splits[name]]
-        twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
-        if twice is not None:
-            raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
 
 
 def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
@@ -260,7 +249,7 @@ def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, ke
         raise
     except Exception as error:
         raise UserError(f"sample '{sample.id}' cannot be read: {type(error).__name__}: {error}") from error
-    _check_example(sample, example)
+    validity.check_example(sample, example)
     sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
     row = Row(
         split=split,
@@ -293,37 +282,6 @@ def _sounds(example: Example) -> tuple[NDArray[np.float32], SoundRow | None]:
     length = spectrogram.sample_count(example.mask.shape[1])
     sounds = np.concatenate([wave[:length].astype(np.float32) for wave in (audio.noisy, audio.clean)])
     return sounds, SoundRow(sample_rate=audio.sample_rate, samples=length, sha256=_pixel_digest(sounds))
-
-
-def _check_example(sample: Sample, example: Example) -> None:
-    image, mask = example.image, example.mask
-    where = " and ".join(str(path) for path in sample.files) or f"sample '{sample.id}'"
-    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        raise UserError(f"{where}: an image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
-    if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise UserError(f"{where}: a mask must be bool (H, W), not {mask.dtype} {mask.shape}")
-    if image.shape[:2] != mask.shape:
-        sizes = [f"{height} x {width}" for height, width in (image.shape[:2], mask.shape)]
-        raise UserError(f"{where}: the image is {sizes[0]}, its mask {sizes[1]} pixels; export the mask again")
-    if min(mask.shape) == 0:
-        raise UserError(f"{where}: the image has no pixels; remove it")
-    if example.audio is not None:
-        _check_audio(where, example.audio, mask.shape)
-
-
-def _check_audio(where: str, audio: Audio, shape: tuple[int, ...]) -> None:
-    if audio.noisy.ndim != 1 or audio.noisy.shape != audio.clean.shape:
-        raise UserError(
-            f"{where}: noisy and clean sound must be (samples,), not {audio.noisy.shape}, {audio.clean.shape}"
-        )
-    expected = (spectrogram.ROWS, spectrogram.frame_count(len(audio.noisy)))
-    if shape != expected:
-        raise UserError(
-            f"{where}: the spectrogram of {len(audio.noisy)} samples is {expected[0]} x {expected[1]} pixels, "
-            f"the image has {shape[0]} x {shape[1]}; render it again, or give no audio"
-        )
-    if not (np.isfinite(audio.noisy).all() and np.isfinite(audio.clean).all()):
-        raise UserError(f"{where}: the sound has samples that are no finite numbers; export it again")
 
 
 def _pixel_digest(pixels: NDArray[Any]) -> str:

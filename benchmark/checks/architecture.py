@@ -1,0 +1,325 @@
+"""The contract of an architecture plugin, check by check. Their order is that of the functions below."""
+
+import ast
+import io
+import logging
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest import mock
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from benchmark import network, registry
+from benchmark.checks.outcome import ContractError, InapplicableError, Result, result
+from benchmark.checks.plugin import require_bibtex, require_keywords
+from benchmark.checks.subject import SIZE, Subject, images, loss, run, settings
+from benchmark.errors import UserError
+
+Check = Callable[[Subject], str | None]
+
+
+def check_architecture(label: str, names: Sequence[str] | None = None) -> list[Result]:
+    """Every check (or those of these names) on one architecture, e.g. "unet:width=8". A failure stops no other.
+
+    Raises:
+        UserError: the plugin cannot be found or imported.
+    """
+    subject = Subject(label)
+    chosen = architecture_checks()
+    return [result(check, subject) for name, check in chosen.items() if names is None or name in names]
+
+
+def architecture_checks() -> dict[str, Check]:
+    """All functions of this file that are called `check_...` and take a subject, in their order."""
+    return {
+        name.removeprefix("check_"): function
+        for name, function in globals().items()
+        if name.startswith("check_") and function is not check_architecture
+    }
+
+
+# ---------------------------------------------------------------- what is written in the file
+
+
+def check_signature(subject: Subject) -> None:
+    """`build(*, in_channels, pretrained, ...)`: keyword-only, further parameters with defaults."""
+    require_keywords("build", subject.spec.build, needed=("in_channels", "pretrained"), given=("image_size",))
+
+
+def check_metadata(subject: Subject) -> None:
+    """Title, paper, and BibTeX that parses, with a key and a title in each entry."""
+    for name in ("title", "paper"):
+        if not getattr(subject.spec, name).strip():
+            raise ContractError(f"{name} is empty")
+    require_bibtex(subject.spec.citation)
+
+
+def check_reported(subject: Subject) -> None:
+    """Every published number has a source, and says whether it may stand beside ours."""
+    for number in subject.spec.reported:
+        what = f"{number.split} {number.metric} {number.value}"
+        if not number.source.strip():
+            raise ContractError(f"{what}: name the source, paper and table")
+        if not number.comparable.startswith(("yes", "no: ")):
+            raise ContractError(f"{what}: comparable begins with 'yes' or with 'no: ' and the reason")
+
+
+def check_weights(subject: Subject) -> str | None:
+    """Pretrained weights have a licence; where they cannot be had, building fails: never random ones in their place."""
+    spec = subject.spec
+    if spec.pretrained is None:
+        if spec.licence is not None:
+            raise ContractError("licence is given, but pretrained names no weights")
+        raise InapplicableError("no pretrained weights")
+    if not spec.licence:
+        raise ContractError("pretrained names weights, licence does not say under which terms")
+    try:
+        with _no_network():
+            built = network.build(subject.plugin, settings(3, (SIZE, SIZE), "pretrained"), 0)
+    except (UserError, OSError):
+        return "not at hand, and asked for"
+    random = subject.network.state_dict()
+    if all(torch.equal(value, random[name]) for name, value in built.state_dict().items()):
+        raise ContractError("with pretrained=True and no network, build() gave the random weights: let it fail instead")
+    return None
+
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_NOT_THE_PLUGINS = {
+    "cuda": "device",
+    "cpu": "device",
+    "autocast": "precision",
+    "half": "precision",
+    "bfloat16": "precision",
+    "optim": "optimiser",
+    "manual_seed": "seed",
+}
+
+
+def check_source(subject: Subject) -> None:
+    """The file names no device, and leaves precision, optimiser and seed to the core."""
+    for node in ast.walk(ast.parse(subject.plugin.code)):
+        found = None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split(":")[0] in _DEVICES:
+            found = "device", repr(node.value)
+        elif isinstance(node, ast.Attribute) and node.attr in _NOT_THE_PLUGINS:
+            found = _NOT_THE_PLUGINS[node.attr], f".{node.attr}"
+        if found is not None:
+            line = getattr(node, "lineno", 0)
+            raise ContractError(f"the core chooses the {found[0]}: take {found[1]} out (line {line})")
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def check_logits(subject: Subject) -> None:
+    """(N, 3, H, W) float -> finite logits (N, 1, H, W)."""
+    _finite(subject.logits, (SIZE, SIZE))
+
+
+def check_grey(subject: Subject) -> None:
+    """One channel as well as three."""
+    with torch.no_grad():
+        _finite(run(subject.build(channels=1), images(channels=1)), (SIZE, SIZE))
+
+
+def check_odd_sizes(subject: Subject) -> None:
+    """Any size works once it is padded to `size_multiple`."""
+    size = (SIZE + 5, SIZE - 9)
+    sized = "image_size" in registry.accepted(subject.spec.build)
+    net = subject.build(size=size) if sized else subject.network
+    with torch.no_grad():
+        _finite(run(net, images(size=size)), size)
+
+
+def check_untouched_input(subject: Subject) -> None:
+    """The images are as they were: others use them too."""
+    batch = images()
+    with torch.no_grad():
+        run(subject.network, batch)
+    if not torch.equal(batch, images()):
+        raise ContractError("forward() changes its input: use no in-place operation on it")
+
+
+# ---------------------------------------------------------------- training
+
+
+def check_gradients(subject: Subject) -> None:
+    """The loss reaches every trainable parameter, but those in `without_gradient`."""
+    subject.needs_parameters()
+    # Attention over a map of one place has nothing to learn: a network of large strides sees two of its tiles.
+    size = (SIZE, max(SIZE, 2 * subject.spec.size_multiple))
+    net = (subject.copy() if size == (SIZE, SIZE) else subject.build(size=size)).train()
+    loss(net, images(size=size)).backward()
+    parameters = dict(net.core.named_parameters())
+    for name in subject.spec.without_gradient:
+        if name not in parameters:
+            raise ContractError(f"without_gradient names {name}, which is no parameter")
+    for name, parameter in parameters.items():
+        reached = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        if parameter.requires_grad and not reached and name not in subject.spec.without_gradient:
+            raise ContractError(f"no gradient reaches {name}: use it, freeze it, or name it in without_gradient")
+
+
+def check_modes(subject: Subject) -> None:
+    """Training and evaluation differ by normalisation and dropout, and by nothing else."""
+    net = subject.copy().train()
+    for module in net.modules():
+        if _depends_on_mode(module):
+            module.eval()
+    with torch.no_grad():
+        logits = run(net, images())
+    _same(logits, subject.logits, "train() and eval() differ by more than normalisation and dropout")
+
+
+def check_lasting_state(subject: Subject) -> None:
+    """An eval pass leaves no trace: parameters and buffers stay."""
+    net = subject.copy()
+    with torch.no_grad():
+        run(net, images() + 1)
+    before = subject.network.state_dict()
+    changed = [name for name, value in net.state_dict().items() if not torch.equal(value, before[name])]
+    if changed:
+        raise ContractError(f"an eval pass changes {changed[0].removeprefix('core.')}")
+    with torch.no_grad():
+        _same(run(net, images()), subject.logits, "an eval pass changes what the next one gives")
+
+
+def check_independent_images(subject: Subject) -> None:
+    """In eval mode an image's logits do not depend on its batch."""
+    with torch.no_grad():
+        alone = torch.cat([run(subject.network, image[None]) for image in images()])
+    _same(alone, subject.logits, "in eval mode the logits of an image change with its batch")
+
+
+def check_seeded(subject: Subject) -> None:
+    """The same seed builds the same network."""
+    with torch.no_grad():
+        again = run(subject.build(), images())
+    _same(again, subject.logits, "two networks of one seed differ: draw from torch's global generator only")
+
+
+def check_state_dict(subject: Subject) -> None:
+    """Weights survive a file of safetensors in a network of another seed."""
+    subject.needs_parameters()
+    other = subject.build(seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        state = subject.network.core.state_dict()
+        save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
+        other.core.load_state_dict(load_file(path))
+    with torch.no_grad():
+        _same(run(other, images()), subject.logits, "a network with another's state_dict gives other logits")
+
+
+# ---------------------------------------------------------------- devices and arithmetic
+
+
+def check_device(subject: Subject) -> None:
+    """What forward() makes lies where its input lies."""
+    try:
+        # A default device that computes nothing stands for a device that is not the images'.
+        with torch.no_grad(), torch.device("meta"):
+            logits = subject.network(images_on_cpu())
+    except Exception as error:
+        place = registry.place(error)
+        raise ContractError(f"forward() makes a tensor without device=image.device{place}") from error
+    if logits.device.type == "meta":
+        raise ContractError("forward() returns a tensor that does not lie on the images' device")
+
+
+def check_deterministic_mode(subject: Subject) -> None:
+    """Forward and backward run where torch allows deterministic algorithms only."""
+    net = subject.copy().train()
+    torch.use_deterministic_algorithms(True)
+    try:
+        value = loss(net, images())
+        if value.requires_grad:
+            value.backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def check_bf16(subject: Subject) -> None:
+    """Under bf16 autocast the logits stay finite and near those in full precision."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = run(subject.network, images()).float()
+    _finite(logits, (SIZE, SIZE), " under bf16 autocast")
+    correlation = float(torch.corrcoef(torch.stack([logits.flatten(), subject.logits.flatten()]))[0, 1])
+    if correlation < 0.9:
+        raise ContractError(f"logits under bf16 autocast correlate with those in fp32 by {correlation:.2f} only")
+
+
+def check_channels_last(subject: Subject) -> None:
+    """The memory's order changes nothing."""
+    net = subject.copy().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        logits = run(net, images().contiguous(memory_format=torch.channels_last))
+    _same(logits, subject.logits, "channels-last memory gives other logits")
+
+
+def check_export(subject: Subject) -> None:
+    """`torch.export` gives the same logits."""
+    multiple = subject.spec.size_multiple
+    size = (SIZE + -SIZE % multiple,) * 2  # the core itself, without the padding around it
+    batch = images(size=size)
+    exported = torch.export.export(subject.network.core, (batch,)).module()
+    with torch.no_grad():
+        _same(exported(batch), run(subject.network, batch), "the exported network gives other logits")
+
+
+# ---------------------------------------------------------------- their tools
+
+
+def images_on_cpu() -> Tensor:
+    """`images()`, made before a default device is set."""
+    with torch.device("cpu"):
+        return images()
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    """Normalisation over a batch, dropout in all its kinds (also timm's and torchvision's), and attention with it."""
+    known = isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd | nn.MultiheadAttention)
+    return known or type(module).__name__ in ("DropPath", "StochasticDepth", "PatchDropout")
+
+
+def _finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
+    if logits.shape != (2, 1, *size):
+        raise ContractError(f"logits are {tuple(logits.shape)}, not (2, 1, {size[0]}, {size[1]})")
+    if not logits.is_floating_point() or not bool(logits.isfinite().all()):
+        raise ContractError(f"logits are not finite floats{where}")
+
+
+def _same(first: Tensor, second: Tensor, message: str) -> None:
+    scale = float(second.abs().max()) or 1.0
+    difference = float((first - second).abs().max())
+    if not difference <= 1e-4 * scale:
+        raise ContractError(f"{message} (by up to {difference:.2g})")
+
+
+@contextmanager
+def _no_network() -> Iterator[None]:
+    """Every connection fails at once: what libraries say of it is held back, and their pauses between attempts end."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("the network is switched off for this check")
+
+    logging.disable(logging.CRITICAL)
+
+    with (
+        mock.patch.object(socket, "getaddrinfo", refuse),
+        mock.patch.object(socket.socket, "connect", refuse),
+        mock.patch.object(time, "sleep"),
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+    ):
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

@@ -1,0 +1,76 @@
+"""The networks that the checks look at: each built once, because building takes longer than most checks."""
+
+import copy
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark import network, protocol, registry
+from benchmark.checks.outcome import InapplicableError
+from benchmark.contract import ArchitectureSpec
+from benchmark.network import Network
+from benchmark.protocol import Protocol
+from benchmark.registry import Plugin
+
+SIZE = 64
+"""Side of the checks' images, small and a multiple of most strides."""
+
+
+class Subject:
+    """A plugin under examination."""
+
+    def __init__(self, label: str) -> None:
+        self.plugin: Plugin = registry.load("architectures", label)
+        self.spec: ArchitectureSpec = self.plugin.spec
+
+    def build(self, *, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Network:
+        """A new network in eval mode."""
+        return network.build(self.plugin, settings(channels, size), seed).eval()
+
+    @cached_property
+    def network(self) -> Network:
+        """Three channels, seed 0, in eval mode. Whoever changes it takes a copy."""
+        return self.build()
+
+    def copy(self) -> Network:
+        """A network to do with as one likes."""
+        return copy.deepcopy(self.network)
+
+    def needs_parameters(self) -> None:
+        """Skip the check for what has nothing to train.
+
+        Raises:
+            InapplicableError: there are no parameters.
+        """
+        if network.parameter_count(self.network) == 0:
+            raise InapplicableError("no parameters")
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(2, 1, SIZE, SIZE): those of `network` on `images()`."""
+        with torch.no_grad():
+            return run(self.network, images())
+
+
+def settings(channels: int, size: tuple[int, int], weights: str = "none") -> Protocol:
+    """The default protocol at another shape."""
+    return protocol.load(protocol.DEFAULT).override({"channels": channels, "image_size": size, "weights": weights})
+
+
+def images(*, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+    """Two images of noise, always the same: (2, channels, *size)."""
+    return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
+
+
+def run(net: nn.Module, batch: Tensor) -> Tensor:
+    """The network's logits; dropout begins at the same state each time."""
+    torch.manual_seed(0)
+    logits: Tensor = net(batch)
+    return logits
+
+
+def loss(net: nn.Module, batch: Tensor) -> Tensor:
+    """Cross-entropy against the bright half of the images."""
+    return F.binary_cross_entropy_with_logits(run(net, batch).float(), (batch[:, :1] > 0).float())
