@@ -7,9 +7,9 @@ weighted attention along each token's row and column (LGG-SA, section 2.2), then
 all images share (section 2.3). Sizes are those of the authors' published code.
 
 Left out: an output layer of the axial attention that the authors' code builds and never calls (3.8 of its 79.1 M
-parameters); and, because a softmax is blind to what it adds to all of its entries, the biases of keys and of the
-memory's keys and the Gaussian's constant. The axial attention's products are divided by the root of the width, as in
-every other.
+parameters); and what cannot learn, because a softmax is blind to what it adds to all of its entries and a batch norm to
+what it adds to a channel: the biases of keys, of the memory's keys and before a norm, and the Gaussian's constant. The
+axial attention's products are divided by the root of the width, as everywhere else.
 
 Legend: N images, C channels, H x W the size of the map, T = H x W tokens, h heads, k slots of the memory.
 """

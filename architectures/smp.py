@@ -19,10 +19,14 @@ from benchmark.contract import ArchitectureSpec, UserError
 
 DECODERS = {name.__name__: name for name in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 TIMM = "tu-"
+SIZE_MULTIPLES = {"PAN": 128}
+"""PAN pools three times more below a sixteenth of the size."""
+UNUSED = {"PSPNet": ("encoder.*",), "DPT": ("encoder.model.norm.*", "encoder.model.head.*")}
+"""Parameters that a decoder leaves out: PSPNet reads the first three stages, whichever parameters those are."""
 
 
 def build(*, in_channels: int, pretrained: bool, decoder: str = "Unet", encoder: str = "resnet34") -> nn.Module:
-    """(N, in_channels, H, W) -> logits (N, 1, H, W); H and W multiples of 32.
+    """(N, in_channels, H, W) -> logits (N, 1, H, W); H and W multiples of 32, for PAN of 128.
 
     Raises:
         UserError: the library cannot compose these two.
@@ -57,7 +61,14 @@ def resolve(parameters: Mapping[str, Any]) -> ArchitectureSpec:
         has_weights = "imagenet" in smp.encoders.encoders[encoder]["pretrained_settings"]
         pretrained = f"ImageNet-1k, smp-hub/{encoder}.imagenet" if has_weights else None
         licence = f"see smp-hub/{encoder}.imagenet" if has_weights else None
-    return replace(ARCHITECTURE, title=f"smp {decoder}, {encoder}", pretrained=pretrained, licence=licence)
+    return replace(
+        ARCHITECTURE,
+        title=f"smp {decoder}, {encoder}",
+        size_multiple=SIZE_MULTIPLES.get(decoder, 32),
+        pretrained=pretrained,
+        licence=licence,
+        without_gradient=UNUSED.get(decoder, ()),
+    )
 
 
 def _check(what: str, name: str, known: list[str]) -> None:

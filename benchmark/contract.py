@@ -70,7 +70,7 @@ class ArchitectureSpec:
     """Of the pretrained weights, e.g. "BSD-3-Clause; trained on ImageNet-1k"."""
     reported: tuple[Reported, ...] = ()
     without_gradient: tuple[str, ...] = ()
-    """Names of parameters that legitimately receive no gradient."""
+    """Names of parameters, or patterns such as "encoder.*", that legitimately receive no gradient."""
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
     """Where title, weights or reported numbers depend on the parameters: parameters -> the refined spec."""
 

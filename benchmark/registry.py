@@ -9,6 +9,7 @@ hides the others.
 import ast
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -93,6 +94,11 @@ def find(kind: Kind) -> dict[str, str]:
     return {name: module for name, (module, _) in sorted(found.items())}
 
 
+def is_name(text: str) -> bool:
+    """Whether a plugin, and so its file, may be called this."""
+    return _NAME.fullmatch(text) is not None
+
+
 def add_folder(folder: Path) -> None:
     """Take plugins from a folder laid out like ours, `architectures/*.py` and `datasets/*.py`; workers see it too.
 
@@ -121,7 +127,7 @@ def load(kind: Kind, text: str) -> Plugin:
         ignored = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
         if ignored:
             raise UserError(f"rename {ignored[0]}: a plugin's name has lower-case letters, digits and _ only")
-        raise UserError(f"no {_singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
+        raise UserError(f"no {singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
     module = _import(known[name])
     attribute, wanted = _SPECS[kind]
     spec = getattr(module, attribute, None)
@@ -184,7 +190,17 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:
         what = error.msg if isinstance(error, SyntaxError) else error
-        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {what}{place(error)}") from error
+        where = place(error, _source(name))
+        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {what}{where}") from error
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module that may be broken; None where even its package is."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception:
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -214,5 +230,6 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _singular(kind: Kind) -> str:
+def singular(kind: Kind) -> str:
+    """The word for one of a kind."""
     return {"architectures": "architecture", "datasets": "dataset"}[kind]

@@ -1,50 +1,42 @@
-"""The plugin contract, on every architecture that there is; and proof that its checks can fail."""
+"""The contract of architectures, on every plugin that there is; and proof that each of its checks can fail."""
 
 from pathlib import Path
 
 import pytest
+from helpers import planted
 
-from benchmark import checks, network, protocol, registry
+from benchmark import checks, registry
+from benchmark.checks import overfit
+from benchmark.progress import silent
 
 ARCHITECTURES = list(registry.find("architectures"))
-CHECKS = [name for name, _ in checks._checks()]
-
-# Published sizes, in millions.
-PARAMETERS = {
-    "custom_resnet34": (23.56, "the reference entry's specification"),
-    "unet": (31.0, "Ronneberger et al. with batch norm and one class"),
-    "segnet": (29.4, "Badrinarayanan et al., section 3"),
-    "otsu": (0.0, "a threshold"),
-}
+CHECKS = list(checks.architecture_checks())
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_keeps_the_contract(name: str) -> None:
     results = checks.check_architecture(name)
     assert [result.check for result in results] == CHECKS
-    assert [result for result in results if result.outcome == "failed"] == []
+    checks.require(results)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts(name: str) -> None:
-    settings = protocol.load("quick")
-    plugin = registry.load("architectures", name)
-    drawn = network.parameter_count(network.sketch(plugin, settings))
-    assert drawn == network.parameter_count(network.build(plugin, settings, 0))
-    assert drawn / 1e6 == pytest.approx(PARAMETERS[name][0], abs=0.05), PARAMETERS[name][1]
+@pytest.mark.parametrize("name", ["atrous_segnet", "denoising_autoencoder", "segmenter:trunk=tiny"])
+def test_four_images_by_heart(name: str) -> None:
+    checks.require([checks.check_overfit(name, silent)])
 
 
-@pytest.mark.parametrize(
-    ("name", "gflops"),
-    [("custom_resnet34", 51.7), ("unet", 385), ("otsu", 0)],
-)
-def test_cost_at_the_papers_size(name: str, gflops: float) -> None:
-    settings = protocol.load("paper").override({"weights": "none"})
-    net = network.build(registry.load("architectures", name), settings, 0)
-    assert network.gigaflops(net, settings) == pytest.approx(gflops, rel=0.02)
+def test_what_has_no_parameters_says_so() -> None:
+    results = {result.check: result for result in checks.check_architecture("all_background")}
+    assert {name: result.reason for name, result in results.items() if result.outcome == "skipped"} == {
+        "weights": "no pretrained weights",
+        "gradients": "no parameters",
+        "state_dict": "no parameters",
+    }
+    assert checks.check_overfit("all_background", silent).outcome == "skipped"
 
 
 TEMPLATE = """
+import secrets
 import torch
 from torch import nn
 from benchmark.contract import ArchitectureSpec, Reported
@@ -56,20 +48,29 @@ class Net(nn.Module):
         {extra}
 
     def forward(self, image):
+        {before}
         return {forward}
 
-ARCHITECTURE = ArchitectureSpec(build=Net, title={title!r}, paper="none", citation={citation!r}, reported=({reported}))
+ARCHITECTURE = ArchitectureSpec(
+    build=Net, title={title!r}, paper="none", citation={citation!r}, reported=({reported}), {fields}
+)
 """
 GOOD = {
     "signature": "*, in_channels, pretrained",
     "extra": "pass",
+    "before": "pass",
     "forward": "self.layer(image)",
     "title": "Net",
     "citation": "@misc{x, title={X}}",
     "reported": "",
+    "fields": "",
 }
 NUMBER = "Reported(dataset='d', split='test', metric='IoU', value=1.0, source='{}', comparable='{}'),"
 UNPOOLED = "nn.functional.max_unpool2d(*nn.functional.max_pool2d_with_indices(self.layer(image), 2), 2)"
+RANDOM = "torch.rand(1, device=image.device, generator=torch.Generator().{seeded}(secrets.randbits(60)))"
+AS_IT_LIES = "torch.as_strided(image, image.shape, (3 * image[0, 0].numel(), image[0, 0].numel(), image.shape[-1], 1))"
+
+# The check that must catch it, and what is wrong.
 BROKEN = [
     ("signature", {"signature": "in_channels, pretrained"}),
     ("signature", {"signature": "*, in_channels"}),
@@ -77,43 +78,98 @@ BROKEN = [
     ("metadata", {"title": " "}),
     ("metadata", {"citation": "X, 2020"}),
     ("metadata", {"citation": "@misc{x, title={X}"}),
-    ("metadata", {"reported": NUMBER.format("", "no: x")}),
-    ("metadata", {"reported": NUMBER.format("s", "perhaps")}),
+    ("metadata", {"citation": "@misc{x, author={X}}"}),
+    ("reported", {"reported": NUMBER.format("", "no: x")}),
+    ("reported", {"reported": NUMBER.format("s", "perhaps")}),
+    ("reported", {"reported": NUMBER.format("s", "no")}),
+    ("weights", {"fields": "pretrained='ImageNet', licence='MIT'"}),
+    ("weights", {"fields": "pretrained='ImageNet'"}),
+    ("weights", {"fields": "licence='MIT'"}),
+    ("source", {"before": "image = image.to('cpu')"}),
+    ("source", {"before": "image = image.cpu()"}),
+    ("source", {"extra": "torch.manual_seed(3)"}),
+    ("source", {"extra": "self.optimiser = torch.optim.SGD(self.parameters(), 0.1)"}),
     ("logits", {"forward": "self.layer(image).squeeze(1)"}),
     ("logits", {"forward": "self.layer(image) / 0 * 0"}),
+    ("logits", {"forward": "self.layer(image) > 0"}),
+    ("logits", {"forward": "self.layer(image).sigmoid(), None"}),
+    ("grey", {"extra": "self.layer = nn.Conv2d(3, 1, 3, padding=1)"}),
     ("odd_sizes", {"forward": "self.layer(image)[..., : image.shape[-1] // 8 * 8]"}),
+    ("untouched_input", {"before": "image.mul_(2)"}),
     ("gradients", {"extra": "self.unused = nn.Linear(2, 2)"}),
     ("gradients", {"forward": "self.layer(image).detach() + 0 * self.layer.bias.sum()"}),
-    ("independent_images", {"forward": "self.layer(image - image.mean(0))"}),
+    ("gradients", {"fields": "without_gradient=('nowhere',)"}),
+    ("modes", {"forward": "self.layer(image) * (2 if self.training else 1)"}),
     (
-        "seeded",
-        {"forward": "self.layer(image) + torch.rand(1, generator=torch.Generator().manual_seed(secrets.randbits(60)))"},
+        "lasting_state",
+        {"extra": "self.register_buffer('calls', torch.zeros(()))", "before": "self.calls += 1"},
     ),
+    (
+        "lasting_state",
+        {"extra": "self.calls = 0", "before": "self.calls += 1", "forward": "self.layer(image) * self.calls"},
+    ),
+    ("independent_images", {"forward": "self.layer(image - image.mean(0))"}),
+    ("seeded", {"forward": f"self.layer(image) + {RANDOM.format(seeded='manual_seed')}"}),
     ("state_dict", {"extra": "self.scale = float(torch.rand(1))", "forward": "self.layer(image) * self.scale"}),
+    ("device", {"forward": "self.layer(image) + torch.zeros(image.shape[-1])"}),
     ("deterministic_mode", {"forward": UNPOOLED}),
     ("bf16", {"forward": "self.layer(image) + (float('nan') if torch.is_autocast_enabled('cpu') else 0)"}),
+    ("bf16", {"forward": "self.layer(image) * (-1 if torch.is_autocast_enabled('cpu') else 1)"}),
+    ("channels_last", {"before": f"image = {AS_IT_LIES}"}),
     ("export", {"forward": "self.layer(image) if float(image.sum()) > 0 else self.layer(image) * 2"}),
 ]
 
 
-def plugin(folder: Path, **changes: str) -> str:
-    (folder / "architectures").mkdir()
-    (folder / "architectures" / "planted.py").write_text(TEMPLATE.format(**{**GOOD, **changes}))
-    registry.add_folder(folder)
-    return "planted"
+def plant(folder: Path, **changes: str) -> str:
+    return planted(folder, "architectures", TEMPLATE.format(**{**GOOD, **changes}))
 
 
 def test_the_template_of_the_broken_ones_is_good(tmp_path: Path) -> None:
-    assert {result.outcome for result in checks.check_architecture(plugin(tmp_path))} == {"passed"}
+    checks.require(checks.check_architecture(plant(tmp_path)))
 
 
 @pytest.mark.parametrize(("check", "changes"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_broken_plugin_fails_the_check_meant_for_it(tmp_path: Path, check: str, changes: dict[str, str]) -> None:
-    results = {result.check: result for result in checks.check_architecture(plugin(tmp_path, **changes))}
+    results = {result.check: result for result in checks.check_architecture(plant(tmp_path, **changes))}
     assert results[check].outcome == "failed"
     assert results[check].reason
     assert "\n" not in results[check].reason
+    with pytest.raises(AssertionError, match=f"{check}: "):
+        checks.require(results.values())
 
 
 def test_every_check_has_a_plugin_that_fails_it() -> None:
     assert {check for check, _ in BROKEN} == set(CHECKS)
+    assert len(CHECKS) >= 15
+    assert len(BROKEN) >= 20
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"forward": "self.layer(image).mean((2, 3), keepdim=True).expand(-1, -1, *image.shape[2:])"},
+        {
+            "extra": "self.other = nn.Conv2d(1, 1, 1); self.layer.requires_grad_(False)",
+            "forward": "self.other(image[:, :1] * 0)",
+        },
+    ],
+    ids=["sees no place", "sees nothing"],
+)
+def test_what_cannot_learn_is_found_out(
+    tmp_path: Path, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overfit, "SECONDS", 6.0)
+    result = checks.check_overfit(plant(tmp_path, **changes), silent)
+    assert result.outcome == "failed"
+    assert result.reason.startswith("four images are not learned by heart: best IoU 0")
+
+
+def test_a_network_that_fails_in_training_is_a_failed_check(tmp_path: Path) -> None:
+    result = checks.check_overfit(plant(tmp_path, before="assert not self.training, 'no'"), silent)
+    assert (result.outcome, result.reason.partition(" (")[0]) == ("failed", "AssertionError: no")
+    assert "planted.py, line" in result.reason
+
+
+def test_single_checks_can_be_asked_for() -> None:
+    results = checks.check_architecture("otsu", ["export", "logits"])
+    assert [result.check for result in results] == ["logits", "export"]

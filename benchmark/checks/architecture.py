@@ -1,12 +1,13 @@
 """The contract of an architecture plugin, check by check. Their order is that of the functions below."""
 
 import ast
+import fnmatch
 import io
 import logging
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
@@ -91,15 +92,8 @@ def check_weights(subject: Subject) -> str | None:
 
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
-_NOT_THE_PLUGINS = {
-    "cuda": "device",
-    "cpu": "device",
-    "autocast": "precision",
-    "half": "precision",
-    "bfloat16": "precision",
-    "optim": "optimiser",
-    "manual_seed": "seed",
-}
+_CORES_CALLS = {"cuda": "device", "cpu": "device", "half": "precision", "bfloat16": "precision"}
+_CORES_NAMES = {"autocast": "precision", "optim": "optimiser", "manual_seed": "seed"}
 
 
 def check_source(subject: Subject) -> None:
@@ -108,8 +102,10 @@ def check_source(subject: Subject) -> None:
         found = None
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split(":")[0] in _DEVICES:
             found = "device", repr(node.value)
-        elif isinstance(node, ast.Attribute) and node.attr in _NOT_THE_PLUGINS:
-            found = _NOT_THE_PLUGINS[node.attr], f".{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CORES_CALLS:
+            found = _CORES_CALLS[node.func.attr], f".{node.func.attr}()"
+        elif isinstance(node, ast.Attribute) and node.attr in _CORES_NAMES:
+            found = _CORES_NAMES[node.attr], f".{node.attr}"
         if found is not None:
             line = getattr(node, "lineno", 0)
             raise ContractError(f"the core chooses the {found[0]}: take {found[1]} out (line {line})")
@@ -156,15 +152,31 @@ def check_gradients(subject: Subject) -> None:
     # Attention over a map of one place has nothing to learn: a network of large strides sees two of its tiles.
     size = (SIZE, max(SIZE, 2 * subject.spec.size_multiple))
     net = (subject.copy() if size == (SIZE, SIZE) else subject.build(size=size)).train()
-    loss(net, images(size=size)).backward()
     parameters = dict(net.core.named_parameters())
-    for name in subject.spec.without_gradient:
-        if name not in parameters:
-            raise ContractError(f"without_gradient names {name}, which is no parameter")
-    for name, parameter in parameters.items():
-        reached = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
-        if parameter.requires_grad and not reached and name not in subject.spec.without_gradient:
-            raise ContractError(f"no gradient reaches {name}: use it, freeze it, or name it in without_gradient")
+    declared = {name for pattern in subject.spec.without_gradient for name in fnmatch.filter(parameters, pattern)}
+    for pattern in subject.spec.without_gradient:
+        if not fnmatch.filter(parameters, pattern):
+            raise ContractError(f"without_gradient names {pattern}, which is no parameter")
+    loss(net, images(size=size)).backward()
+    missed = _missed(parameters, declared)
+    if missed:  # a layer that begins at zero stops the gradient behind it, but only in the first step
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+        loss(net, images(size=size)).backward()
+        missed = _missed(parameters, declared)
+    if missed:
+        raise ContractError(f"no gradient reaches {missed[0]}: use it, freeze it, or name it in without_gradient")
+
+
+def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -> list[str]:
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.requires_grad
+        and name not in declared
+        and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
+    ]
 
 
 def check_modes(subject: Subject) -> None:
@@ -223,6 +235,7 @@ def check_state_dict(subject: Subject) -> None:
 
 def check_device(subject: Subject) -> None:
     """What forward() makes lies where its input lies."""
+    assert subject.logits.numel()  # what fails anywhere fails before here, with its own reason
     try:
         # A default device that computes nothing stands for a device that is not the images'.
         with torch.no_grad(), torch.device("meta"):
@@ -269,7 +282,8 @@ def check_export(subject: Subject) -> None:
     multiple = subject.spec.size_multiple
     size = (SIZE + -SIZE % multiple,) * 2  # the core itself, without the padding around it
     batch = images(size=size)
-    exported = torch.export.export(subject.network.core, (batch,)).module()
+    with _no_log():
+        exported = torch.export.export(subject.network.core, (batch,)).module()
     with torch.no_grad():
         _same(exported(batch), run(subject.network, batch), "the exported network gives other logits")
 
@@ -310,16 +324,22 @@ def _no_network() -> Iterator[None]:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("the network is switched off for this check")
 
-    logging.disable(logging.CRITICAL)
-
     with (
+        _no_log(),
         mock.patch.object(socket, "getaddrinfo", refuse),
         mock.patch.object(socket.socket, "connect", refuse),
         mock.patch.object(time, "sleep"),
         redirect_stdout(io.StringIO()),
         redirect_stderr(io.StringIO()),
     ):
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
+        yield
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """What libraries log of a failure would stand around the one line that says it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -92,8 +92,8 @@ def check_signature(source: Source) -> None:
 
 
 def check_metadata(source: Source) -> None:
-    """Title, paper and licence; BibTeX that parses, or none where there is nothing to cite."""
-    for name in ("title", "paper", "licence"):
+    """Title and licence; BibTeX that parses, or none where there is nothing to cite."""
+    for name in ("title", "licence"):
         if not getattr(source.resolved, name).strip():
             raise ContractError(f"{name} is empty")
     if source.resolved.citation:

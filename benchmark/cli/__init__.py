@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from benchmark.cli.cleaning import denoise
 from benchmark.cli.common import app
 from benchmark.cli.data import data
-from benchmark.cli.experiments import check, leaderboard, list_, run
+from benchmark.cli.experiments import leaderboard, list_, run
+from benchmark.cli.plugins import check, new
 
 # In the order of the help.
 app.command()(run)
 app.command()(leaderboard)
 app.command("list")(list_)
 app.command()(check)
+app.add_typer(new, name="new")
 app.add_typer(data, name="data")
 app.command()(denoise)
 

@@ -4,7 +4,7 @@ import functools
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
@@ -89,3 +89,24 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on standard error."""
     typer.echo(f"bench: {text}", err=True)
+
+
+def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
+    """The labels asked for, each once, in their canonical spelling, and whether "all" had to leave a broken one out.
+
+    Raises:
+        UserError: one that was named is unknown or broken; nothing has run then.
+    """
+    from benchmark import registry
+
+    known = registry.find("architectures")
+    labels, broken = [], False
+    for name in [name for name in names if name != "all"]:
+        labels.append(registry.load("architectures", name).label)
+    for name in known if "all" in names else ():
+        try:
+            labels.append(registry.load("architectures", name).label)
+        except UserError as error:
+            complain(f"left out: {error}")
+            broken = True
+    return list(dict.fromkeys(labels)), broken

@@ -1,4 +1,4 @@
-"""`bench run`, `bench leaderboard`, `bench list`, `bench check`."""
+"""`bench run`, `bench leaderboard`, `bench list`."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, complain, option, say, speaking
+from benchmark.cli.common import (
+    Plugins,
+    Results,
+    add_plugins,
+    chosen_architectures,
+    complain,
+    option,
+    say,
+    speaking,
+)
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,7 +73,7 @@ def run(
     settings, overrides = _settings(
         protocol, {name: value for name, value in given.items() if value is not None}, set_ or []
     )
-    labels, broken = _architectures(arch)
+    labels, broken = chosen_architectures(arch)
     changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
     say(f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}"))
 
@@ -138,25 +147,6 @@ def list_(
         console.print()
 
 
-@speaking
-def check(
-    *,
-    names: Annotated[list[str], typer.Argument(help="Architectures, or 'all'.", metavar="ARCH...")],
-    plugins: Plugins = None,
-) -> None:
-    """Check that architectures keep the plugin contract."""
-    add_plugins(plugins)
-    labels, failed = _architectures(names)
-    from benchmark import checks
-
-    for label in labels:
-        for result in checks.check_architecture(label):
-            failed |= result.outcome == "failed"
-            say(f"{label:24} {result.check:28} {result.outcome:8} {result.reason}".rstrip())
-    if failed:
-        raise typer.Exit(1)
-
-
 def _launch(requests: "Sequence[Request]", *, broken: bool) -> None:
     from benchmark.launch import launch
 
@@ -185,27 +175,6 @@ def _summary(outcome: "Outcome") -> str:
     iou = metrics.SCORES["iou"].compute({name: counts[name][headline] for name in metrics.COUNT_COLUMNS})
     again = " (finished before; --force runs it again)" if outcome.again else ""
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
-
-
-def _architectures(names: Sequence[str]) -> tuple[list[str], bool]:
-    """The labels asked for, each once, in their canonical spelling, and whether "all" had to leave a broken one out.
-
-    Raises:
-        UserError: one that was named is unknown or broken; nothing has run then.
-    """
-    from benchmark import registry
-
-    known = registry.find("architectures")
-    labels, broken = [], False
-    for name in [name for name in names if name != "all"]:
-        labels.append(registry.load("architectures", name).label)
-    for name in known if "all" in names else ():
-        try:
-            labels.append(registry.load("architectures", name).label)
-        except UserError as error:
-            complain(f"left out: {error}")
-            broken = True
-    return list(dict.fromkeys(labels)), broken
 
 
 def _settings(name: str, given: dict[str, Any], pairs: Sequence[str]) -> "tuple[Protocol, dict[str, Any]]":
