@@ -8,11 +8,15 @@ from rich.text import Text
 from benchmark import protocol, registry
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.errors import UserError
+from benchmark.progress import Report
 
 
-def tables() -> Iterator[Table]:
+def tables(report: Report) -> Iterator[Table]:
     """Architectures with their parameter counts, datasets, protocols; a plugin that fails shows why."""
-    yield _table("Architectures", ("name", "title", "parameters", "paper"), _architectures())
+    rows = _table("Architectures", ("name", "title", "parameters", "paper"), _architectures(report))
+    rows.caption = Text(f"Of several sizes or kinds, here at their defaults: {', '.join(_choices())}")
+    rows.caption_justify = "left"
+    yield rows
     yield _table("Datasets", ("name", "title", "--data", "paper"), _datasets())
     yield _table("Protocols", ("name", "title", "dataset"), _protocols())
 
@@ -29,11 +33,24 @@ def citations() -> Iterator[str]:
                 yield citation
 
 
-def _architectures() -> Iterator[tuple[str, ...]]:
+def _choices() -> Iterator[str]:
+    """The architectures that take parameters, spelled out."""
+    for name in registry.find("architectures"):
+        try:
+            defaults = registry.defaults(registry.load("architectures", name))
+        except UserError:
+            continue
+        if defaults:
+            yield registry.label(name, defaults)
+
+
+def _architectures(report: Report) -> Iterator[tuple[str, ...]]:
     from benchmark import network
 
     settings = protocol.load(protocol.DEFAULT)
-    for name in registry.find("architectures"):
+    names = registry.find("architectures")
+    for place, name in enumerate(names):
+        report("looking", place + 1, len(names), "")
         try:
             plugin = registry.load("architectures", name)
             count = network.parameter_count(network.sketch(plugin, settings))
@@ -44,7 +61,7 @@ def _architectures() -> Iterator[tuple[str, ...]]:
             yield name, f"broken: {type(error).__name__}: {error}{registry.place(error)}", "", ""
             continue
         spec: ArchitectureSpec = plugin.spec
-        yield name, spec.title, f"{count / 1e6:.2f} M" if count else "none", spec.paper or "–"
+        yield name, spec.title, f"{count / 1e6:.2f} M" if count else "none", _address(spec.paper)
 
 
 def _datasets() -> Iterator[tuple[str, ...]]:
@@ -54,7 +71,11 @@ def _datasets() -> Iterator[tuple[str, ...]]:
         except UserError as error:
             yield name, f"broken: {error}", "", ""
             continue
-        yield name, spec.title, "needed" if spec.needs_root else "no", spec.paper or "–"
+        yield name, spec.title, "needed" if spec.needs_root else "no", _address(spec.paper)
+
+
+def _address(paper: str) -> str:
+    return paper.removeprefix("https://") or "–"
 
 
 def _protocols() -> Iterator[tuple[str, ...]]:

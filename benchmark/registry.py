@@ -155,6 +155,12 @@ def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function).parameters
 
 
+def defaults(plugin: Plugin) -> dict[str, Any]:
+    """The parameters that a user may set, at the values that they have unless set."""
+    known = accepted(_builder(plugin.spec))
+    return {name: known[name].default for name in known if name not in _RESERVED[plugin.kind]}
+
+
 def _check_folders(kind: Kind) -> None:
     for folder in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep):
         if folder and not any((Path(folder) / name).is_dir() for name in _SPECS):

@@ -60,8 +60,8 @@ RULES: dict[str, set[str]] = {
     },
     "leaderboard": {"files", "metrics", "record", "protocol", "separation", "statistics"},
     "checks": {"contract", "data", "network", "progress", "protocol", "registry"},
-    "scaffold": {"registry"},
-    "listing": {"contract", "network", "protocol", "registry"},
+    "scaffold": {"files", "registry"},
+    "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {
         *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
         *("record", "registry", "run", "scaffold"),

@@ -136,13 +136,16 @@ def list_(
     from rich.console import Console
 
     from benchmark import listing
+    from benchmark.progress import bars
 
     if citations:
         for citation in listing.citations():
             say(citation)
         return
     console = Console(highlight=False)
-    for table in listing.tables():
+    with bars() as report:
+        tables = list(listing.tables(report))
+    for table in tables:
         console.print(table)
         console.print()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 import benchmark
-from benchmark import registry
+from benchmark import files, registry
 from benchmark.errors import UserError
 from benchmark.registry import Kind
 
@@ -33,9 +33,7 @@ def write(kind: Kind, name: str, folder: Path) -> Path:
         class_name="".join(word.capitalize() for word in words),
         year=datetime.datetime.now(datetime.UTC).year,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    files.write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
     return path
 
 
