@@ -4,26 +4,44 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers import SMALL, Ran
+import pytest
+from helpers import TINY, Ran, planted
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def test_add_your_architecture(bench: Callable[..., Ran], tmp_path: Path) -> None:
-    section = README.split("## Add your architecture")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (tmp_path / "architectures").mkdir()
-    (tmp_path / "architectures" / "blur.py").write_text(code)
-    commands = re.findall(r"^    bench (check|run|leaderboard)(.*?)(?:#.*)?$", section, re.MULTILINE)
-    assert [name for name, _ in commands] == ["check", "run", "leaderboard"]
-    small = ("--dataset", SMALL, "--image-size", "32", "--epochs", "1", "--batch-size", "4")
-    for name, rest in commands:
-        words = [name, *rest.split()]
-        words += [] if name == "leaderboard" else ["--plugins", tmp_path]
-        words += ["--results", tmp_path / "results"] if name != "check" else []
-        ran = bench(*words, *(small if name == "run" else ()))
+SECTION = README.split("## Add your architecture")[1].split("\n## ")[0]
+
+
+def test_add_your_architecture(bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands in their order; only the run is made small."""
+    monkeypatch.chdir(tmp_path)
+    commands = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", SECTION, re.MULTILINE)]
+    assert [words[0] for words in commands] == ["new", "check", "run", "leaderboard"]
+    for words in commands:
+        ran = bench(*words, *(TINY if words[0] == "run" else ()))
         assert ran.code == 0, ran.err
-    assert "blur" in ran.out
+    assert any(line.split()[:1] == ["my_net"] for line in ran.out.splitlines())
+
+
+def test_the_plugin_and_the_test_that_are_shown(
+    bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin, test = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    planted(tmp_path, "architectures", plugin)
+    (tmp_path / "architectures" / "planted.py").rename(tmp_path / "architectures" / "my_net.py")
+    assert bench("check", "my_net:width=5").code == 0
+    namespace: dict[str, Callable[[], None]] = {}
+    exec(test, namespace)
+    namespace["test_my_net"]()
+
+
+def test_a_dataset_alike(bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"`bench ((?:new dataset|check --dataset) [^`]*)`", SECTION)
+    assert len(commands) == 2
+    for words in commands:
+        assert bench(*words.split()).code == 0
 
 
 def test_every_command_and_option_exists(bench: Callable[..., Ran]) -> None:
@@ -31,7 +49,7 @@ def test_every_command_and_option_exists(bench: Callable[..., Ran]) -> None:
     lines = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", joined, re.MULTILINE)]
     assert len(lines) >= 8
     for words in lines:
-        command = words[:2] if words[0] == "data" else words[:1]
+        command = words[:2] if words[0] in ("data", "new") else words[:1]
         shown = bench(*command, "--help").out
         for option in [word for word in words if word.startswith("--")]:
             assert option in shown, f"bench {' '.join(command)} {option}"
