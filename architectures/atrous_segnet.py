@@ -1,8 +1,7 @@
 """AtrousSegNet. Chemboli, public notebook, https://github.com/VaibhavChemboli116/Noise_Isolation_Bird_Sound_Images.
 
 Three dilated convolutions (rates 1, 2, 4; 64, 128, 256 channels) with a max pool after the first and the second, two
-up-convolutions to which the encoder's maps are added. 0.72 M parameters, and the best number that circulates for the
-1500-image subset.
+up-convolutions to which the encoder's maps are added. 0.72 M parameters.
 
 Legend: N images, H x W their size.
 """
@@ -53,14 +52,15 @@ ARCHITECTURE = ArchitectureSpec(
     title="AtrousSegNet",
     paper="https://github.com/VaibhavChemboli116/Noise_Isolation_Bird_Sound_Images",
     citation=(
-        "@misc{chemboli2024atroussegnet, title={Noise Isolation in Bird Sound Spectrograms using AtrousSegNet}, "
-        "author={Chemboli, Vaibhav}, howpublished={public notebook}}"
+        "@misc{chemboli2025atroussegnet, title={Noise Isolation in Bird Sound Spectrograms using AtrousSegNet}, "
+        "author={Chemboli, Vaibhav}, howpublished={public notebook}, year={2025}}"
     ),
     size_multiple=4,
     reported=Reported.table(
         {"validation IoU": 66.28, "test IoU": 65.33},
         dataset="BirdSoundsDenoising (1000/200/300 images)",
         source="Chemboli, public notebook (256 pixels, 128 epochs)",
-        comparable="no: IoU of each batch of 16, then averaged over the batches, at 256 pixels",
+        comparable="no: IoU of each batch of 16, then averaged over the batches, at 256 pixels; the notebook saves the "
+        "last epoch's weights as its best",
     ),
 )

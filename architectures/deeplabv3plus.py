@@ -1,7 +1,8 @@
 """DeepLabV3+. Chen, Zhu, Papandreou, Schroff & Adam, ECCV 2018, https://arxiv.org/abs/1802.02611.
 
-DeepLabV3 at a sixteenth of the size, with depthwise separable convolutions and a decoder that joins the trunk's map
-at a quarter of the size (Figure 2). On a ResNet-50, as segmentation-models-pytorch composes it.
+DeepLabV3 at a sixteenth of the size (so with rates 6, 12, 18), with depthwise separable convolutions and a decoder
+that joins the trunk's map at a quarter of the size (Figure 2). On a ResNet-50, as segmentation-models-pytorch
+composes it.
 
 Legend: N images, H x W their size.
 """
@@ -16,7 +17,11 @@ from benchmark.pretrained import TORCHVISION_LICENCE
 def build(*, in_channels: int, pretrained: bool) -> nn.Module:
     """(N, in_channels, H, W) -> logits (N, 1, H, W); H and W multiples of 16."""
     network: nn.Module = smp.DeepLabV3Plus(
-        "resnet50", encoder_weights="imagenet" if pretrained else None, in_channels=in_channels, classes=1
+        "resnet50",
+        encoder_weights="imagenet" if pretrained else None,
+        decoder_atrous_rates=(6, 12, 18),
+        in_channels=in_channels,
+        classes=1,
     )
     return network
 

@@ -1,8 +1,9 @@
 """FPN for segmentation. Lin, Dollar, Girshick, He, Hariharan & Belongie, CVPR 2017, https://arxiv.org/abs/1612.03144.
 
-A feature pyramid of 256 channels on a ResNet-34, each level upsampled to a quarter of the size, added up, then
-bilinearly enlarged: the semantic branch of Kirillov et al. (https://arxiv.org/abs/1901.02446) as
-segmentation-models-pytorch composes it. ViTVS does not name the trunk of its FPN; ResNet-34 is the reference paper's.
+A feature pyramid of 256 channels on a ResNet-34, each level upsampled to a quarter of the size, added up (dropout
+0.2), then bilinearly enlarged: the semantic branch of Kirillov et al.
+(https://arxiv.org/abs/1901.02446) as segmentation-models-pytorch composes it. ViTVS does not name the trunk of its
+FPN; ResNet-34 is the reference paper's.
 
 Legend: N images, H x W their size.
 """

@@ -118,7 +118,7 @@ class LocalGlobalAttention(nn.Module):
         weights = self.weigh(windows.mean(-2)).softmax(-1)  # (N, H/4, W/4, 16)
         summary = (windows * weights.unsqueeze(-1)).sum(-2)  # (N, H/4, W/4, C)
         coarse = self.windows_among_themselves(summary).permute(0, 3, 1, 2)  # (N, C, H/4, W/4)
-        coarse = F.interpolate(coarse, scale_factor=WINDOW, mode="bilinear", align_corners=False)  # (N, C, H, W)
+        coarse = F.interpolate(coarse, scale_factor=WINDOW, mode="bilinear", align_corners=True)  # (N, C, H, W)
         fine = windows.unflatten(3, (WINDOW, WINDOW)).transpose(2, 3).reshape(features.shape)  # (N, H, W, C)
         both: Tensor = self.squeeze(torch.cat([coarse, fine.permute(0, 3, 1, 2)], dim=1))  # (N, C, H, W)
         return both.permute(0, 2, 3, 1)
@@ -178,7 +178,7 @@ class MTUNet(nn.Module):
 
     def __init__(self, *, in_channels: int, pretrained: bool, image_size: tuple[int, int]) -> None:
         super().__init__()
-        del pretrained  # the published weights are of organs, and behind a form
+        del pretrained  # the published weights are of organs, whole networks for other classes
         height, width = image_size
         first, second, third = STEM
         self.stem = nn.ModuleList(

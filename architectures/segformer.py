@@ -28,6 +28,7 @@ def build(*, in_channels: int, pretrained: bool, trunk: Trunk = "b2") -> nn.Modu
         decoder_segmentation_channels=256 if trunk in ("b0", "b1") else 768,
         classes=1,
     )
+    network.segmentation_head.insert(0, nn.Dropout2d(0.1))  # as in the authors' code, which the library leaves out
     patches = network.encoder.patch_embed1
     patches.proj = first_convolution(patches.proj, in_channels, pretrained=pretrained)
     module: nn.Module = network

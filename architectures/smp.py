@@ -1,7 +1,8 @@
 """Every decoder on every encoder of segmentation-models-pytorch, https://github.com/qubvel-org/segmentation_models.pytorch.
 
-`smp:decoder=Unet,encoder=resnet50`. Decoders are the library's classes; encoders its own names, or `tu-` and any of
-timm's. Pretrained weights are those of ImageNet that the library (or timm, after the dot of its name) has.
+`smp:decoder=Unet,encoder=resnet50`. Decoders are the library's classes, as they are (its MAnet has an attention of
+its own: `manet` has the paper's); encoders its own names, or `tu-` and any of timm's. Pretrained weights are those of
+ImageNet that the library has, or timm's for the tag after the dot.
 
 Legend: N images, H x W their size.
 """
@@ -17,7 +18,7 @@ from torch import nn
 
 from benchmark.contract import ArchitectureSpec, UserError
 
-DECODERS = {name.__name__: name for name in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+DECODERS = {decoder.__name__: decoder for decoder in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 TIMM = "tu-"
 SIZE_MULTIPLES = {"PAN": 128}
 """PAN pools three times more below a sixteenth of the size."""
@@ -53,9 +54,16 @@ def resolve(parameters: Mapping[str, Any]) -> ArchitectureSpec:
     _check("decoder", decoder, list(DECODERS))
     if encoder.startswith(TIMM):
         name = encoder.removeprefix(TIMM)
-        _check("encoder", name.partition(".")[0], timm.list_models())
-        pretrained = f"timm {name}" if timm.is_model_pretrained(name) else None
-        licence = f"see timm/{name}" if pretrained else None
+        model, _, tag = name.partition(".")
+        _check("encoder", model, timm.list_models())
+        weights = timm.list_pretrained(f"{model}.*")
+        if tag:
+            _check("weights", name, weights)
+        # Without a tag timm takes its default, which is another in another version: the record names it.
+        default = timm.get_pretrained_cfg(model)
+        tag = tag or (default.tag if default is not None else "")
+        pretrained = f"timm {model}.{tag}" if weights else None
+        licence = f"see timm/{model}.{tag}" if weights else None
     else:
         _check("encoder", encoder, smp.encoders.get_encoder_names())
         has_weights = "imagenet" in smp.encoders.encoders[encoder]["pretrained_settings"]

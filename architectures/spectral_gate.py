@@ -26,7 +26,9 @@ class SpectralGate(nn.Module):
         level = image.mean(1, keepdim=True)  # (N, 1, H, W)
         floor = level.mean(-1, keepdim=True)  # (N, 1, H, 1)
         spread = level.std(-1, keepdim=True, correction=0)  # (N, 1, H, 1)
-        return level - floor - self.deviations * spread
+        # Where a frequency is silent all the time, its mean may lie a rounding below its only value.
+        margin = 1e-5 * (level.amax((-2, -1), keepdim=True) - level.amin((-2, -1), keepdim=True))  # (N, 1, 1, 1)
+        return level - floor - self.deviations * spread - margin
 
 
 ARCHITECTURE = ArchitectureSpec(

@@ -11,6 +11,8 @@ Bengio (AISTATS 2010) derive, four times as wide for sigmoids: every entry train
 Legend: N images, H x W their size (frequencies x frames).
 """
 
+import math
+
 from torch import Tensor, nn
 
 from benchmark.contract import ArchitectureSpec
@@ -35,7 +37,9 @@ class SpeechDNN(nn.Module):
                 kernel_size=CONTEXT if first else 1,
                 padding=CONTEXT // 2 if first else 0,
             )
-            nn.init.xavier_uniform_(convolution.weight, gain=4.0)
+            inputs = CONTEXT * frequencies if first else HIDDEN
+            bound = 4 * math.sqrt(6 / (inputs + HIDDEN))
+            nn.init.uniform_(convolution.weight, -bound, bound)
             layers += [convolution, nn.Sigmoid()]
         self.hidden = nn.Sequential(*layers)
         self.head = nn.Conv1d(HIDDEN, frequencies, kernel_size=1)

@@ -20,6 +20,26 @@ from benchmark.pretrained import TORCHVISION_LICENCE, first_convolution
 
 NAMES = models.list_models(module=models.segmentation)
 DEFAULT = "fcn_resnet50"
+PAPERS = {
+    "fcn": (
+        "https://arxiv.org/abs/1411.4038",
+        "@inproceedings{long2015fully, title={Fully Convolutional Networks for Semantic Segmentation}, author={Long, "
+        "Jonathan and Shelhamer, Evan and Darrell, Trevor}, booktitle={CVPR}, year={2015}}",
+    ),
+    "deeplabv3": (
+        "https://arxiv.org/abs/1706.05587",
+        "@article{chen2017rethinking, title={Rethinking Atrous Convolution for Semantic Image Segmentation}, "
+        "author={Chen, Liang-Chieh and Papandreou, George and Schroff, Florian and Adam, Hartwig}, "
+        "journal={arXiv:1706.05587}, year={2017}}",
+    ),
+    "lraspp": (
+        "https://arxiv.org/abs/1905.02244",
+        "@inproceedings{howard2019searching, title={Searching for MobileNetV3}, author={Howard, Andrew and Sandler, "
+        "Mark and Chu, Grace and Chen, Liang-Chieh and Chen, Bo and Tan, Mingxing and Wang, Weijun and Zhu, Yukun and "
+        "Pang, Ruoming and Vasudevan, Vijay and Le, Quoc V. and Adam, Hartwig}, booktitle={ICCV}, year={2019}}",
+    ),
+}
+"""By the first word of a network's name: the paper's address and citation."""
 
 
 class TorchvisionSegmentation(nn.Module):
@@ -56,9 +76,12 @@ def resolve(parameters: Mapping[str, Any]) -> ArchitectureSpec:
         close = difflib.get_close_matches(name, NAMES, n=1)
         near = f" (did you mean '{close[0]}'?)" if close else ""
         raise UserError(f"torchvision has no segmentation network '{name}'{near}; there are: {', '.join(NAMES)}")
+    paper, citation = PAPERS[name.partition("_")[0]]
     return replace(
         ARCHITECTURE,
         title=f"torchvision {name}",
+        paper=paper,
+        citation=citation,
         pretrained=f"ImageNet-1k, torchvision {trunk_weights(name)} (trunk)",
     )
 
@@ -66,11 +89,8 @@ def resolve(parameters: Mapping[str, Any]) -> ArchitectureSpec:
 ARCHITECTURE = ArchitectureSpec(
     build=TorchvisionSegmentation,
     title=f"torchvision {DEFAULT}",
-    paper="https://arxiv.org/abs/1411.4038",
-    citation=(
-        "@inproceedings{long2015fully, title={Fully Convolutional Networks for Semantic Segmentation}, author={Long, "
-        "Jonathan and Shelhamer, Evan and Darrell, Trevor}, booktitle={CVPR}, year={2015}}"
-    ),
+    paper=PAPERS["fcn"][0],
+    citation=PAPERS["fcn"][1],
     size_multiple=8,
     pretrained="ImageNet-1k, torchvision (trunk)",
     licence=TORCHVISION_LICENCE,

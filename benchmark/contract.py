@@ -69,6 +69,7 @@ class ArchitectureSpec:
     licence: str | None = None
     """Of the pretrained weights, e.g. "BSD-3-Clause; trained on ImageNet-1k"."""
     reported: tuple[Reported, ...] = ()
+    """What was published of the plugin with its parameters at their defaults."""
     without_gradient: tuple[str, ...] = ()
     """Names of parameters, or patterns such as "encoder.*", that legitimately receive no gradient."""
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None

@@ -10,8 +10,8 @@ TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k, whose
 def first_convolution(convolution: nn.Conv2d, in_channels: int, *, pretrained: bool) -> nn.Conv2d:
     """The same convolution for images of `in_channels`; itself where it takes as many already.
 
-    A grey image stood as three equal channels when the weights were learned: their sum over the channels, shared out
-    among the new ones, gives the same response.
+    A grey image shown to the old one stands as three channels, equal but for the statistics that normalise each; the
+    sum of the weights over the channels, shared out among the new ones, gives the same response to equal channels.
     """
     if convolution.in_channels == in_channels:
         return convolution

@@ -15,7 +15,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +136,8 @@ def load(kind: Kind, text: str) -> Plugin:
     parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
     if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
         spec = spec.resolve(parameters)
+    if isinstance(spec, ArchitectureSpec) and parameters:
+        spec = replace(spec, reported=())  # published is the plugin as it stands, not any other size of it
     source = Path(inspect.getfile(module))
     return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=source.read_bytes())
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import huggingface_hub
@@ -167,7 +168,9 @@ def test_encoders_of_smp_and_timm(encoder: str) -> None:
     checks.require(checks.check_architecture(label, ["logits", "gradients"]))
     plugin = registry.load("architectures", label)
     assert plugin.spec.title == f"smp Unet, {encoder}"
-    assert (plugin.spec.pretrained is None) == (encoder == "tu-convnext_atto" and plugin.spec.licence is None)
+    assert (plugin.spec.pretrained is None) == (plugin.spec.licence is None)
+    if encoder.startswith("tu-"):
+        assert re.fullmatch(rf"timm {encoder[3:].partition('.')[0]}\.\w+", plugin.spec.pretrained)
 
 
 def test_every_encoder_of_smp_has_a_name_that_is_taken() -> None:
@@ -185,6 +188,7 @@ def test_every_segmentation_network_of_torchvision(name: str) -> None:
     [
         ("smp:decoder=Unett", "smp has no decoder 'Unett'; near it: Unet"),
         ("smp:encoder=resnet5", "smp has no encoder 'resnet5'; near it: resnet"),
+        ("smp:encoder=tu-resnet18.a1_in1kk", "smp has no weights 'resnet18.a1_in1kk'; near it: resnet18.a1_in1k"),
         ("smp:encoder=tu-resnett18", "smp has no encoder 'resnett18'; near it: resnet18"),
         (
             "torchvision_segmentation:name=fcn_resnet5",
@@ -282,6 +286,43 @@ def test_the_gate_opens_above_each_frequencys_floor() -> None:
         for frequency, gate in zip(picture, opened, strict=True):
             threshold = frequency.mean() + 1.5 * math.sqrt(float(((frequency - frequency.mean()) ** 2).mean()))
             assert torch.equal(gate, frequency > threshold)
+
+
+def test_the_gate_stays_shut_where_all_is_silent() -> None:
+    for width in (128, 256, 512):
+        levels = torch.linspace(-2.1, 2.6, 256).view(1, 1, 256, 1).expand(1, 3, -1, width)
+        logits = network.build(registry.load("architectures", "spectral_gate"), QUICK, 0)(levels)
+        assert bool((logits < 0).all())
+
+
+@pytest.mark.parametrize("name", ["manet", "mtunet", "segmenter", "deeplabv3", "u2net"])
+def test_time_and_frequency_are_nowhere_exchanged(name: str) -> None:
+    """A network whose kernels are transposed answers the transposed image with the transposed mask."""
+    size = (128, 256)
+    plugin = registry.load("architectures", name)
+    net = network.build(plugin, QUICK.override({"image_size": size}), 0).eval()
+    other = network.build(plugin, QUICK.override({"image_size": size[::-1]}), 0).eval()
+    state = {
+        key: value.transpose(-1, -2).contiguous() if value.ndim == 4 else value
+        for key, value in net.state_dict().items()
+    }
+    if name == "segmenter":  # one token for the class, then a grid of positions
+        key = "core.trunk.pos_embed"
+        grid = state[key][:, 1:].unflatten(1, (8, 16)).transpose(1, 2).flatten(1, 2)
+        state[key] = torch.cat([state[key][:, :1], grid], dim=1)
+    if name == "mtunet":  # one weight for each place of a window of 4 x 4
+        for key in [key for key in state if key.endswith((".weigh.weight", ".weigh.bias"))]:
+            state[key] = state[key].unflatten(0, (4, 4)).transpose(0, 1).flatten(0, 1)
+    other.load_state_dict(state)
+    image = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        expected, found = net(image), other(image.transpose(-1, -2)).transpose(-1, -2)
+    torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.std()), rtol=0)
+
+
+def test_numbers_of_another_size_are_not_claimed() -> None:
+    assert registry.load("architectures", "unet").spec.reported
+    assert not registry.load("architectures", "unet:width=8").spec.reported
 
 
 def test_frames_see_so_many_neighbours_and_no_more() -> None:
