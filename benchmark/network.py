@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.contract import ArchitectureSpec
@@ -66,6 +67,10 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
             f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
             "or HF_HOME points, or train from random weights with --weights none (another table)"
         ) from error
+    if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
+        raise UserError(
+            f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
+        )
     return Network(core, spec.size_multiple, plugin.label)
 
 

@@ -7,16 +7,16 @@ hides the others.
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_type_hints
@@ -69,29 +69,51 @@ def label(name: str, parameters: Mapping[str, Any]) -> str:
     return name + ":" + ",".join(f"{key}={_text(parameters[key])}" for key in sorted(parameters))
 
 
-def find(kind: Kind) -> dict[str, str]:
-    """Every plugin of a kind: name -> module to import, in alphabetical order. Imports none of them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Where a plugin was found: the module to import, and where that is, in words."""
+
+    module: str
+    words: str
+
+
+def find(kind: Kind) -> list[str]:
+    """The names of every plugin of a kind, in alphabetical order. Imports none of them.
 
     Raises:
-        UserError: two plugins share a name, or a folder of the user's cannot hold plugins.
+        UserError: a folder of the user's cannot hold plugins.
     """
+    return sorted(_places(kind))
+
+
+def _places(kind: Kind) -> dict[str, list[_Place]]:
+    """Every plugin's name -> where it was found; more than one place is an error when it is loaded."""
     _check_folders(kind)
-    found: dict[str, tuple[str, str]] = {}
     places = [
-        (path.stem, f"benchmark.{kind}.{path.stem}", str(path))
+        (path.stem, _Place(module=f"benchmark.{kind}.{path.stem}", words=str(path)))
         for root in benchmark.__path__
         for path in sorted((Path(root) / kind).glob("*.py"))
-        if _NAME.fullmatch(path.stem)
+        if is_name(path.stem)
     ]
-    places += [
-        (entry.name, entry.module, f"entry point {entry.value}") for entry in entry_points(group=f"benchmark.{kind}")
-    ]
-    for name, module, place in places:
-        known = found.get(name)
-        if known is not None and known[1] != place:
-            raise UserError(f"two {kind} are called '{name}': {known[1]} and {place}; rename one of them")
-        found[name] = (module, place)
-    return {name: module for name, (module, _) in sorted(found.items())}
+    for entry in _entry_points(f"benchmark.{kind}"):
+        package = f" of {entry.dist.name}" if entry.dist is not None else ""
+        places.append((entry.name, _Place(module=entry.module, words=f"entry point {entry.value}{package}")))
+    found: dict[str, list[_Place]] = {}
+    for name, place in dict.fromkeys(places):
+        found.setdefault(name, []).append(place)
+    return found
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    """Those of a group; a package whose own list is damaged hides no other."""
+    try:
+        return list(entry_points(group=group))
+    except Exception:
+        found = []
+        for distribution in distributions():
+            with contextlib.suppress(Exception):
+                found += [entry for entry in distribution.entry_points if entry.group == group]
+        return found
 
 
 def is_name(text: str) -> bool:
@@ -122,23 +144,33 @@ def load(kind: Kind, text: str) -> Plugin:
             names file and line.
     """
     name, colon, given = text.partition(":")
-    known = find(kind)
+    known = _places(kind)
     if name not in known:
         ignored = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
         if ignored:
             raise UserError(f"rename {ignored[0]}: a plugin's name has lower-case letters, digits and _ only")
-        raise UserError(f"no {singular(kind)} '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
-    module = _import(known[name])
+        there = ", ".join(sorted(known))
+        raise UserError(f"no {singular(kind)} '{name}'{nearest(name, known)}; there are: {there}")
+    if len(known[name]) > 1:
+        first, second, *_ = known[name]
+        raise UserError(f"two {kind} are called '{name}': {first.words} and {second.words}; rename one of them")
+    module = _import(known[name][0])
     attribute, wanted = _SPECS[kind]
     spec = getattr(module, attribute, None)
     if not isinstance(spec, wanted):
-        raise UserError(f"{module.__file__} must end with {attribute} = {wanted.__name__}(...)")
-    parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
-    if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
-        spec = spec.resolve(parameters)
+        raise UserError(f"{known[name][0].words} must end with {attribute} = {wanted.__name__}(...)")
+    source = Path(inspect.getfile(module))
+    try:
+        parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
+        if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
+            spec = spec.resolve(parameters)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {first_line(error)}{place(error, source)}"
+        raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     if isinstance(spec, ArchitectureSpec) and parameters:
         spec = replace(spec, reported=())  # published is the plugin as it stands, not any other size of it
-    source = Path(inspect.getfile(module))
     return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=source.read_bytes())
 
 
@@ -172,16 +204,21 @@ def _check_folders(kind: Kind) -> None:
             raise UserError(f"remove {Path(root) / kind / '__init__.py'}: it would hide the plugins of other folders")
 
 
-def place(error: Exception, source: Path | None = None) -> str:
+def place(error: BaseException, source: Path | None = None) -> str:
     """` (file, line N)` where a plugin failed: the innermost line in a folder of plugins, or where its syntax ends."""
     if isinstance(error, SyntaxError):
-        return f" ({error.filename}, line {error.lineno})"
+        return f" ({error.filename or source}, line {error.lineno or 1})"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).parent.name in _SPECS or frame.filename == str(source)
     ]
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def _builder(spec: Any) -> Callable[..., Any]:
@@ -193,22 +230,24 @@ def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _import(name: str) -> ModuleType:
+def _import(found: _Place) -> ModuleType:
+    """The module; an exception in it, even an attempt to end the program, is its author's to mend."""
     try:
-        return importlib.import_module(name)
-    except Exception as error:
-        what = error.msg if isinstance(error, SyntaxError) else error
-        where = place(error, _source(name))
-        raise UserError(f"{name} cannot be imported: {type(error).__name__}: {what}{where}") from error
+        return importlib.import_module(found.module)
+    except (Exception, SystemExit) as error:
+        what = error.msg if isinstance(error, SyntaxError) else first_line(error)
+        where = place(error) or _outermost(error)
+        raise UserError(f"{found.words} cannot be imported: {type(error).__name__}: {what}{where}") from error
 
 
-def _source(name: str) -> Path | None:
-    """The file of a module that may be broken; None where even its package is."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except Exception:
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+def _outermost(error: BaseException) -> str:
+    """Where the import of a package failed: its first line behind the import system's and ours."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    return f" ({frames[0].filename}, line {frames[0].lineno})" if frames else ""
 
 
 def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:

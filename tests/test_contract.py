@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import planted
 
 from benchmark import checks, registry
@@ -32,7 +33,7 @@ def test_what_has_no_parameters_says_so() -> None:
         "gradients": "no parameters",
         "state_dict": "no parameters",
     }
-    assert checks.check_overfit("all_background", silent).outcome == "skipped"
+    assert checks.check_overfit("all_background", silent).reason == "nothing to train"
 
 
 TEMPLATE = """
@@ -40,6 +41,8 @@ import secrets
 import torch
 from torch import nn
 from benchmark.contract import ArchitectureSpec, Reported
+
+{module}
 
 class Net(nn.Module):
     def __init__(self, {signature}):
@@ -56,6 +59,7 @@ ARCHITECTURE = ArchitectureSpec(
 )
 """
 GOOD = {
+    "module": "",
     "signature": "*, in_channels, pretrained",
     "extra": "pass",
     "before": "pass",
@@ -76,6 +80,8 @@ BROKEN = [
     ("signature", {"signature": "*, in_channels"}),
     ("signature", {"signature": "*, in_channels, pretrained, width"}),
     ("metadata", {"title": " "}),
+    ("metadata", {"fields": "size_multiple=0"}),
+    ("metadata", {"fields": "without_gradient='layer.weight'"}),
     ("metadata", {"citation": "X, 2020"}),
     ("metadata", {"citation": "@misc{x, title={X}"}),
     ("metadata", {"citation": "@misc{x, author={X}}"}),
@@ -83,23 +89,48 @@ BROKEN = [
     ("reported", {"reported": NUMBER.format("s", "perhaps")}),
     ("reported", {"reported": NUMBER.format("s", "no")}),
     ("weights", {"fields": "pretrained='ImageNet', licence='MIT'"}),
+    ("weights", {"extra": "torch.rand(int(pretrained))", "fields": "pretrained='ImageNet', licence='MIT'"}),
+    (
+        "weights",
+        {
+            "extra": "pretrained and self.load_state_dict({'layer.weight': torch.zeros(5)})",
+            "fields": "pretrained='ImageNet', licence='MIT'",
+        },
+    ),
     ("weights", {"fields": "pretrained='ImageNet'"}),
     ("weights", {"fields": "licence='MIT'"}),
     ("source", {"before": "image = image.to('cpu')"}),
     ("source", {"before": "image = image.cpu()"}),
     ("source", {"extra": "torch.manual_seed(3)"}),
+    ("source", {"extra": "from torch import manual_seed"}),
+    ("source", {"extra": "from torch.amp import autocast"}),
+    ("source", {"module": "torch.set_grad_enabled(False)"}),
+    ("source", {"module": "torch.set_default_dtype(torch.float64)"}),
     ("source", {"extra": "self.optimiser = torch.optim.SGD(self.parameters(), 0.1)"}),
     ("logits", {"forward": "self.layer(image).squeeze(1)"}),
     ("logits", {"forward": "self.layer(image) / 0 * 0"}),
     ("logits", {"forward": "self.layer(image) > 0"}),
     ("logits", {"forward": "self.layer(image).sigmoid(), None"}),
+    ("logits", {"forward": "self.layer(image).sigmoid()"}),
+    ("logits", {"extra": "self.double()", "forward": "self.layer(image.double())"}),
+    ("logits", {"extra": "self.layer = nn.LazyConv2d(1, 3, padding=1)"}),
+    ("logits", {"before": "raise SystemExit"}),
     ("grey", {"extra": "self.layer = nn.Conv2d(3, 1, 3, padding=1)"}),
     ("odd_sizes", {"forward": "self.layer(image)[..., : image.shape[-1] // 8 * 8]"}),
     ("untouched_input", {"before": "image.mul_(2)"}),
     ("gradients", {"extra": "self.unused = nn.Linear(2, 2)"}),
     ("gradients", {"forward": "self.layer(image).detach() + 0 * self.layer.bias.sum()"}),
     ("gradients", {"fields": "without_gradient=('nowhere',)"}),
+    ("gradients", {"fields": "without_gradient=('*',)", "forward": "self.layer(image).detach()"}),
     ("modes", {"forward": "self.layer(image) * (2 if self.training else 1)"}),
+    (
+        "modes",
+        {
+            "module": "class DropPath(nn.Identity):\n    forward = lambda self, x: x * 9 if self.training else x",
+            "extra": "self.drop = DropPath()",
+            "forward": "self.drop(self.layer(image))",
+        },
+    ),
     (
         "lasting_state",
         {"extra": "self.register_buffer('calls', torch.zeros(()))", "before": "self.calls += 1"},
@@ -109,9 +140,23 @@ BROKEN = [
         {"extra": "self.calls = 0", "before": "self.calls += 1", "forward": "self.layer(image) * self.calls"},
     ),
     ("independent_images", {"forward": "self.layer(image - image.mean(0))"}),
+    ("independent_images", {"forward": "self.layer(image - image.mean(0) if len(image) > 2 else image)"}),
     ("seeded", {"forward": f"self.layer(image) + {RANDOM.format(seeded='manual_seed')}"}),
     ("state_dict", {"extra": "self.scale = float(torch.rand(1))", "forward": "self.layer(image) * self.scale"}),
+    (
+        "state_dict",
+        {"extra": "self.n = 1.0", "before": "self.n += self.training", "forward": "self.layer(image) * self.n"},
+    ),
     ("device", {"forward": "self.layer(image) + torch.zeros(image.shape[-1])"}),
+    ("device", {"extra": "self.ramp = torch.linspace(0, 1, 3)", "forward": "self.layer(image) * self.ramp[1]"}),
+    (
+        "device",
+        {
+            "extra": "self.seen = []",
+            "before": "self.seen or self.seen.append(torch.arange(image.shape[-1]))",
+            "forward": "self.layer(image) + self.seen[0]",
+        },
+    ),
     ("deterministic_mode", {"forward": UNPOOLED}),
     ("bf16", {"forward": "self.layer(image) + (float('nan') if torch.is_autocast_enabled('cpu') else 0)"}),
     ("bf16", {"forward": "self.layer(image) * (-1 if torch.is_autocast_enabled('cpu') else 1)"}),
@@ -136,6 +181,33 @@ def test_a_broken_plugin_fails_the_check_meant_for_it(tmp_path: Path, check: str
     assert "\n" not in results[check].reason
     with pytest.raises(AssertionError, match=f"{check}: "):
         checks.require(results.values())
+
+
+ODD_BUT_GOOD = [
+    {"forward": "nn.functional.dropout(self.layer(image), 0.5, self.training)"},
+    {"forward": "nn.functional.scaled_dot_product_attention(*[self.layer(image)] * 3, dropout_p=0.5 * self.training)"},
+    {"extra": "self.drop = nn.Dropout2d(0.3)", "forward": "self.drop(self.layer(image))"},
+    {"extra": "self.drop = nn.RReLU()", "forward": "self.drop(self.layer(image))"},
+    {"extra": "self.norm = nn.BatchNorm2d(1)", "forward": "self.norm(self.layer(image))"},
+    {"extra": "nn.init.zeros_(self.layer.weight)"},
+    {"extra": "nn.utils.parametrizations.weight_norm(self.layer)"},
+    {
+        "extra": "self.register_buffer('ramp', torch.ones(1), persistent=False)",
+        "forward": "self.layer(image) * self.ramp",
+    },
+    {"extra": "self.requires_grad_(False)"},
+    {"extra": "self.optim = nn.Identity(); self.note = 'cpu: nothing'"},
+]
+
+
+@pytest.mark.parametrize("changes", ODD_BUT_GOOD, ids=lambda changes: next(iter(changes.values()))[:40])
+def test_what_is_odd_but_good_passes(tmp_path: Path, changes: dict[str, str]) -> None:
+    checks.require(checks.check_architecture(plant(tmp_path, **changes)))
+
+
+def test_a_plugin_that_changes_torch_does_no_harm_to_others(tmp_path: Path) -> None:
+    checks.check_architecture(plant(tmp_path, extra="torch.set_grad_enabled(False)"))
+    assert torch.is_grad_enabled()
 
 
 def test_every_check_has_a_plugin_that_fails_it() -> None:

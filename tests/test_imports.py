@@ -59,7 +59,7 @@ RULES: dict[str, set[str]] = {
         *("registry", "spectrogram"),
     },
     "leaderboard": {"files", "metrics", "record", "protocol", "separation", "statistics"},
-    "checks": {"contract", "data", "network", "progress", "protocol", "registry"},
+    "checks": {"contract", "data", "network", "progress", "protocol", "registry", "workers"},
     "scaffold": {"files", "registry"},
     "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, TINY, Ran
 
-from benchmark import registry
+from benchmark import checks, registry, scaffold
 from benchmark.errors import UserError
 
 Bench = Callable[..., Ran]
@@ -55,6 +55,8 @@ def test_a_file_for_the_checkout_needs_no_option(tmp_path: Path, bench: Bench) -
         ("2net", "cannot be a plugin's name"),
         ("../net", "cannot be a plugin's name"),
         ("class", "cannot be a plugin's name"),
+        ("all", "cannot be a plugin's name"),
+        ("n" * 300, "cannot be a plugin's name"),
         ("unet", "there is one called 'unet' already"),
         ("taken", "taken.py is there already; choose another name"),
     ],
@@ -103,6 +105,13 @@ def announce(folder: Path, *lines: str) -> None:
     (told / "entry_points.txt").write_text("\n".join(["[benchmark.architectures]", *lines]))
 
 
+@pytest.mark.parametrize("name", ["none", "f", "architecture_spec", "net", "tensor"])
+def test_names_that_python_or_the_file_uses_itself(tmp_path: Path, name: str) -> None:
+    scaffold.write("architectures", name, tmp_path)
+    registry.add_folder(tmp_path)
+    checks.require(checks.check_architecture(name))
+
+
 def test_a_package_announces_its_network(bench: Bench, package: Path, tmp_path: Path) -> None:
     listed = bench("list")
     assert "toy_net" in listed.out
@@ -120,7 +129,13 @@ def test_a_package_announces_its_network(bench: Bench, package: Path, tmp_path: 
         ("toy_net = toy_birdnet.broken", "x = (", r"SyntaxError.*broken\.py, line 1\)$"),
         ("toy_net = toy_birdnet.broken", "\nraise RuntimeError('no')", r"RuntimeError: no \(.*broken\.py, line 2\)$"),
         ("toy_net = toy_birdnet.nowhere", "", "ModuleNotFoundError: No module named 'toy_birdnet.nowhere'"),
-        ("toy_net = nothing_at_all", "", "ModuleNotFoundError: No module named 'nothing_at_all'"),
+        (
+            "toy_net = nothing_at_all",
+            "",
+            "of toy-birdnet cannot be imported: ModuleNotFoundError: No module named 'noth",
+        ),
+        ("toy_net = toy_birdnet.broken", "raise SystemExit", r"SystemExit:  \(.*broken\.py, line 1\)$"),
+        ("toy_net = toy_birdnet.broken", "raise ImportError('a\\nb')", r"ImportError: a \(.*broken\.py, line 1\)$"),
     ],
 )
 def test_a_broken_package_hides_nothing(bench: Bench, package: Path, line: str, code: str, message: str) -> None:
@@ -136,8 +151,19 @@ def test_a_broken_package_hides_nothing(bench: Bench, package: Path, line: str, 
 
 def test_a_package_may_not_take_a_name(package: Path) -> None:
     announce(package, "unet = toy_birdnet.network")
-    with pytest.raises(UserError, match=r"two architectures are called 'unet': .*unet\.py and entry point toy_birdnet"):
-        registry.find("architectures")
+    with pytest.raises(
+        UserError, match=r"called 'unet': .*unet\.py and entry point toy_birdnet\.network of toy-birdnet; rename"
+    ):
+        registry.load("architectures", "unet")
+    assert registry.load("architectures", "segnet").name == "segnet"
+
+
+def test_a_damaged_list_of_another_package_hides_nothing(package: Path) -> None:
+    other = package / "damaged-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text("[console_scripts]\njust some text\nx = !!bad value!!\n")
+    assert {"toy_net", "unet"} <= set(registry.find("architectures"))
 
 
 def test_checking_all_leaves_out_what_is_broken(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,9 +171,7 @@ def test_checking_all_leaves_out_what_is_broken(bench: Bench, tmp_path: Path, mo
     (tmp_path / "architectures" / "broken.py").write_text("\nimport nowhere_at_all")
     (tmp_path / "architectures" / "good.py").write_text(NEW_PLUGIN)
     registry.add_folder(tmp_path)
-    monkeypatch.setattr(
-        registry, "find", lambda _: {name: f"benchmark.architectures.{name}" for name in ("broken", "good")}
-    )
+    monkeypatch.setattr(registry, "find", lambda _: ["broken", "good"])
     ran = bench("check", "all")
     assert ran.code == 1
     assert "left out" in ran.err

@@ -93,7 +93,9 @@ def test_the_same_name_twice_names_both_places(folder: Path) -> None:
     with pytest.raises(
         UserError, match=r"two architectures are called 'unet': .*architectures/unet\.py and .*unet\.py"
     ):
-        registry.find("architectures")
+        registry.load("architectures", "unet")
+    assert registry.load("architectures", "pixel").name == "pixel"
+    assert "segnet" in registry.find("architectures")
 
 
 def test_a_file_name_that_is_no_plugin_name_is_not_ignored_in_silence(folder: Path) -> None:

@@ -4,22 +4,28 @@ import ast
 import fnmatch
 import io
 import logging
+import math
+import re
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torchvision.ops import StochasticDepth
 
 from benchmark import network, registry
 from benchmark.checks.outcome import ContractError, InapplicableError, Result, result
 from benchmark.checks.plugin import require_bibtex, require_keywords
-from benchmark.checks.subject import SIZE, Subject, images, loss, run, settings
+from benchmark.checks.subject import SIZE, Subject, images, loss, perturb, run, settings
 from benchmark.errors import UserError
 
 Check = Callable[[Subject], str | None]
@@ -54,20 +60,30 @@ def check_signature(subject: Subject) -> None:
 
 
 def check_metadata(subject: Subject) -> None:
-    """Title, paper, and BibTeX that parses, with a key and a title in each entry."""
-    for name in ("title", "paper"):
-        if not getattr(subject.spec, name).strip():
-            raise ContractError(f"{name} is empty")
-    require_bibtex(subject.spec.citation)
+    """Title, paper, and BibTeX that parses, with a key and a title in each entry; a size multiple that is one."""
+    spec = subject.spec
+    for name in ("title", "paper", "citation"):
+        value = getattr(spec, name)
+        if not isinstance(value, str) or not value.strip():
+            raise ContractError(f"{name} is {value!r}: write a text")
+    if not isinstance(spec.size_multiple, int) or spec.size_multiple < 1:
+        raise ContractError(f"size_multiple is {spec.size_multiple!r}, not 1, 2, 3 ...")
+    names: object = spec.without_gradient
+    if isinstance(names, str):
+        raise ContractError(f"without_gradient is a text: write ({names!r},)")
+    require_bibtex(spec.citation)
 
 
 def check_reported(subject: Subject) -> None:
-    """Every published number has a source, and says whether it may stand beside ours."""
+    """Every published number is one, has a source, and says whether it may stand beside ours."""
     for number in subject.spec.reported:
         what = f"{number.split} {number.metric} {number.value}"
-        if not number.source.strip():
-            raise ContractError(f"{what}: name the source, paper and table")
-        if not number.comparable.startswith(("yes", "no: ")):
+        if not isinstance(number.value, int | float) or not math.isfinite(number.value):
+            raise ContractError(f"{what}: {number.value!r} is no number")
+        for name in ("dataset", "split", "metric", "source"):
+            if not getattr(number, name).strip():
+                raise ContractError(f"{what}: {name} is empty")
+        if not re.match(r"yes|no: \S", number.comparable):
             raise ContractError(f"{what}: comparable begins with 'yes' or with 'no: ' and the reason")
 
 
@@ -82,41 +98,68 @@ def check_weights(subject: Subject) -> str | None:
         raise ContractError("pretrained names weights, licence does not say under which terms")
     try:
         with _no_network():
-            built = network.build(subject.plugin, settings(3, (SIZE, SIZE), "pretrained"), 0)
-    except (UserError, OSError):
+            loaded = [_state(subject, seed, "pretrained") for seed in (0, 1)]
+    except (UserError, OSError) as error:
+        if "in loading state_dict" in str(error):
+            raise ContractError(f"the weights do not fit the network: {registry.first_line(error)}") from error
         return "not at hand, and asked for"
-    random = subject.network.state_dict()
-    if all(torch.equal(value, random[name]) for name, value in built.state_dict().items()):
-        raise ContractError("with pretrained=True and no network, build() gave the random weights: let it fail instead")
+    random = [_state(subject, seed, "none") for seed in (0, 1)]
+    drawn = [name for name in random[0] if not torch.equal(random[0][name], random[1][name])]
+    if all(not torch.equal(loaded[0][name], loaded[1][name]) for name in drawn):
+        raise ContractError(
+            "with pretrained=True and no network, build() draws all weights at random: let it fail instead"
+        )
     return None
 
 
-_DEVICES = ("cpu", "cuda", "mps", "xpu")
+def _state(subject: Subject, seed: int, weights: str) -> dict[str, Tensor]:
+    return network.build(subject.plugin, settings(3, (SIZE, SIZE), weights), seed).state_dict()
+
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 _CORES_CALLS = {"cuda": "device", "cpu": "device", "half": "precision", "bfloat16": "precision"}
-_CORES_NAMES = {"autocast": "precision", "optim": "optimiser", "manual_seed": "seed"}
+_CORES_NAMES = {"autocast": "precision", "optim": "optimiser", "manual_seed": "seed", "set_rng_state": "seed"}
 
 
 def check_source(subject: Subject) -> None:
     """The file names no device, and leaves precision, optimiser and seed to the core."""
+    if subject.import_error is not None:
+        raise ContractError(f"its import {subject.import_error}")
     for node in ast.walk(ast.parse(subject.plugin.code)):
-        found = None
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split(":")[0] in _DEVICES:
-            found = "device", repr(node.value)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CORES_CALLS:
-            found = _CORES_CALLS[node.func.attr], f".{node.func.attr}()"
-        elif isinstance(node, ast.Attribute) and node.attr in _CORES_NAMES:
-            found = _CORES_NAMES[node.attr], f".{node.attr}"
-        if found is not None:
-            line = getattr(node, "lineno", 0)
-            raise ContractError(f"the core chooses the {found[0]}: take {found[1]} out (line {line})")
+        for what, word in _of_the_core(node):
+            raise ContractError(f"the core chooses the {what}: take {word} out (line {getattr(node, 'lineno', 0)})")
+
+
+def _of_the_core(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """What in a piece of code is the core's to choose, and how it is written."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DEVICE.fullmatch(node.value):
+        yield "device", repr(node.value)
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CORES_CALLS:
+        yield _CORES_CALLS[node.func.attr], f".{node.func.attr}()"
+    elif isinstance(node, ast.Attribute) and node.attr in _CORES_NAMES and ast.unparse(node).startswith("torch."):
+        yield _CORES_NAMES[node.attr], ast.unparse(node)
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "torch":
+        for name in (node.module or "").split(".") + [alias.name for alias in node.names]:
+            if name in _CORES_NAMES:
+                yield _CORES_NAMES[name], f"the import of {name}"
 
 
 # ---------------------------------------------------------------- shapes
 
 
 def check_logits(subject: Subject) -> None:
-    """(N, 3, H, W) float -> finite logits (N, 1, H, W)."""
+    """(N, 3, H, W) float -> finite logits (N, 1, H, W), without a sigmoid."""
     _finite(subject.logits, (SIZE, SIZE))
+    if network.parameter_count(subject.network) == 0:
+        return
+    seen = []
+    for seed in range(3):  # a network far from its beginning, whose logits lie anywhere
+        net = subject.copy()
+        perturb(net, 0.5, seed)
+        with torch.no_grad():
+            seen.append(run(net, images()))
+    if all(bool(((logits >= 0) & (logits <= 1)).all()) for logits in seen):
+        raise ContractError("logits never leave 0 ... 1: take the sigmoid out, the core has its own")
 
 
 def check_grey(subject: Subject) -> None:
@@ -154,16 +197,18 @@ def check_gradients(subject: Subject) -> None:
     net = (subject.copy() if size == (SIZE, SIZE) else subject.build(size=size)).train()
     parameters = dict(net.core.named_parameters())
     declared = {name for pattern in subject.spec.without_gradient for name in fnmatch.filter(parameters, pattern)}
+    if parameters and declared == set(parameters):
+        raise ContractError("without_gradient names every parameter")
     for pattern in subject.spec.without_gradient:
         if not fnmatch.filter(parameters, pattern):
             raise ContractError(f"without_gradient names {pattern}, which is no parameter")
-    loss(net, images(size=size)).backward()
-    missed = _missed(parameters, declared)
-    if missed:  # a layer that begins at zero stops the gradient behind it, but only in the first step
-        with torch.no_grad():
-            for parameter in net.parameters():
-                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    with _WithoutDropout():
         loss(net, images(size=size)).backward()
+    missed = _missed(parameters, declared)
+    if missed:  # a unit may be dead at one point
+        perturb(net, 0.02, seed=1)
+        with _WithoutDropout():
+            loss(net, images(size=size)).backward()
         missed = _missed(parameters, declared)
     if missed:
         raise ContractError(f"no gradient reaches {missed[0]}: use it, freeze it, or name it in without_gradient")
@@ -185,7 +230,7 @@ def check_modes(subject: Subject) -> None:
     for module in net.modules():
         if _depends_on_mode(module):
             module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _WithoutDropout():
         logits = run(net, images())
     _same(logits, subject.logits, "train() and eval() differ by more than normalisation and dropout")
 
@@ -207,7 +252,9 @@ def check_independent_images(subject: Subject) -> None:
     """In eval mode an image's logits do not depend on its batch."""
     with torch.no_grad():
         alone = torch.cat([run(subject.network, image[None]) for image in images()])
-    _same(alone, subject.logits, "in eval mode the logits of an image change with its batch")
+        among_others = run(subject.network, torch.cat([images(), images().flip(0) + 1]))[:2]
+    for logits in (alone, among_others):
+        _same(logits, subject.logits, "in eval mode the logits of an image change with its batch")
 
 
 def check_seeded(subject: Subject) -> None:
@@ -220,28 +267,38 @@ def check_seeded(subject: Subject) -> None:
 def check_state_dict(subject: Subject) -> None:
     """Weights survive a file of safetensors in a network of another seed."""
     subject.needs_parameters()
-    other = subject.build(seed=1)
+    other, net = subject.build(seed=1), subject.copy().train()
+    with torch.no_grad():
+        run(net, images() + 1)  # what training leaves in a network must be in its state
+        expected = run(net.eval(), images())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        state = subject.network.core.state_dict()
+        state = net.core.state_dict()
         save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
         other.core.load_state_dict(load_file(path))
     with torch.no_grad():
-        _same(run(other, images()), subject.logits, "a network with another's state_dict gives other logits")
+        _same(run(other, images()), expected, "a network with another's state_dict gives other logits")
 
 
 # ---------------------------------------------------------------- devices and arithmetic
 
 
 def check_device(subject: Subject) -> None:
-    """What forward() makes lies where its input lies."""
+    """A network moves as a whole, and what forward() makes lies where its input lies."""
     assert subject.logits.numel()  # what fails anywhere fails before here, with its own reason
+    for where, module in subject.network.core.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):
+                raise ContractError(
+                    f"{where + '.' * bool(where)}{name} stays behind when the network moves: register_buffer"
+                )
+    batch, net = images(), subject.build()
     try:
         # A default device that computes nothing stands for a device that is not the images'.
         with torch.no_grad(), torch.device("meta"):
-            logits = subject.network(images_on_cpu())
+            logits = net(batch)
     except Exception as error:
-        place = registry.place(error)
+        place = registry.place(error, subject.plugin.source)
         raise ContractError(f"forward() makes a tensor without device=image.device{place}") from error
     if logits.device.type == "meta":
         raise ContractError("forward() returns a tensor that does not lie on the images' device")
@@ -291,23 +348,34 @@ def check_export(subject: Subject) -> None:
 # ---------------------------------------------------------------- their tools
 
 
-def images_on_cpu() -> Tensor:
-    """`images()`, made before a default device is set."""
-    with torch.device("cpu"):
-        return images()
+_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+
+
+class _WithoutDropout(TorchFunctionMode):
+    """Dropout that a network calls as a function, also inside an attention, lets everything pass."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in _DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if func is F.scaled_dot_product_attention:
+            args, kwargs = args[:4], {**kwargs, "dropout_p": 0.0}
+        return func(*args, **kwargs)
 
 
 def _depends_on_mode(module: nn.Module) -> bool:
-    """Normalisation over a batch, dropout in all its kinds (also timm's and torchvision's), and attention with it."""
-    known = isinstance(module, nn.modules.batchnorm._NormBase | nn.modules.dropout._DropoutNd | nn.MultiheadAttention)
-    return known or type(module).__name__ in ("DropPath", "StochasticDepth", "PatchDropout")
+    """Normalisation over a batch, dropout in all its kinds (also timm's and torchvision's), and what has it inside."""
+    norm, dropout = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
+    known = isinstance(module, norm | dropout | nn.MultiheadAttention | nn.RNNBase | nn.RReLU)
+    libraries = type(module).__module__.startswith(("timm.", "torchvision."))
+    return known or (libraries and "Drop" in type(module).__name__) or isinstance(module, StochasticDepth)
 
 
 def _finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
     if logits.shape != (2, 1, *size):
         raise ContractError(f"logits are {tuple(logits.shape)}, not (2, 1, {size[0]}, {size[1]})")
-    if not logits.is_floating_point() or not bool(logits.isfinite().all()):
-        raise ContractError(f"logits are not finite floats{where}")
+    if logits.dtype != torch.float32 or not bool(logits.isfinite().all()):
+        raise ContractError(f"logits are not finite float32{where}")
 
 
 def _same(first: Tensor, second: Tensor, message: str) -> None:

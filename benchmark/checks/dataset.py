@@ -2,14 +2,15 @@
 
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
-from benchmark import registry
+from benchmark import registry, workers
 from benchmark.checks.outcome import ContractError, InapplicableError, Result, result
 from benchmark.checks.plugin import require_bibtex, require_keywords
 from benchmark.contract import DatasetSpec, Example, Sample, Splits
@@ -106,6 +107,9 @@ def check_metadata(source: Source) -> None:
 def check_splits(source: Source) -> str:
     """train, val and test, none empty, each id once, each a Sample."""
     validity.check_listing(source.splits)
+    unknown = [split for split in source.splits if split not in validity.SPLITS]
+    if unknown:
+        raise ContractError(f"split '{unknown[0]}' is none of {', '.join(validity.SPLITS)}")
     for split, sample in source.samples():
         if not isinstance(sample, Sample):
             raise ContractError(f"{split} holds a {type(sample).__name__}, not a Sample")
@@ -158,8 +162,9 @@ def check_strata(source: Source) -> None:
     for split, sample in source.samples():
         if not (isinstance(sample.slice, str) and sample.slice):
             raise ContractError(f"{split}/{sample.id}: its slice has no name")
-        for name, value in sample.strata.items():
-            if not isinstance(value, str) and not (isinstance(value, int | float) and math.isfinite(value)):
+        strata: Mapping[str, object] = sample.strata
+        for name, value in strata.items():
+            if not isinstance(value, str) and not (isinstance(value, Real) and math.isfinite(value)):
                 raise ContractError(f"{split}/{sample.id}: stratum {name} is {value!r}, no word or finite number")
 
 
@@ -174,19 +179,25 @@ def check_files(source: Source) -> None:
         for path in sample.files:
             if not path.is_file():
                 raise ContractError(f"{split}/{sample.id}: no file {path}")
-            if not path.resolve().is_relative_to(root):
+            if not (path.is_relative_to(source.root) or path.resolve().is_relative_to(root)):
                 raise ContractError(f"{split}/{sample.id}: {path} lies outside {source.root}")
 
 
-def check_picklable(source: Source) -> None:
-    """Workers can be sent every split's `read`."""
-    for split, samples in source.splits.items():
-        try:
-            pickle.dumps([sample.read for sample in samples])
-        except Exception as error:
-            raise ContractError(
-                f"read() of {split} cannot be sent to workers: make it a module-level function or a partial of one"
-            ) from error
+def check_workers(source: Source) -> None:
+    """Another process, which has listed nothing, can read a sample of every split."""
+    with workers.pool(1) as pool:
+        for split, samples in source.splits.items():
+            try:
+                pickle.dumps([sample.read for sample in samples])
+            except Exception as error:
+                raise ContractError(
+                    f"read() of {split} cannot be sent to workers: make it a module-level function or a partial of one"
+                ) from error
+            try:
+                pool.submit(samples[0].read).result()
+            except Exception as error:
+                why = f"{type(error).__name__}: {registry.first_line(error)}"
+                raise ContractError(f"a worker cannot read {split}/{samples[0].id}: {why}") from error
 
 
 # ---------------------------------------------------------------- what is read
@@ -236,6 +247,8 @@ def check_audio(source: Source) -> None:
     if rendering is None:
         raise ContractError("there are sounds, but the spec's rendering does not say how images were made of them")
     for split, sample, audio in known:
+        if audio.sample_rate <= 0:
+            raise ContractError(f"{split}/{sample.id}: a sample rate of {audio.sample_rate} Hz")
         if rendering.sample_rate is not None and audio.sample_rate != rendering.sample_rate:
             raise ContractError(
                 f"{split}/{sample.id}: sounds at {audio.sample_rate} Hz, rendering at {rendering.sample_rate} Hz"

@@ -35,11 +35,11 @@ def check_overfit(label: str, report: Report) -> Result:
     Adam, all four images in each step; at most 180 seconds.
     """
     started = time.monotonic()
+    subject = Subject(label)
     try:
-        subject = Subject(label)
         net = subject.build(size=(SIZE, SIZE))
         if not any(parameter.requires_grad for parameter in net.parameters()):
-            return Result(check="overfit", outcome="skipped", reason="no parameters")
+            return Result(check="overfit", outcome="skipped", reason="nothing to train")
         best = _Best(iou=-1.0, step=0, rate=RATES[0])
         for rate, share in zip(RATES, (1 / 3, 1.0), strict=True):
             for now in _learn(copy.deepcopy(net), rate, started + share * SECONDS):
@@ -47,8 +47,8 @@ def check_overfit(label: str, report: Report) -> Result:
                 report("overfit", now.step, STEPS, f"{label}, worst IoU {now.iou:.2f}")
             if best.iou >= ENOUGH:
                 break
-    except Exception as error:
-        return Result(check="overfit", outcome="failed", reason=describe(error))
+    except (Exception, SystemExit) as error:
+        return Result(check="overfit", outcome="failed", reason=describe(error, subject.plugin))
     seconds = time.monotonic() - started
     said = f"IoU {best.iou:.3f} after {best.step} steps of Adam {best.rate:g}, {seconds:.0f} s in all"
     if best.iou >= ENOUGH:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from benchmark import registry
-from benchmark.checks.outcome import ContractError, first_line
+from benchmark.checks.outcome import ContractError
+from benchmark.registry import first_line
 
 
 def require_keywords(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark import network, protocol, registry
-from benchmark.checks.outcome import InapplicableError
+from benchmark.checks.outcome import ContractError, InapplicableError, unchanged_torch
 from benchmark.contract import ArchitectureSpec
 from benchmark.network import Network
 from benchmark.protocol import Protocol
@@ -22,12 +22,20 @@ class Subject:
     """A plugin under examination."""
 
     def __init__(self, label: str) -> None:
-        self.plugin: Plugin = registry.load("architectures", label)
+        self.import_error: ContractError | None = None
+        try:
+            with unchanged_torch():
+                self.plugin: Plugin = registry.load("architectures", label)
+        except ContractError as error:
+            self.import_error = error
+            self.plugin = registry.load("architectures", label)
         self.spec: ArchitectureSpec = self.plugin.spec
 
     def build(self, *, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Network:
-        """A new network in eval mode."""
-        return network.build(self.plugin, settings(channels, size), seed).eval()
+        """A new network in eval mode, a little off its beginning: what begins at zero would hide what is behind it."""
+        net = network.build(self.plugin, settings(channels, size), seed).eval()
+        perturb(net, 0.02)
+        return net
 
     @cached_property
     def network(self) -> Network:
@@ -42,10 +50,12 @@ class Subject:
         """Skip the check for what has nothing to train.
 
         Raises:
-            InapplicableError: there are no parameters.
+            InapplicableError: there are no parameters, or all are frozen.
         """
         if network.parameter_count(self.network) == 0:
             raise InapplicableError("no parameters")
+        if not any(parameter.requires_grad for parameter in self.network.parameters()):
+            raise InapplicableError("all parameters are frozen")
 
     @cached_property
     def logits(self) -> Tensor:
@@ -62,6 +72,14 @@ def settings(channels: int, size: tuple[int, int], weights: str = "none") -> Pro
 def images(*, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
     """Two images of noise, always the same: (2, channels, *size)."""
     return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
+
+
+def perturb(net: nn.Module, size: float, seed: int = 0) -> None:
+    """Add noise to every parameter, always the same for a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=size)
 
 
 def run(net: nn.Module, batch: Tensor) -> Tensor:

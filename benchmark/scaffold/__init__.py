@@ -11,6 +11,8 @@ from benchmark import files, registry
 from benchmark.errors import UserError
 from benchmark.registry import Kind
 
+LONGEST = 64
+
 
 def write(kind: Kind, name: str, folder: Path) -> Path:
     """`folder/architectures/<name>.py` or `folder/datasets/<name>.py`.
@@ -18,8 +20,10 @@ def write(kind: Kind, name: str, folder: Path) -> Path:
     Raises:
         UserError: the name cannot be a plugin's or is taken, or the file is there already.
     """
-    if not registry.is_name(name) or keyword.iskeyword(name):
-        raise UserError(f"'{name}' cannot be a plugin's name: lower-case letters, digits and _, a letter first")
+    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all" or len(name) > LONGEST:
+        raise UserError(
+            f"'{name}' cannot be a plugin's name: lower-case letters, digits and _, a letter first; not 'all'"
+        )
     path = folder / kind / f"{name}.py"
     if path.exists():
         raise UserError(f"{path} is there already; choose another name, or remove it")
@@ -30,7 +34,7 @@ def write(kind: Kind, name: str, folder: Path) -> Path:
     text = template.substitute(
         name=name,
         title=" ".join(word.capitalize() for word in words),
-        class_name="".join(word.capitalize() for word in words),
+        class_name="".join(word.capitalize() for word in words).removesuffix("Net") + "Net",
         year=datetime.datetime.now(datetime.UTC).year,
     )
     files.write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
