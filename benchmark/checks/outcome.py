@@ -1,5 +1,6 @@
 """What a check says, and how one is run: a failure is one line, and never stops the others."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +94,16 @@ def _restore(state: dict[str, object]) -> None:
     if torch.get_num_threads() != state["number of threads"]:
         torch.set_num_threads(int(str(state["number of threads"])))
     torch.backends.cudnn.enabled = bool(state["cudnn.enabled"])
+
+
+@contextmanager
+def no_log() -> Iterator[None]:
+    """What libraries log of a failure would stand around the one line that says it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def require(results: Iterable[Result]) -> None:

@@ -92,3 +92,27 @@ def run(net: nn.Module, batch: Tensor) -> Tensor:
 def loss(net: nn.Module, batch: Tensor) -> Tensor:
     """Cross-entropy against the bright half of the images."""
     return F.binary_cross_entropy_with_logits(run(net, batch).float(), (batch[:, :1] > 0).float())
+
+
+def finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
+    """Nothing where these are logits of two images, in finite float32.
+
+    Raises:
+        ContractError: they are not.
+    """
+    if logits.shape != (2, 1, *size):
+        raise ContractError(f"logits are {tuple(logits.shape)}, not (2, 1, {size[0]}, {size[1]})")
+    if logits.dtype != torch.float32 or not bool(logits.isfinite().all()):
+        raise ContractError(f"logits are not finite float32{where}")
+
+
+def same(first: Tensor, second: Tensor, message: str) -> None:
+    """Nothing where both agree to a ten-thousandth of the larger logits.
+
+    Raises:
+        ContractError: `message`, with their largest difference.
+    """
+    scale = float(second.abs().max()) or 1.0
+    difference = float((first - second).abs().max())
+    if not difference <= 1e-4 * scale:
+        raise ContractError(f"{message} (by up to {difference:.2g})")
