@@ -129,7 +129,7 @@ def test_only_allowed_rooms_are_imported(room: str, path: Path, allowed: set[str
 def test_only_declared_packages_are_imported(room: str, path: Path, allowed: set[str]) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     packages = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"benchmark"}
-    distributions = {"PIL": "pillow"}
+    distributions = {"PIL": "pillow", "segmentation_models_pytorch": "segmentation-models-pytorch"}
     assert {p for p in packages if f'"{distributions.get(p, p)}>=' not in project} == set()
 
 
