@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from benchmark import registry
-from benchmark.checks.outcome import ContractError, no_log
+from benchmark.checks.outcome import ContractError, quiet
 from benchmark.checks.subject import SIZE, Subject, finite, images, loss, run, same
 
 
@@ -64,7 +64,7 @@ def check_export(subject: Subject) -> None:
     multiple = subject.spec.size_multiple
     size = (SIZE + -SIZE % multiple,) * 2  # the core itself, without the padding around it
     batch = images(size=size)
-    with no_log():
+    with quiet():
         exported = torch.export.export(subject.network.core, (batch,)).module()
     with torch.no_grad():
         same(exported(batch), run(subject.network, batch), "the exported network gives other logits")

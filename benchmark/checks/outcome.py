@@ -1,8 +1,9 @@
 """What a check says, and how one is run: a failure is one line, and never stops the others."""
 
+import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
@@ -97,11 +98,12 @@ def _restore(state: dict[str, object]) -> None:
 
 
 @contextmanager
-def no_log() -> Iterator[None]:
-    """What libraries log of a failure would stand around the one line that says it."""
+def quiet() -> Iterator[None]:
+    """What libraries log and print of a failure would stand around the one line that says it."""
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
     finally:
         logging.disable(logging.NOTSET)
 

@@ -1,20 +1,19 @@
 """What is written in an architecture's file: its signature, what is known of it, and what is not its to choose."""
 
 import ast
-import io
 import math
 import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from unittest import mock
 
 import torch
 from torch import Tensor
 
 from benchmark import network, registry
-from benchmark.checks.outcome import ContractError, InapplicableError, no_log
+from benchmark.checks.outcome import ContractError, InapplicableError, quiet
 from benchmark.checks.plugin import require_bibtex, require_keywords
 from benchmark.checks.subject import SIZE, Subject, settings
 from benchmark.errors import UserError
@@ -118,11 +117,9 @@ def _no_network() -> Iterator[None]:
         raise OSError("the network is switched off for this check")
 
     with (
-        no_log(),
+        quiet(),
         mock.patch.object(socket, "getaddrinfo", refuse),
         mock.patch.object(socket.socket, "connect", refuse),
         mock.patch.object(time, "sleep"),
-        redirect_stdout(io.StringIO()),
-        redirect_stderr(io.StringIO()),
     ):
         yield
