@@ -118,10 +118,10 @@ def leaderboard(
         complain(f"skipped: {problem}")
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
+    written = formats.write_all(board, results)  # before anything is printed: the reader may have seen enough (| head)
     console = Console(width=width, highlight=False)
     formats.print_terminal(board, console)
     say(formats.NOTE)
-    written = formats.write_all(board, results)
     say(f"All columns: {', '.join(str(path) for path in written)}")
 
 
