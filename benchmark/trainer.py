@@ -97,8 +97,7 @@ class _Loop:
     ) -> None:
         self._network, self._data, self._protocol, self._hardware = network, data, protocol, hardware
         self.step = 0
-        self._sizes = batch_sizes(len(data), protocol.batch_size)
-        self.steps = len(self._sizes) * protocol.epochs
+        self.steps = math.ceil(len(data) / protocol.batch_size) * protocol.epochs
         torch.manual_seed(seed)  # dropout
         self._generator = torch.Generator().manual_seed(seed)  # order and augmentation
         self._optimiser = _optimiser(network, protocol)
@@ -110,7 +109,7 @@ class _Loop:
         self._network.train()
         order = torch.randperm(len(self._data), generator=self._generator).to(self._data.device)
         total = torch.zeros((), device=self._data.device)
-        for indices in order.split(self._sizes):
+        for indices in order.split(self._protocol.batch_size):
             total += self._train_step(indices) * len(indices)
             self.step += 1
             report(self.step)
@@ -129,17 +128,6 @@ class _Loop:
         self._optimiser.step()
         self._schedule.step()
         return loss.detach()
-
-
-def batch_sizes(count: int, size: int) -> list[int]:
-    """`count` images in batches of `size`, the last one smaller; a single image left over joins the batch before.
-
-    A batch norm behind a global pool (DeepLabV3's) has no variance over one image.
-    """
-    sizes = [size] * (count // size) + [count % size] * (count % size > 0)
-    if len(sizes) > 1 and sizes[-1] == 1 < size:
-        sizes[-2:] = [sizes[-2] + 1]
-    return sizes
 
 
 _SCHEDULES: Mapping[str, Callable[[float], float]] = {

@@ -23,7 +23,7 @@ def test_all_leaves_a_broken_plugin_out_and_says_so(
     found = registry.find
     few = {"otsu", "broken"}
     monkeypatch.setattr(
-        registry, "find", lambda kind: {k: v for k, v in found(kind).items() if k in few or kind == "datasets"}
+        registry, "find", lambda kind: [name for name in found(kind) if name in few or kind == "datasets"]
     )
     ran = bench("run", "--arch", "all", *TINY, "--plugins", tmp_path, "--results", tmp_path / "r")
     assert ran.code == 2
@@ -172,3 +172,12 @@ def test_an_interrupted_run_leaves_no_record(bench: Bench, tmp_path: Path, name:
     board = bench("leaderboard", "--results", tmp_path)
     assert board.code == 0
     assert "skipped" not in board.err
+
+
+def test_a_batch_of_one_that_a_network_cannot_learn_from(bench: Bench, tmp_path: Path) -> None:
+    """DeepLabV3 pools each channel to one value, over which a batch norm has no variance."""
+    words = ("--dataset", "synthetic:train=3,val=2,test=2,ood=1", "--image-size", "32", "--batch-size", "2")
+    ran = bench("run", "--arch", "deeplabv3", *words, "--epochs", "1", "--results", tmp_path)
+    assert ran.code == 2
+    assert "deeplabv3 cannot learn from a batch of one image" in ran.err.splitlines()[-1]
+    assert runs(tmp_path) == []

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 from benchmark.datasets import birdsounds as birdsounds_plugin
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from benchmark import evaluator, hardware, images, metrics, protocol, trainer
@@ -280,13 +278,3 @@ def test_bf16_only_where_the_processor_computes_in_it(
 ) -> None:
     monkeypatch.setattr(hardware, "_cpu_flags", lambda: frozenset(flags.split()))
     assert hardware.resolve("cpu", "auto").precision == precision
-
-
-@given(count=st.integers(1, 200), size=st.integers(1, 64))
-def test_every_image_is_in_a_batch_and_none_is_alone(count: int, size: int) -> None:
-    sizes = trainer.batch_sizes(count, size)
-    assert sum(sizes) == count
-    assert all(part == size for part in sizes[:-1])
-    assert max(sizes) <= size + (size > 1)
-    if size > 1 and count > 1:
-        assert min(sizes) > 1
