@@ -124,8 +124,8 @@ def blaming(plugin: Plugin) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
             raise UserError(
-                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; the "
-                "batch size leaves one over: change it with --batch-size"
+                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
+                "the batch size leaves one over: change it with --batch-size"
             ) from error
         place = registry.place(error, plugin.source)
         if not place:
