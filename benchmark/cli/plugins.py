@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, add_plugins, chosen_architectures, option, say, speaking
+from benchmark.cli.common import Plugins, add_plugins, complain, option, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,27 +37,47 @@ def check(
         raise UserError("say what to check: bench check ARCH, bench check all, or bench check --dataset NAME")
     if data is not None and dataset is None:
         raise UserError("--data names a dataset's folder: say which dataset with --dataset NAME")
-    labels, failed = chosen_architectures(names or [])
     from benchmark import checks
     from benchmark.progress import bars
 
+    labels, failed = _labels(names or []), False
     several = len(labels) + (dataset is not None) > 1
     with bars() as report:
         for place, label in enumerate(labels):
             report("checking", place, len(labels), label)
             started = time.monotonic()
-            results = checks.check_architecture(label)
-            if overfit:
-                results.append(checks.check_overfit(label, report))
+            try:
+                results = checks.check_architecture(label)
+                results += [checks.check_overfit(label, report)] if overfit else []
+            except UserError as error:
+                if label in (names or []):
+                    raise
+                complain(f"left out: {error}")
+                failed = True
+                continue
             failed |= _print(label, results, time.monotonic() - started, several=several)
-        if labels:
-            report("checking", len(labels), len(labels), "")
+            report("checking", place + 1, len(labels), label)
     if dataset is not None:
         started = time.monotonic()
         results = checks.check_dataset(dataset, data)
         failed |= _print(dataset, results, time.monotonic() - started, several=several)
     if failed:
         raise typer.Exit(1)
+
+
+def _labels(names: "Sequence[str]") -> list[str]:
+    """The architectures to check; none is imported: the checks see what an import does to torch.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    from benchmark import registry
+
+    known = registry.find("architectures")
+    for name in names:
+        if name != "all" and name.partition(":")[0] not in known:
+            registry.load("architectures", name)  # says what there is
+    return list(dict.fromkeys(label for name in names for label in (known if name == "all" else [name])))
 
 
 @new.command("arch")
