@@ -1,6 +1,7 @@
 """What a record says of a run's parts: the protocol, the data, the entry, the device, the versions."""
 
 import datetime
+import functools
 import hashlib
 import platform
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from benchmark.hardware import Hardware
 from benchmark.network import Network
 from benchmark.protocol import REVISION, UNDIGESTED, Protocol
 from benchmark.registry import Plugin
-from benchmark.trainer import Trained
+from benchmark.trainer import Execution, Trained
 
 _VERSIONED = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
 
@@ -116,10 +117,17 @@ def architecture(plugin: Plugin, net: Network, settings: Protocol) -> record.Arc
     )
 
 
-def device(machine: Hardware) -> record.DeviceRecord:
-    """The device and its arithmetic."""
+def device(machine: Hardware, execution: Execution) -> record.DeviceRecord:
+    """The device, its arithmetic, and how the training's steps were executed."""
     return record.DeviceRecord(
-        kind=machine.kind, type=machine.device.type, precision=machine.precision, threads=torch.get_num_threads()
+        kind=machine.kind,
+        type=machine.device.type,
+        precision=machine.precision,
+        threads=torch.get_num_threads(),
+        devices=machine.devices,
+        execution=execution.mode,
+        micro_batch=execution.micro_batch,
+        deterministic=machine.deterministic,
     )
 
 
@@ -132,6 +140,7 @@ def training(trained: Trained | None) -> record.TrainingRecord:
         seconds=round(trained.seconds, 3) if trained else 0.0,
         images_per_second=_rounded(trained.images_per_second) if trained else None,
         last_losses=[round(epoch.loss, 6) for epoch in history if np.isfinite(epoch.loss)][-5:],
+        continued_after=list(trained.continued_after) if trained else [],
     )
 
 
@@ -148,10 +157,12 @@ def environment() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue  # optional for the core: only some plugins import it
-    return {**found, "core": _core_hash()}
+    return {**found, "core": core_hash()}
 
 
-def _core_hash() -> str:
+@functools.cache
+def core_hash() -> str:
+    """SHA-256 of the core's sources, their comments and docstrings left out."""
     folder = Path(__file__).parent
     files = sorted(
         path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from benchmark import metrics, separation, spectrogram
 from benchmark.data.batches import DeviceSplit
 from benchmark.data.cache import CachedSplit
-from benchmark.hardware import Hardware
+from benchmark.hardware import Hardware, is_out_of_memory
 from benchmark.progress import Report
 from benchmark.protocol import Protocol
 
@@ -52,8 +53,8 @@ def validation_iou(network: nn.Module, data: DeviceSplit, protocol: Protocol, ha
     """Foreground IoU per image, mean over images with a mask; NaN logits count as background."""
     threshold = _logit(protocol.threshold)
     ious = []
-    for indices, logits in _predict(network, data, hardware):
-        tp, fp, fn, _ = metrics.confusion(logits > threshold, data.masks(indices))
+    for _, logits, truth in _predict(network, data, hardware):
+        tp, fp, fn, _ = metrics.confusion(logits > threshold, truth)
         ious.append(tp / (tp + fp + fn).clamp(min=1))  # (n,); an empty union counts 0, as in the metrics
     return float(torch.cat(ious)[data.not_empty].mean())
 
@@ -78,10 +79,10 @@ def evaluate(
     sounds, listener = split.native_sounds(), _Listener(data.device)
     clock = _Clock(hardware)
     clock.warm_up(network, data)
-    for indices, logits in _predict(network, data, hardware, clock):  # (n,), (n, H, W)
+    for indices, logits, truth in _predict(network, data, hardware, clock):  # (n,), (n, H, W), (n, H, W)
         if bool(logits.isnan().any()):
             raise NotANumberError
-        prediction, truth = logits > threshold, data.masks(indices)  # (n, H, W)
+        prediction = logits > threshold  # (n, H, W)
         here = slice(int(indices[0]), int(indices[-1]) + 1)
         _put(columns, here, metrics.CONFUSION, metrics.confusion(prediction, truth))
         _put(columns, here, metrics.SURFACE, metrics.surface(prediction, truth, tolerance))
@@ -124,14 +125,30 @@ class _Clock:
 @torch.inference_mode()
 def _predict(
     network: nn.Module, data: DeviceSplit, hardware: Hardware, clock: _Clock | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices (n,) and logits (n, H, W) of each batch in manifest order."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Indices (n,), logits (n, H, W) and masks (n, H, W) of each batch in manifest order."""
     network.eval()
-    for indices in torch.arange(len(data), device=data.device).split(BATCH):
-        images = data.images(indices)
+    batches = torch.arange(len(data), device=data.index_device).split(BATCH)
+    for indices, following in zip_longest(batches, batches[1:]):
+        pixels, truth = data.pixels(indices)
+        images = data.normalise(pixels)
         with clock or nullcontext(), hardware.autocast():
-            logits = network(images)
-        yield indices, logits[:, 0].float()
+            logits = _forward(network, images)
+        if following is not None:
+            data.prefetch(following)
+        yield indices, logits[:, 0].float(), truth
+
+
+def _forward(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits of a batch, in halves where it does not fit into memory whole."""
+    try:
+        logits: Tensor = network(images)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or len(images) == 1:
+            raise
+    else:
+        return logits
+    return torch.cat([_forward(network, half) for half in images.chunk(2)])
 
 
 def _count_native(

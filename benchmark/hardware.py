@@ -1,5 +1,7 @@
 """Where a run computes: the device, its precision, its name and its memory. Shared by trainer and evaluator."""
 
+import math
+import os
 import platform
 import resource
 import sys
@@ -16,15 +18,22 @@ PRECISIONS = ("bf16", "tf32", "fp32")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hardware:
-    """A device and the precision of its arithmetic: bf16 autocast, fp32 with TF32 products, or plain fp32."""
+    """A device and the precision of its arithmetic: bf16 autocast, fp32 with TF32 products, or plain fp32.
+
+    `devices`: how many processes share the work, one such device each. `deterministic`: CUDA kernels whose results
+    repeat; a CPU's do at the same number of threads.
+    """
 
     device: torch.device
     kind: str
     precision: str
+    devices: int = 1
+    deterministic: bool = False
 
-    def autocast(self) -> AbstractContextManager[None]:
-        """bf16 autocast, or nothing."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+    def autocast(self, *, cache: bool = True) -> AbstractContextManager[None]:
+        """bf16 autocast, or nothing. `cache`: keep the weights' copies; not while a CUDA graph is recorded."""
+        enabled = self.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=cache)
 
     def synchronise(self) -> None:
         """Wait for the device, before a clock is read."""
@@ -34,17 +43,22 @@ class Hardware:
             torch.mps.synchronize()
 
 
-def resolve(device: str, precision: str) -> Hardware:
+def resolve(
+    device: str, precision: str, *, deterministic: bool = False, devices: int = 1, local_rank: int = 0
+) -> Hardware:
     """The hardware for `--device` ("auto", "cpu", "cuda", "cuda:1", "mps") and `--precision` ("auto" or a name).
 
     "auto" takes CUDA where there is one, else the CPU; the precision is bf16 where the hardware computes in it
-    natively (AMX or AVX512-BF16 on a CPU), because anywhere else it is slower than fp32.
+    natively (AMX or AVX512-BF16 on a CPU), because anywhere else it is slower than fp32. Of several processes each
+    takes the device of its `local_rank`.
 
     Raises:
         UserError: the device is not there, or it does not know the precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and devices > 1:
+        device = f"cuda:{local_rank}"
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -58,7 +72,47 @@ def resolve(device: str, precision: str) -> Hardware:
         raise UserError("precision tf32 exists on CUDA only; use fp32")
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    return Hardware(device=resolved, kind=_kind(resolved), precision=precision)
+    if resolved.type == "cuda":
+        _set_up_cuda(resolved, deterministic=deterministic)
+    kind = _kind(resolved) if devices == 1 else f"{devices} x {_kind(resolved)}"
+    return Hardware(device=resolved, kind=kind, precision=precision, devices=devices, deterministic=deterministic)
+
+
+def _set_up_cuda(device: torch.device, *, deterministic: bool) -> None:
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = not deterministic  # all batches but the last have one shape: try what is fastest
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def local_devices(device: str) -> list[str]:
+    """What `--device` stands for on this machine when there is more than one run: all its GPUs, or that one device."""
+    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    return [f"cuda:{number}" for number in range(count)] if count > 1 else [device]
+
+
+def pin_threads(count: int | None) -> int:
+    """Fix the CPU threads of this process, because rounding depends on their number; returns it.
+
+    Without a count it is torch's choice (OMP_NUM_THREADS, or the cores that this process may use), but no more than
+    the processor time that the process's control group grants: a container given two of 64 cores would else run 64
+    threads on two.
+    """
+    if count is None:
+        count = min(torch.get_num_threads(), _granted_processors())
+    torch.set_num_threads(count)
+    return count
+
+
+def _granted_processors() -> int:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file, or "max"
+        return sys.maxsize
 
 
 def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
@@ -73,7 +127,8 @@ def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a device or the machine had no memory left; torch's CPU allocator says so in a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "can't allocate memory" in str(error) or "CUDA out of memory" in str(error)
 
 
 def _check_present(device: torch.device) -> None:

@@ -124,23 +124,35 @@ class ArchitectureRecord(_Part):
 
 
 class DeviceRecord(_Part):
-    """Where it ran. `threads` are torch's on a CPU."""
+    """Where and how it ran. `threads` are torch's on a CPU; `execution` is eager, graph or compiled."""
 
     kind: str
     type: str
     precision: str
     threads: int
     devices: int = 1
+    execution: str = "eager"
+    micro_batch: int | None = None
+    deterministic: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision; and the micro-batches, over which a batch norm averages."""
+        return f"{self.precision}, micro-batches of {self.micro_batch}" if self.micro_batch else self.precision
 
 
 class TrainingRecord(_Part):
-    """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained."""
+    """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained.
+
+    `continued_after` lists the epochs after which a killed training went on.
+    """
 
     epochs: int
     best_epoch: int
     seconds: float
     images_per_second: float | None
     last_losses: list[float]
+    continued_after: list[int] = []
 
 
 class Record(_Part):
@@ -261,6 +273,7 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
             sync(file)
         sync(temporary)
         _replace(temporary, path)
+        sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -298,6 +311,6 @@ def _replace(temporary: Path, path: Path) -> None:
         temporary.rename(path)
         return
     old = path.parent / f".tmp-{path.name}-{os.getpid()}-old"
-    path.rename(old)
+    path.rename(old)  # `unfinished` puts it back if a kill comes before the next line
     temporary.rename(path)
     shutil.rmtree(old)

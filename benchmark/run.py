@@ -1,7 +1,5 @@
 """The whole experiment, top to bottom: an architecture, a protocol, a seed -> a run folder in the results store."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,18 +7,29 @@ from typing import Any
 
 import torch
 
-from benchmark import artefacts, describe, evaluator, hardware, network, record, registry, trainer
-from benchmark.contract import DatasetSpec
-from benchmark.data import cache, manifest, validity
-from benchmark.data.batches import DeviceSplit
-from benchmark.errors import UserError
-from benchmark.evaluator import Evaluation
+from benchmark import (
+    artefacts,
+    checkpoints,
+    describe,
+    hardware,
+    inputs,
+    network,
+    peers,
+    record,
+    registry,
+    trainer,
+    trial,
+    unfinished,
+)
+from benchmark.checkpoints import Checkpoints
+from benchmark.data import batches
+from benchmark.data.cache import Cached
 from benchmark.hardware import Hardware
-from benchmark.network import Network
+from benchmark.peers import Peers
 from benchmark.progress import Report
 from benchmark.protocol import Protocol
 from benchmark.registry import Plugin
-from benchmark.trainer import Trained
+from benchmark.trial import Conditions, Manner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +41,9 @@ class Request:
     overrides: dict[str, Any]
     seed: int
     data_root: Path | None
-    device: str
-    precision: str
     results: Path
     command: str
+    manner: Manner
     force: bool = False
     allow_leakage: bool = False
     fresh_process: bool = False
@@ -56,7 +64,9 @@ class Outcome:
 def run(request: Request, report: Report) -> Outcome:
     """One architecture, one seed, from the plugin's name to the run folder.
 
-    A training that diverges or runs out of memory is a result too and leaves a record that says so.
+    A run that was killed goes on after its last checkpoint when it is asked for again. A training that diverges or
+    runs out of memory is a result too and leaves a record that says so. Under torchrun every process calls this; the
+    first one writes.
 
     Raises:
         UserError: anything in the request or the data that the user can mend; nothing is written then.
@@ -64,183 +74,142 @@ def run(request: Request, report: Report) -> Outcome:
     plugin = registry.load("architectures", request.architecture)
     dataset = registry.load("datasets", request.protocol.dataset)
     settings = request.protocol.override({"dataset": dataset.label})
-    machine = hardware.resolve(request.device, request.precision)
-    cached = load_data(dataset, settings, request.data_root, report)
-    data_spec = resolved(dataset, request.data_root)
-    check_data(cached, settings, allow_leakage=request.allow_leakage)
+    machine = hardware.resolve(
+        request.manner.device,
+        request.manner.precision,
+        deterministic=request.manner.deterministic,
+        devices=peers.expected(),
+        local_rank=peers.local_rank(),
+    )
+    cached = inputs.load_data(dataset, settings, request.data_root, report)
+    data_spec = inputs.resolved(dataset, request.data_root)
+    inputs.check_data(cached, settings, allow_leakage=request.allow_leakage)
 
-    keys = _keys(plugin, settings, cached.digest, request.seed, machine)
+    micro_batch = trainer.effective_micro_batch(request.manner.micro_batch, settings)
+    keys = _keys(plugin, settings, cached.digest, request.seed, machine, micro_batch)
     path = record.folder(request.results, settings.name, dataset.name, plugin.name, keys["run"])
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if record.finished(path) and not request.force:
+    if record.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
         return outcome(status="finished", again=True)
 
     record.check_writable(request.results)
-    report("device", 0, 0, f"{machine.kind}, {machine.precision}")
-    with blaming(plugin):
-        net = network.build(plugin, settings, request.seed)
-        architecture = describe.architecture(plugin, net, settings)
-        result = _train_and_test(net, cached, settings, request.seed, machine, report)
+    with peers.joined(machine.device) as group, unfinished.claimed(request.results, path, group, report) as work:
+        if group.agreed(record.finished(path)) and not request.force:
+            unfinished.forget(work)
+            return outcome(status="finished", again=True)
+        hardware.pin_threads(_threads(request.manner, machine, work))
+        report("device", 0, 0, f"{machine.kind}, {machine.precision}")
+        with inputs.blaming(plugin):
+            net = network.build(plugin, settings, request.seed)
+            architecture = describe.architecture(plugin, net, settings)
+            given = _conditions(request, plugin, settings, machine, group, cached, architecture.gflops)
+            saved = Checkpoints(work, _same_bits(keys["run"], given), lambda text: report("warning", 0, 0, text))
+            tried = trial.conduct(net, cached, settings, given, saved, report)
 
-    if result.status != "finished" and record.finished(path):
-        return outcome(status=result.status, again=False, message=f"{result.message}; the finished run was kept")
-    artefacts.write_manifest(request.results, cached)
-    if result.evaluation is not None:
-        artefacts.write_references(request.results, cached, machine.device, report)
-    with record.writing(path) as target:
-        artefacts.write_source(target, plugin)
-        artefacts.write_history(target, plugin.label, result.trained)
-        if result.evaluation is not None:
-            artefacts.write_evaluation(target, cached.splits["test"], result.evaluation, ours=not data_spec.needs_root)
-            artefacts.write_weights(target, net)
-        finished = record.Record(
-            status=result.status,
-            message=result.message,
-            run_key=keys["run"],
-            comparability_key=keys["comparability"],
-            command=f"{request.command} --device {machine.device.type} --precision {machine.precision}",
-            finished=describe.now(),
-            seed=request.seed,
-            protocol=describe.protocol(settings, request.overrides),
-            dataset=describe.dataset(dataset, data_spec, cached),
-            architecture=architecture,
-            device=describe.device(machine),
-            training=describe.training(result.trained),
-            inference_images_per_second=describe.speed(result.evaluation),
-            peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
-            environment=describe.environment(),
-        )
-        record.write_record(target, finished)
-    return outcome(status=result.status, again=False, message=result.message)
-
-
-@contextmanager
-def blaming(plugin: Plugin) -> Iterator[None]:
-    """An exception out of the plugin's file is its author's to mend: one line with file and line number."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
-            raise UserError(
-                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
-                "the batch size leaves one over: change it with --batch-size"
-            ) from error
-        place = registry.place(error, plugin.source)
-        if not place:
-            raise
-        raise UserError(f"{plugin.label} failed: {type(error).__name__}: {_first_line(error)}{place}") from error
+        if not group.first:
+            return outcome(status=tried.status, again=False, message=tried.message)
+        if tried.status != "finished" and record.finished(path):
+            return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
+        artefacts.write_manifest(request.results, cached)
+        if tried.evaluation is not None:
+            artefacts.write_references(request.results, cached, machine.device, report)
+        with record.writing(path) as target:
+            artefacts.write_source(target, plugin)
+            artefacts.write_history(target, plugin.label, tried.trained)
+            if tried.evaluation is not None:
+                test = cached.splits["test"]
+                artefacts.write_evaluation(target, test, tried.evaluation, ours=not data_spec.needs_root)
+                artefacts.write_weights(target, net)
+            finished = record.Record(
+                status=tried.status,
+                message=tried.message,
+                run_key=keys["run"],
+                comparability_key=keys["comparability"],
+                command=f"{request.command} --device {machine.device.type} --precision {machine.precision}",
+                finished=describe.now(),
+                seed=request.seed,
+                protocol=describe.protocol(settings, request.overrides),
+                dataset=describe.dataset(dataset, data_spec, cached),
+                architecture=architecture,
+                device=describe.device(machine, tried.execution),
+                training=describe.training(tried.trained),
+                inference_images_per_second=describe.speed(tried.evaluation),
+                peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
+                environment=describe.environment(),
+            )
+            record.write_record(target, finished)
+        if tried.status != "out-of-memory":  # that may have been a neighbour's fault: what was trained is kept
+            unfinished.forget(work)
+    return outcome(status=tried.status, again=False, message=tried.message)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Result:
-    status: record.Status
-    message: str = ""
-    trained: Trained | None = None
-    evaluation: Evaluation | None = None
-
-
-def _train_and_test(
-    net: Network, cached: cache.Cached, settings: Protocol, seed: int, machine: Hardware, report: Report
-) -> _Result:
-    def validate(net: torch.nn.Module) -> float:
-        return evaluator.validation_iou(net, splits["val"], settings, machine)
-
-    trained = None
-    try:
-        net.to(device=machine.device)
-        net.to(memory_format=torch.channels_last)
-        splits = {name: DeviceSplit(split, settings, machine.device) for name, split in cached.splits.items()}
-        trained = trainer.train(
-            net, splits["train"], settings, seed=seed, hardware=machine, validate=validate, report=report
-        )
-        if trained.status == "diverged":
-            message = f"the loss was not finite in epoch {len(trained.history)}"
-            return _Result(status="diverged", message=message, trained=trained)
-        # The only time that the test split is looked at.
-        evaluation = evaluator.evaluate(net, splits["test"], cached.splits["test"], settings, machine, report)
-    except evaluator.NotANumberError:
-        return _Result(status="diverged", message="the trained network's logits are not numbers", trained=trained)
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_out_of_memory(error):
-            raise
-        return _Result(status="out-of-memory", message=_first_line(error), trained=trained)
-    return _Result(status="finished", trained=trained, evaluation=evaluation)
-
-
-def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
-    """What the dataset is, with the folder that it was read from."""
-    spec: DatasetSpec = dataset.spec
-    if spec.resolve is None:
-        return spec
-    with blaming(dataset):
-        return spec.resolve(root=root, **dataset.parameters)
-
-
-def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Report) -> cache.Cached:
-    """The dataset, decoded at the protocol's size.
-
-    Raises:
-        UserError: the dataset needs a folder, or the folder does not hold what it should.
-    """
-    spec: DatasetSpec = dataset.spec
-    validity.check_root(dataset.name, spec, root)
-    with blaming(dataset):
-        splits = spec.load(root=root, **dataset.parameters)
-    return cache.prepare(
-        splits,
-        identity={"dataset": dataset.label, "source": dataset.source_hash},
-        size=settings.image_size,
-        grey=settings.channels == 1,
-        report=report,
-    )
-
-
-def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool) -> None:
-    """Refuse data on which a number would mean nothing.
-
-    Raises:
-        UserError: a recording in two splits, a batch larger than the training split, a split without any mask.
-    """
-    shared = manifest.shared(cached.rows)
-    leaking = [kind for kind in manifest.LEAKAGE_GROUPS if kind in shared]
-    if leaking and not allow_leakage:
-        kind = leaking[0]
-        first, second = manifest.example_of_leakage(cached.rows, kind, shared[kind][0])
-        same = "the same pixels" if kind == "pixels" else f"{kind} {shared[kind][0]}"
-        raise UserError(
-            f"leakage: {first.split}/{first.id} and {second.split}/{second.id} are of {same} ({len(shared[kind])} such "
-            "case(s)); move them into one split, or run with --allow-leakage (the table will say so)"
-        )
-    train = cached.splits["train"]
-    if settings.batch_size > len(train.rows):
-        raise UserError(
-            f"batch size {settings.batch_size} is larger than the training split ({len(train.rows)} images); "
-            f"use --batch-size {len(train.rows)} or less"
-        )
-    headline = record.headline([row.slice for row in cached.splits["test"].rows])
-    for split in cached.splits.values():
-        if not any(row.foreground for row in split.rows if split.name != "test" or row.slice == headline):
-            raise UserError(f"every mask of split '{split.name}' is empty; add images with foreground")
-
-
-def _keys(plugin: Plugin, settings: Protocol, manifest: str, seed: int, machine: Hardware) -> dict[str, str]:
+def _keys(
+    plugin: Plugin, settings: Protocol, manifest: str, seed: int, machine: Hardware, micro_batch: int | None
+) -> dict[str, str]:
     comparability = record.key({"protocol": settings.digest, "manifest": manifest})
-    run_key = record.key(
-        {
-            "table": comparability,
-            "architecture": plugin.label,
-            "source": plugin.source_hash,
-            "weights": network.weights(plugin.spec, settings),
-            "seed": seed,
-            "device": machine.kind,
-            "precision": machine.precision,
-            "torch": torch.__version__,
-        }
+    parts = {
+        "table": comparability,
+        "architecture": plugin.label,
+        "source": plugin.source_hash,
+        "weights": network.weights(plugin.spec, settings),
+        "seed": seed,
+        "device": machine.kind,
+        "precision": machine.precision,
+        "torch": torch.__version__,
+    }
+    if micro_batch is not None:
+        parts["micro_batch"] = micro_batch  # a batch norm averages over these
+    return {"comparability": comparability, "run": record.key(parts)}
+
+
+def _threads(manner: Manner, machine: Hardware, work: Path) -> int | None:
+    """What was asked for; else what an interrupted run was begun with; else the rule's choice (None)."""
+    if manner.threads is not None or machine.device.type != "cpu":
+        return manner.threads
+    begun = checkpoints.conditions(work).get("threads")
+    return begun if isinstance(begun, int) else None
+
+
+def _conditions(
+    request: Request,
+    plugin: Plugin,
+    settings: Protocol,
+    machine: Hardware,
+    group: Peers,
+    cached: Cached,
+    gigaflops: float,
+) -> Conditions:
+    manner = request.manner
+    splits = cached.splits
+    resident = manner.data_on == "device" or (
+        manner.data_on == "auto" and batches.fits_on(machine.device, splits.values())
     )
-    return {"comparability": comparability, "run": run_key}
+    execution = trainer.choose(
+        manner.execution,
+        machine,
+        settings,
+        images=len(splits["train"].rows),
+        gigaflops=gigaflops,
+        micro_batch=manner.micro_batch,
+        resident=resident,
+    )
+    return Conditions(
+        seed=request.seed,
+        machine=machine,
+        execution=execution,
+        peers=group,
+        resident=resident,
+        checkpoint_seconds=manner.checkpoint_seconds,
+        unused=bool(plugin.spec.without_gradient),
+    )
+
+
+def _same_bits(run_key: str, given: Conditions) -> dict[str, Any]:
+    """What must be the same for a continued run to end like an uninterrupted one."""
+    same = {
+        "run": run_key,
+        "core": describe.core_hash(),
+        "execution": given.execution.mode,
+        "deterministic": given.machine.deterministic,
+    }
+    return {**same, "threads": torch.get_num_threads()} if given.machine.device.type == "cpu" else same

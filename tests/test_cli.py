@@ -70,7 +70,7 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
     import torch
     from safetensors.torch import load_file
 
-    from benchmark import evaluator, hardware, network, protocol, registry, run
+    from benchmark import evaluator, hardware, inputs, network, protocol, registry
     from benchmark.data.batches import DeviceSplit
     from benchmark.progress import silent
 
@@ -80,7 +80,7 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=123)
     net.core.load_state_dict(load_file(path / "model.safetensors"))
     net.to(memory_format=torch.channels_last)
-    cached = run.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split = DeviceSplit(cached.splits["test"], settings, torch.device("cpu"))
     machine = hardware.resolve("cpu", "fp32")
     found = evaluator.evaluate(net, split, cached.splits["test"], settings, machine, silent)
@@ -121,7 +121,7 @@ def test_all_and_seeds_run_apart_and_one_failure_stops_nobody(bench: Bench, tmp_
         *("--plugins", tmp_path, "--results", tmp_path),
     )
     assert ran.code == 2
-    assert ran.err.count("the process was killed (out of memory?)") == 2
+    assert ran.err.count("the process was killed (out of memory?") == 2
     found = [(run.architecture.label, run.seed) for run in runs(tmp_path)]
     assert sorted(found) == [("blur", 0), ("blur", 1), ("otsu", 0), ("otsu", 1)]
     assert all(run.peak_memory_bytes for run in runs(tmp_path))

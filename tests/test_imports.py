@@ -30,8 +30,11 @@ RULES: dict[str, set[str]] = {
     "hardware": set(),
     "network": {"contract", "protocol", "registry"},
     "workers": set(),
-    "data": {"contract", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},
-    "trainer": {"contract", "protocol", "data", "hardware", "progress"},
+    "data": {"contract", "files", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},
+    "peers": set(),
+    "checkpoints": {"files"},
+    "unfinished": {"files", "peers", "progress"},
+    "trainer": {"checkpoints", "data", "hardware", "peers", "progress", "protocol"},
     "evaluator": {"contract", "protocol", "data", "metrics", "separation", "spectrogram", "hardware", "progress"},
     "describe": {"contract", "data", "evaluator", "hardware", "network", "protocol", "record", "registry", "trainer"},
     "artefacts": {
@@ -49,11 +52,16 @@ RULES: dict[str, set[str]] = {
     },
     "mix": {"contract", "files", "layout", "progress", "recordings", "spectrogram", "workers"},
     "audit": {"images", "layout", "progress", "workers"},
-    "run": {
-        *("artefacts", "contract", "data", "describe", "evaluator", "hardware", "network", "progress", "protocol"),
-        *("record", "registry", "trainer"),
+    "inputs": {"contract", "data", "progress", "protocol", "record", "registry"},
+    "trial": {
+        *("checkpoints", "data", "evaluator", "hardware", "inputs", "network", "peers", "progress", "protocol"),
+        *("record", "trainer"),
     },
-    "launch": {"run", "progress", "workers"},
+    "run": {
+        *("artefacts", "checkpoints", "data", "describe", "hardware", "inputs", "network", "peers", "progress"),
+        *("protocol", "record", "registry", "trainer", "trial", "unfinished"),
+    },
+    "launch": {"hardware", "peers", "progress", "run", "workers"},
     "denoise": {
         *("data", "files", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
         *("registry", "spectrogram"),
@@ -64,7 +72,7 @@ RULES: dict[str, set[str]] = {
     "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {
         *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
-        *("record", "registry", "run", "scaffold"),
+        *("record", "registry", "run", "scaffold", "speed", "trial"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -9,7 +9,7 @@ import torch
 from helpers import TINY, Ran
 from torch.nn import functional as F
 
-from benchmark import evaluator, hardware, metrics, network, protocol, record, registry, run, separation, spectrogram
+from benchmark import evaluator, hardware, inputs, metrics, network, protocol, record, registry, separation, spectrogram
 from benchmark.contract import Audio, Example, Sample
 from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
@@ -24,12 +24,12 @@ def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) 
     settings = protocol.load("quick").override(
         {"dataset": "synthetic:train=2,val=2,test=17,ood=2", "image_size": 32, "batch_size": 2}
     )
-    cached = run.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split, machine = cached.splits["test"], hardware.resolve("cpu", "fp32")
     net = network.build(registry.load("architectures", "otsu"), settings, seed=0)
     data = DeviceSplit(split, settings, machine.device)
     found = evaluator.evaluate(net, data, split, settings, machine, silent)
-    logits = net(data.images(torch.arange(len(data))))
+    logits = net(data.normalise(data.pixels(torch.arange(len(data)))[0]))
     for index, sounds in enumerate(split.native_sounds()):
         assert sounds is not None
         noisy, clean = (wave.astype(np.float64) for wave in sounds)
@@ -53,7 +53,7 @@ def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) 
 
 def test_references_against_numpy() -> None:
     settings = protocol.load("quick").override({"dataset": "synthetic:train=2,val=2,test=3,ood=1", "image_size": 32})
-    cached = run.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split = cached.splits["test"]
     found = evaluator.references(split, torch.device("cpu"), silent)
     assert set(found) == {f"{name}_{score}" for name in separation.REFERENCES for score in ("sisdr", "sdr")}

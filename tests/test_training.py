@@ -1,6 +1,7 @@
 """Trainer and evaluator on small networks: they learn, they count, they say when they cannot."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
 from benchmark.hardware import Hardware
 from benchmark.progress import silent
+from benchmark.trainer import steps
 
 FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
 SETTINGS = protocol.load("quick").override(
@@ -54,16 +56,19 @@ def evaluate(net: nn.Module, cached: cache.Cached, settings: protocol.Protocol =
     return evaluator.evaluate(net, DeviceSplit(split, settings, FP32.device), split, settings, FP32, silent)
 
 
+def batch(data: DeviceSplit, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels, masks = data.pixels(torch.tensor(list(indices)))
+    return data.normalise(pixels), masks
+
+
 def test_batches_are_normalised_as_torchvision_does(cached: cache.Cached) -> None:
     split = cached.splits["train"]
-    images_ = DeviceSplit(split, SETTINGS, FP32.device).images(torch.tensor([2, 0]))
+    images_ = batch(DeviceSplit(split, SETTINGS, FP32.device), [2, 0])[0]
     grey = torch.from_numpy(np.array(split.images[[2, 0]])).float().div(255).unsqueeze(1).expand(-1, 3, -1, -1)
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(images_, (grey - mean.view(3, 1, 1)) / deviation.view(3, 1, 1))
     plain = DeviceSplit(split, SETTINGS.override({"normalisation": "none", "channels": 1}), FP32.device)
-    torch.testing.assert_close(
-        plain.images(torch.tensor([1])), torch.from_numpy(split.images[[1]] / 255.0).float()[None]
-    )
+    torch.testing.assert_close(batch(plain, [1])[0], torch.from_numpy(split.images[[1]] / 255.0).float()[None])
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_epoch(cached: cache.Cached) -> None:
@@ -102,23 +107,23 @@ def test_the_mean_loss_weighs_images_not_batches(cached: cache.Cached) -> None:
     net[2] = nn.Identity()
     settings = SETTINGS.override({"learning_rate": 1e-12, "epochs": 1})
     data = DeviceSplit(cached.splits["train"], settings, FP32.device)
-    everything = torch.arange(4)
-    expected = nn.functional.binary_cross_entropy_with_logits(
-        net(data.images(everything))[:, 0], data.masks(everything).float()
-    )
+    images_, masks = batch(data, range(4))
+    expected = nn.functional.binary_cross_entropy_with_logits(net(images_)[:, 0], masks.float())
     assert train(net, cached, settings).history[0].loss == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
-def test_the_schedule_ends_at_nothing(cached: cache.Cached) -> None:
-    loop = trainer._Loop(
-        pixelwise(), DeviceSplit(cached.splits["train"], SETTINGS, FP32.device),
-        SETTINGS.override({"schedule": "cosine"}), 0, FP32,
-    )  # fmt: skip
+def test_the_schedule_ends_at_nothing(cached: cache.Cached, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
-    for _ in range(3):
-        loop.epoch(lambda _: None)
-        rates.append(loop._optimiser.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.01 * 0.75, 0.01 * 0.25, 0.0])
+    step = torch.optim.Adam.step
+
+    def spy(self: torch.optim.Adam, *arguments: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    train(pixelwise(), cached, SETTINGS.override({"schedule": "cosine"}))  # 2 steps an epoch
+    expected = [0.01 * (1 + math.cos(math.pi * done / 6)) / 2 for done in range(6)]
+    assert rates == pytest.approx(expected)
 
 
 def test_bf16_is_used_where_it_is_asked_for(cached: cache.Cached) -> None:
@@ -157,12 +162,11 @@ def test_the_same_seed_gives_the_same_bits(cached: cache.Cached, optimiser: str,
 
 
 def test_image_and_mask_roll_together() -> None:
-    masks = torch.rand(5, 1, 4, 9)
-    rolled, masks_rolled = trainer._time_roll(masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(0))
-    assert torch.equal(rolled[:, :1], masks_rolled)
-    for before, after in zip(masks, masks_rolled, strict=True):
-        assert any(torch.equal(after, before.roll(shift, -1)) for shift in range(9))
-    assert not torch.equal(masks, masks_rolled)
+    masks, offsets = torch.rand(5, 1, 4, 9), torch.tensor([[0], [1], [4], [8], [3]])
+    rolled = steps._roll(masks.expand(-1, 3, -1, -1), offsets)
+    assert torch.equal(rolled[:, :1], steps._roll(masks, offsets))
+    for before, after, shift in zip(masks, rolled, offsets, strict=True):
+        assert torch.equal(after[:1], before.roll(-int(shift), -1))
 
 
 def test_dice_loss_by_hand() -> None:
@@ -170,9 +174,9 @@ def test_dice_loss_by_hand() -> None:
     p = logits.sigmoid()
     cross = -(masks * p.log() + (1 - masks) * (1 - p).log()).mean()
     dice = [(2 * (p[i] * masks[i]).sum() + 1) / (p[i].sum() + masks[i].sum() + 1) for i in range(2)]
-    both = trainer._loss(logits, masks, SETTINGS.override({"loss": "bce_dice"}))
+    both = steps.loss_function(logits, masks, SETTINGS.override({"loss": "bce_dice"}))
     torch.testing.assert_close(both, cross + 1 - (dice[0] + dice[1]) / 2)
-    torch.testing.assert_close(trainer._loss(logits, masks, SETTINGS), cross)
+    torch.testing.assert_close(steps.loss_function(logits, masks, SETTINGS), cross)
 
 
 def test_divergence_is_a_result(cached: cache.Cached) -> None:

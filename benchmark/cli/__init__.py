@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from benchmark.cli.cleaning import denoise
 from benchmark.cli.common import app
 from benchmark.cli.data import data
-from benchmark.cli.experiments import leaderboard, list_, run
+from benchmark.cli.experiments import leaderboard, list_
 from benchmark.cli.plugins import check, new
+from benchmark.cli.running import run
 
 # In the order of the help.
 app.command()(run)

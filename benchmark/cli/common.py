@@ -26,6 +26,16 @@ Plugins = Annotated[
     Path | None, typer.Option("--plugins", help="A folder with architectures/ or datasets/ of your own.", metavar="DIR")
 ]
 
+MANNER = "How it is carried out"
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MANNER)]
+Precision = Annotated[str, typer.Option(help="auto, bf16, tf32 or fp32.", rich_help_panel=MANNER)]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of a CPU; by default its cores that are granted.", rich_help_panel=MANNER),
+]
+Execution = Annotated[
+    str, typer.Option(help="auto, eager, graph (a CUDA graph per step) or compiled.", rich_help_panel=MANNER)
+]
 
 P = ParamSpec("P")
 

@@ -3,6 +3,9 @@
 Legend: N images of the split, n of a batch, C channels, H x W the protocol's size.
 """
 
+from collections.abc import Iterable
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,23 +39,87 @@ class Normalisation:
 
 
 class DeviceSplit:
-    """Images and masks of a split on `device`, as batches for a network."""
+    """Images and masks of a split, as batches on `device` for a network.
 
-    def __init__(self, split: CachedSplit, protocol: Protocol, device: torch.device) -> None:
-        self._images = torch.from_numpy(np.asarray(split.images)).to(device)  # (N, H, W) or (N, H, W, 3) uint8
-        self._masks = torch.from_numpy(np.asarray(split.masks)).to(device)  # (N, H, W) bool
-        self.device = device
+    `resident`: the whole split lies on the device as uint8. Otherwise each batch is sent from pinned memory, on a
+    stream of its own, while the device works on the one before (`prefetch`).
+    """
+
+    def __init__(self, split: CachedSplit, protocol: Protocol, device: torch.device, *, resident: bool = True) -> None:
+        images, masks = (torch.from_numpy(np.asarray(pixels)) for pixels in (split.images, split.masks))
+        self._store = (_Resident if resident else _Streamed)(images, masks, device)
+        self._count = len(masks)
+        self.device, self.resident = device, resident
+        self.index_device = self._store.index_device
+        """Where `indices` are to lie."""
         self.not_empty = torch.tensor([row.foreground > 0 for row in split.rows], device=device)  # (N,) bool
-        self._normalise = Normalisation(protocol, device)
+        self.normalise = Normalisation(protocol, device)
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._masks)
+        return self._count
 
-    def images(self, indices: Tensor) -> Tensor:
-        """(n,) indices -> normalised float (n, C, H, W) in channels-last memory."""
-        return self._normalise(self._images.index_select(0, indices))
+    def pixels(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """(n,) indices -> uint8 (n, H, W) or (n, H, W, 3) and bool (n, H, W), on the device."""
+        return self._store.pixels(indices)
 
-    def masks(self, indices: Tensor) -> Tensor:
-        """(n,) indices -> bool (n, H, W)."""
-        return self._masks.index_select(0, indices)
+    def prefetch(self, indices: Tensor) -> None:
+        """Say which indices will be asked for next."""
+        self._store.prefetch(indices)
+
+
+def fits_on(device: torch.device, splits: Iterable[CachedSplit]) -> bool:
+    """Whether the decoded splits take at most half of the device's free memory; other devices share the host's."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(split.images.nbytes + split.masks.nbytes for split in splits) <= free / 2
+
+
+class _Resident:
+    """Everything on the device."""
+
+    def __init__(self, images: Tensor, masks: Tensor, device: torch.device) -> None:
+        self._images, self._masks = images.to(device), masks.to(device)
+        self.index_device = device
+
+    def pixels(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        # A CPU takes index_select several times faster than images[indices].
+        return self._images.index_select(0, indices), self._masks.index_select(0, indices)
+
+    def prefetch(self, indices: Tensor) -> None:
+        del indices
+
+
+class _Streamed:
+    """Memory-mapped on the host; one batch ahead travels beside the device's work."""
+
+    def __init__(self, images: Tensor, masks: Tensor, device: torch.device) -> None:
+        self._images, self._masks, self._device = images, masks, device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._ahead: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
+        self.index_device = torch.device("cpu")
+
+    def pixels(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        if self._ahead is None or not torch.equal(self._ahead[0], indices):
+            self.prefetch(indices)
+        assert self._ahead is not None
+        batch = self._ahead[1]
+        self._ahead = None
+        if self._stream is not None:
+            current = torch.cuda.current_stream(self._device)
+            current.wait_stream(self._stream)
+            for tensor in batch:
+                tensor.record_stream(current)  # its memory is not given to the next batch before this one is used up
+        return batch
+
+    def prefetch(self, indices: Tensor) -> None:
+        with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
+            batch = (self._sent(self._images, indices), self._sent(self._masks, indices))
+        self._ahead = (indices, batch)
+
+    def _sent(self, pixels: Tensor, indices: Tensor) -> Tensor:
+        chosen = pixels.index_select(0, indices)
+        if self._stream is None:
+            return chosen
+        return chosen.pin_memory().to(self._device, non_blocking=True)

@@ -16,18 +16,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmark import images, protocol, recordings, spectrogram, workers
+from benchmark import files, images, protocol, recordings, spectrogram, workers
 from benchmark.contract import Example, Sample, Splits
 from benchmark.data import validity
 from benchmark.data.manifest import Row, SoundRow, read_line
@@ -110,8 +108,8 @@ def prepare(
     key = _key(splits, {**identity, "size": list(size), "grey": grey})
     entry = default_folder() / key
     if not (entry / "manifest.jsonl").is_file():
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(entry.with_suffix(".lock"), report):
+        waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
+        with files.locked(entry.with_suffix(".lock"), waiting):
             if not (entry / "manifest.jsonl").is_file():
                 _build(entry, splits, size=size, grey=grey, report=report)
     return _open(entry)
@@ -129,20 +127,6 @@ def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
             listed = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
             digest.update(json.dumps(listed, sort_keys=True).encode())
     return digest.hexdigest()[:24]
-
-
-@contextmanager
-def _lock(path: Path, report: Report) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0.1)
-    except Timeout:
-        report("waiting", 0, 0, "another process is decoding this dataset")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, report: Report) -> None:

@@ -205,6 +205,6 @@ _COLUMNS = [
     Column(name="source", title="Source", group="cost", value=lambda row: row.runs[0].architecture.source_hash[:12]),
     Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
     Column(
-        name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.precision, rank=18
+        name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.arithmetic, rank=18
     ),
 ]

@@ -191,7 +191,7 @@ def _table(key: str, runs: Sequence[_Scored], known: Sounds | None) -> Table:
     groups: dict[tuple[str, ...], list[_Scored]] = {}
     for run in runs:
         record = run.record
-        row = (record.architecture.label, record.device.kind, record.device.precision, record.architecture.source_hash)
+        row = (record.architecture.label, record.device.kind, record.device.arithmetic, record.architecture.source_hash)
         groups.setdefault(row, []).append(run)
     rows = [_row(members, _distinction(names, groups), known) for names, members in groups.items()]
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)

@@ -1,0 +1,93 @@
+"""From a plugin's name to data that may be trained on, with each mistake laid at the right door."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark import record, registry
+from benchmark.contract import DatasetSpec
+from benchmark.data import cache, manifest, validity
+from benchmark.errors import UserError
+from benchmark.progress import Report
+from benchmark.protocol import Protocol
+from benchmark.registry import Plugin
+
+
+@contextmanager
+def blaming(plugin: Plugin) -> Iterator[None]:
+    """An exception out of the plugin's file is its author's to mend: one line with file and line number."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+            raise UserError(
+                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
+                "the batch size leaves one over: change it with --batch-size"
+            ) from error
+        place = registry.place(error, plugin.source)
+        if not place:
+            raise
+        raise UserError(f"{plugin.label} failed: {type(error).__name__}: {first_line(error)}{place}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
+    """What the dataset is, with the folder that it was read from."""
+    spec: DatasetSpec = dataset.spec
+    if spec.resolve is None:
+        return spec
+    with blaming(dataset):
+        return spec.resolve(root=root, **dataset.parameters)
+
+
+def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Report) -> cache.Cached:
+    """The dataset, decoded at the protocol's size.
+
+    Raises:
+        UserError: the dataset needs a folder, or the folder does not hold what it should.
+    """
+    spec: DatasetSpec = dataset.spec
+    validity.check_root(dataset.name, spec, root)
+    with blaming(dataset):
+        splits = spec.load(root=root, **dataset.parameters)
+    return cache.prepare(
+        splits,
+        identity={"dataset": dataset.label, "source": dataset.source_hash},
+        size=settings.image_size,
+        grey=settings.channels == 1,
+        report=report,
+    )
+
+
+def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool) -> None:
+    """Refuse data on which a number would mean nothing.
+
+    Raises:
+        UserError: a recording in two splits, a batch larger than the training split, a split without any mask.
+    """
+    shared = manifest.shared(cached.rows)
+    leaking = [kind for kind in manifest.LEAKAGE_GROUPS if kind in shared]
+    if leaking and not allow_leakage:
+        kind = leaking[0]
+        first, second = manifest.example_of_leakage(cached.rows, kind, shared[kind][0])
+        same = "the same pixels" if kind == "pixels" else f"{kind} {shared[kind][0]}"
+        raise UserError(
+            f"leakage: {first.split}/{first.id} and {second.split}/{second.id} are of {same} ({len(shared[kind])} such "
+            "case(s)); move them into one split, or run with --allow-leakage (the table will say so)"
+        )
+    train = cached.splits["train"]
+    if settings.batch_size > len(train.rows):
+        raise UserError(
+            f"batch size {settings.batch_size} is larger than the training split ({len(train.rows)} images); "
+            f"use --batch-size {len(train.rows)} or less"
+        )
+    headline = record.headline([row.slice for row in cached.splits["test"].rows])
+    for split in cached.splits.values():
+        if not any(row.foreground for row in split.rows if split.name != "test" or row.slice == headline):
+            raise UserError(f"every mask of split '{split.name}' is empty; add images with foreground")

@@ -1,0 +1,69 @@
+"""Runs on this machine: a process each, one per device at a time."""
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+from benchmark import hardware, peers, workers
+from benchmark.errors import UserError
+from benchmark.launch.one import Result, isolated, title
+from benchmark.progress import bars
+from benchmark.run import Request
+
+
+def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Iterator[tuple[Request, Result]]:
+    """Run them one after the other, or on several devices at once.
+
+    `devices` default to what the requests' `device` stands for here. A single request runs in this process.
+    """
+    if len(requests) == 1:
+        result = isolated(requests[0])
+        if peers.local_rank() == 0 or isinstance(result, UserError):
+            yield requests[0], result
+        return
+    devices = devices or hardware.local_devices(requests[0].manner.device)
+    if len(devices) > 1:
+        yield from _side_by_side(requests, devices)
+        return
+    for number, request in enumerate(requests, start=1):
+        yield request, _apart(request, title(request, number, len(requests)))
+
+
+def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterator[tuple[Request, Result]]:
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for device in devices:
+        free.put(device)
+
+    def on_the_next(request: Request) -> Result:
+        device = free.get()
+        try:
+            return _apart(replace(request, manner=replace(request.manner, device=device)), "", quiet=True)
+        finally:
+            free.put(device)
+
+    with bars() as report, ThreadPoolExecutor(len(devices)) as threads:
+        futures = {threads.submit(on_the_next, request): request for request in requests}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                request = futures[future]
+                report("runs", done, len(requests), f"{request.architecture}, seed {request.seed}")
+                yield request, future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _apart(request: Request, title: str, *, quiet: bool = False) -> Result:
+    with workers.pool(1) as pool:
+        return _result(pool.submit(isolated, request, title, quiet=quiet))
+
+
+def _result(future: Future[Result]) -> Result:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return UserError("the process was killed (out of memory? --micro-batch takes less)")
+    except Exception as error:
+        text = next(iter(str(error).splitlines()), "")
+        return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")

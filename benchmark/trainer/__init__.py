@@ -1,0 +1,24 @@
+"""Network + training data + protocol -> trained network. The same for every architecture.
+
+epochs     the training, epoch by epoch, and which one is kept
+steps      one pass over the data: order, augmentation, loss, optimiser
+execution  how a step is executed: eagerly, as a CUDA graph, compiled, in micro-batches
+state      everything that a training must remember to go on with the same bits
+"""
+
+from benchmark.trainer.epochs import CHECKPOINT_SECONDS, Epoch, Trained, train
+from benchmark.trainer.execution import EAGER, Execution, choose, effective_micro_batch
+from benchmark.trainer.steps import Steps, fitting_micro_batch
+
+__all__ = [
+    "CHECKPOINT_SECONDS",
+    "EAGER",
+    "Epoch",
+    "Execution",
+    "Steps",
+    "Trained",
+    "choose",
+    "effective_micro_batch",
+    "fitting_micro_batch",
+    "train",
+]

@@ -1,0 +1,133 @@
+"""How a training step is executed. The arithmetic is the same; only its rounding and its speed may differ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.hardware import Hardware
+from benchmark.protocol import Protocol
+
+Mode: TypeAlias = Literal["eager", "graph", "compiled"]
+MODES = ("auto", "eager", "graph", "compiled")
+
+COMPILING_PAYS_FROM = 1e17
+"""Floating-point operations of a whole training. Compiling takes up to a minute and then saves a fifth or more: the
+paper's training of the reference network, 5e15, is over before that on the GPUs that this rule is for."""
+
+_WARM_UP = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """`micro_batch`: images whose gradients are computed at a time; the sum over the batch is the protocol's."""
+
+    mode: Mode = "eager"
+    micro_batch: int | None = None
+
+
+EAGER = Execution()
+
+
+def choose(
+    wanted: str,
+    hardware: Hardware,
+    protocol: Protocol,
+    *,
+    images: int,
+    gigaflops: float,
+    micro_batch: int | None,
+    resident: bool = True,
+) -> Execution:
+    """The execution for `--execution`; `images` of the training split, `gigaflops` of one forward image.
+
+    "auto" is eager on a CPU, where compiling costs 20-50 s and saves less than a tenth, and wherever bits must repeat
+    (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one graph per
+    step, because a step of a small image is hundreds of kernels whose launching takes longer than their work; a
+    training of 1e17 operations or more is compiled instead.
+
+    Raises:
+        UserError: no such execution, or not one for this device.
+    """
+    if wanted not in MODES:
+        raise UserError(f"no execution '{wanted}'; use {', '.join(MODES)}")
+    micro_batch = effective_micro_batch(micro_batch, protocol)
+    plain = hardware.device.type != "cuda" or hardware.devices > 1 or micro_batch is not None
+    recordable = not plain and resident and protocol.optimiser != "sgd"
+    if wanted == "graph" and not recordable:
+        raise UserError(
+            "--execution graph is for one CUDA device that holds the data, Adam or AdamW, and whole batches; use eager"
+        )
+    if wanted == "auto":
+        work = 3e9 * gigaflops * images * protocol.epochs  # a backward pass is two forward passes
+        wanted = "compiled" if work >= COMPILING_PAYS_FROM else "graph" if recordable else "eager"
+        if plain or hardware.deterministic:
+            wanted = "eager"
+    mode: Mode = "graph" if wanted == "graph" else "compiled" if wanted == "compiled" else "eager"
+    return Execution(mode=mode, micro_batch=micro_batch)
+
+
+def effective_micro_batch(micro_batch: int | None, protocol: Protocol) -> int | None:
+    """None where it would be the whole batch."""
+    return micro_batch if micro_batch is not None and micro_batch < protocol.batch_size else None
+
+
+Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(indices (n,), time offsets (n, 1)) -> loss (), with the parameters updated."""
+
+
+class GraphedStep:
+    """A step of a full batch, recorded once as a CUDA graph and replayed; other batches are executed as they come.
+
+    The first steps are executed on a side stream, as PyTorch's notes on CUDA graphs ask for: they are part of the
+    training, so nothing is computed twice. A network that cannot be recorded (it looks at its values) is said and
+    executed eagerly.
+    """
+
+    def __init__(self, step: Step, batch_size: int, warn: Callable[[str], None]) -> None:
+        self._step, self._batch_size, self._warn = step, batch_size, warn
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._executed = 0
+        self._possible = True
+
+    def __call__(self, indices: Tensor, offsets: Tensor) -> Tensor:
+        """One step; the loss is valid until the next one."""
+        if len(indices) != self._batch_size or not self._possible:
+            return self._step(indices, offsets)
+        if self._executed < _WARM_UP:
+            self._executed += 1
+            return self._aside(indices, offsets)
+        if self._graph is None and not self._record(indices, offsets):
+            return self._step(indices, offsets)
+        assert self._graph is not None
+        self._indices.copy_(indices)
+        self._offsets.copy_(offsets)
+        self._graph.replay()
+        return self._loss
+
+    def _aside(self, indices: Tensor, offsets: Tensor) -> Tensor:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            loss = self._step(indices, offsets)
+        torch.cuda.current_stream().wait_stream(stream)
+        return loss
+
+    def _record(self, indices: Tensor, offsets: Tensor) -> bool:
+        self._indices, self._offsets = indices.clone(), offsets.clone()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self._loss = self._step(self._indices, self._offsets)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            self._possible = False
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            self._warn(f"a step cannot be recorded as a CUDA graph ({reason}); steps are launched one by one")
+            return False
+        self._graph = graph
+        return True

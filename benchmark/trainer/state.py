@@ -1,0 +1,93 @@
+"""Everything that a training must remember to go on with the same bits: as tensors and notes for a checkpoint."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.peers import Peers
+from benchmark.trainer.steps import Steps
+
+
+def seed_everything(seed: int, peers: Peers) -> None:
+    """Start every random source that a network may draw from; each process has a stream of its own."""
+    torch.manual_seed(seed + peers.rank)  # dropout
+    random.seed(seed + peers.rank)
+    np.random.seed((seed + peers.rank) % 2**32)  # noqa: NPY002 - the one that a plugin may draw from
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of parameters and buffers, those as well that a state dict leaves out."""
+    return {name: value.detach().clone() for name, value in _live(network).items()}
+
+
+def put_weights(network: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Bring such a copy back, into the memory and the strides that the network has."""
+    with torch.no_grad():
+        for name, value in _live(network).items():
+            value.copy_(saved[name])
+
+
+def fits(network: nn.Module, saved: Mapping[str, Tensor]) -> bool:
+    """Whether the copy has the network's names and shapes."""
+    live = {name: value.shape for name, value in _live(network).items()}
+    return live == {name: value.shape for name, value in saved.items()}
+
+
+def random_states(steps: Steps, peers: Peers, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The generators' states, of all processes (count, bytes) where each has its own."""
+    tensors = {"order": steps.order.get_state(), "torch": peers.gathered(torch.get_rng_state())}
+    if device.type == "cuda":
+        tensors["cuda"] = peers.gathered(torch.cuda.get_rng_state(device))
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    numpy_state = [kind, np.asarray(keys).tolist(), position, has_gauss, gauss]
+    return tensors, {"python": random.getstate(), "numpy": numpy_state}
+
+
+def put_random_states(
+    tensors: Mapping[str, Tensor], notes: Mapping[str, Any], steps: Steps, peers: Peers, device: torch.device
+) -> None:
+    """Bring the generators back to where they were. Python's and NumPy's are those of the first process."""
+    steps.order.set_state(tensors["order"])
+    torch.set_rng_state(tensors["torch"][peers.rank])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda"][peers.rank], device)
+    version, internal, gauss = notes["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = notes["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """`<number of the parameter>.<name>` -> tensor."""
+    state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()
+            if isinstance(value, Tensor)}  # fmt: skip
+
+
+def put_optimiser_tensors(optimiser: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
+    """Restore them with the strides of their parameters.
+
+    A file holds tensors contiguously. PyTorch's fused Adam walks a parameter and its moments through memory side by
+    side, so contiguous moments beside a channels-last parameter would be added, silently, to the wrong weights.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in saved.items():
+        number, _, name = key.partition(".")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _live(network: nn.Module) -> dict[str, Tensor]:
+    # Tied weights have several names; each holds the same values, so that no name is missing when they come back.
+    return {
+        **dict(network.named_parameters(remove_duplicate=False)),
+        **dict(network.named_buffers(remove_duplicate=False)),
+    }

@@ -1,0 +1,142 @@
+"""One training and one test of a network on a machine, and what came of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from benchmark import evaluator, hardware, inputs, trainer
+from benchmark.checkpoints import Checkpoints
+from benchmark.data.batches import DeviceSplit
+from benchmark.data.cache import Cached, CachedSplit
+from benchmark.errors import UserError
+from benchmark.evaluator import Evaluation
+from benchmark.hardware import Hardware
+from benchmark.network import Network
+from benchmark.peers import Peers
+from benchmark.progress import Report
+from benchmark.protocol import Protocol
+from benchmark.record import Status
+from benchmark.trainer import Execution, Trained
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manner:
+    """How a run is carried out; none of it is protocol. None and "auto" leave the choice to the stated rules."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    execution: str = "auto"
+    micro_batch: int | None = None
+    deterministic: bool = False
+    data_on: Literal["auto", "device", "host"] = "auto"
+    checkpoint_seconds: float = trainer.CHECKPOINT_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """`evaluation` is there if the training finished, and only in the first of several processes."""
+
+    status: Status
+    execution: Execution
+    message: str = ""
+    trained: Trained | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """What a trial needs beside network and data. `unused`: some parameters may be left without gradient.
+
+    `resident`: the data lies on the device.
+    """
+
+    seed: int
+    machine: Hardware
+    execution: Execution
+    peers: Peers
+    resident: bool
+    checkpoint_seconds: float
+    unused: bool
+
+
+def conduct(
+    net: Network, cached: Cached, settings: Protocol, given: Conditions, checkpoints: Checkpoints, report: Report
+) -> Trial:
+    """Train on the training split, choose the epoch on the validation split, count the test split once.
+
+    Raises:
+        UserError: memory ran out in one of several processes, or the settings contradict each other.
+    """
+    trial = Trial(status="out-of-memory", execution=given.execution)
+    try:
+        net.to(device=given.machine.device)
+        net.to(memory_format=torch.channels_last)
+        splits = _splits(cached.splits.values(), settings, given)
+        trained = _train(net, splits, settings, given, checkpoints, report)
+        trial = replace(trial, trained=trained)
+        if trained.status == "diverged":
+            return replace(trial, status="diverged", message=trained.message)
+        if not given.peers.first:
+            return replace(trial, status="finished")
+        # The only time that the test split is looked at.
+        evaluation = evaluator.evaluate(net, splits["test"], cached.splits["test"], settings, given.machine, report)
+    except evaluator.NotANumberError:
+        return replace(trial, status="diverged", message="the trained network's logits are not numbers")
+    except (MemoryError, RuntimeError) as error:
+        if not hardware.is_out_of_memory(error):
+            raise
+        trial = replace(trial, message=inputs.first_line(error) or type(error).__name__)
+    else:
+        return replace(trial, status="finished", evaluation=evaluation)
+    # Outside of the handler, whose traceback holds on to the memory.
+    if given.peers.count > 1:
+        raise UserError(f"process {given.peers.rank} ran {trial.message}; try --micro-batch, or more processes")
+    if trial.trained is None:
+        trial = replace(trial, message=f"{trial.message}; {_what_would_fit(net, cached, settings, given)}")
+    return trial
+
+
+def _splits(splits: Iterable[CachedSplit], settings: Protocol, given: Conditions) -> dict[str, DeviceSplit]:
+    device = given.machine.device
+    return {split.name: DeviceSplit(split, settings, device, resident=given.resident) for split in splits}
+
+
+def _train(
+    net: Network,
+    splits: dict[str, DeviceSplit],
+    settings: Protocol,
+    given: Conditions,
+    checkpoints: Checkpoints,
+    report: Report,
+) -> Trained:
+    def validate(net: nn.Module) -> float:
+        return evaluator.validation_iou(net, splits["val"], settings, given.machine)
+
+    return trainer.train(
+        net,
+        splits["train"],
+        settings,
+        seed=given.seed,
+        hardware=given.machine,
+        validate=validate,
+        report=report,
+        execution=given.execution,
+        peers=given.peers,
+        unused=given.unused,
+        checkpoints=checkpoints,
+        checkpoint_seconds=given.checkpoint_seconds,
+    )
+
+
+def _what_would_fit(net: Network, cached: Cached, settings: Protocol, given: Conditions) -> str:
+    """Tried, not guessed."""
+    if given.machine.device.type == "cuda":
+        torch.cuda.empty_cache()
+    split = DeviceSplit(cached.splits["train"], settings, given.machine.device, resident=False)
+    below = given.execution.micro_batch or settings.batch_size
+    size = trainer.fitting_micro_batch(net, split, settings, given.machine, below=below)
+    return f"--micro-batch {size} fits" if size else "not even one image at a time fits"

@@ -1,0 +1,148 @@
+"""Gives a `bench run` again and again, kills it each time, and tells whether it ended like one that was left alone.
+
+    python tests/killing.py '{"command": ["run", ...], "folder": "...", "kills": 50, "seed": 0, "mode": "random"}'
+
+A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
+Modes: "random" kills after a random time; "steps" kills child n at its n-th write that reaches the disk.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from benchmark import cli, describe, files, launch, network, protocol, registry
+
+# What a run imports and computes on its way without touching a number: its forks start in the middle of the action.
+describe.core_hash()
+network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocol.load("quick"))
+registry.load("datasets", "synthetic")
+importlib.import_module("torch._dynamo")  # imported by optimisers when they are first used
+assert launch
+
+COMPARED = ("model.safetensors", "images.csv", "logits.csv", "plugin.py")
+
+
+def fingerprint(results: Path) -> str:
+    """Of everything that must not differ: weights, counts, losses; the seconds may."""
+    (path,) = results.glob("runs/*/*/*/*")
+    digest = hashlib.sha256(b"".join((path / name).read_bytes() for name in COMPARED))
+    for line in (path / "history.csv").read_text().splitlines():
+        digest.update(line.rpartition(",")[0].encode())
+    return digest.hexdigest()
+
+
+class Trial:
+    """One results folder with a cache of its own."""
+
+    def __init__(self, folder: Path, command: list[str]) -> None:
+        self.results = folder / "results"
+        self._command = [*command, "--results", str(self.results), "--checkpoint-every", "0"]
+        self._folder = folder
+        folder.mkdir(parents=True)
+
+    def start(self, die_at: int | None = None) -> int:
+        child = os.fork()
+        if child:
+            return child
+        os.setsid()  # workers, too, are killed with it
+        os.environ["BENCH_CACHE"] = str(self._folder / "cache")
+        log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if die_at is not None:
+            die_at_write(die_at)
+        code = 1
+        try:
+            cli.main(self._command)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def finish(self) -> str:
+        _, status = os.waitpid(self.start(), 0)
+        assert status == 0, (self._folder / "log").read_text()
+        self.check_clean()
+        return fingerprint(self.results)
+
+    def check_clean(self) -> None:
+        left = [*self.results.rglob(".tmp-*"), *self.results.rglob("unfinished")]
+        assert left == [], left
+
+    def continued(self) -> int:
+        """How often the run went on after a checkpoint."""
+        (path,) = self.results.glob("runs/*/*/*/*")
+        return len(json.loads((path / "run.json").read_text())["training"]["continued_after"])
+
+
+def die_at_write(number: int) -> None:
+    """Have this process killed at its n-th write that reaches the disk, half before and half after it did."""
+    count = 0
+    sync = files.sync
+
+    def counted(path: Path) -> None:
+        nonlocal count
+        count += 1
+        if count == number and number % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(path)
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    files.sync = counted
+    sys.modules["benchmark.record"].sync = counted  # it has a name of its own for it
+
+
+def ended(child: int, seconds: float) -> bool:
+    """Wait for a child; False if it is still at work after so long, and then it is killed."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.005)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def main(task: dict[str, Any]) -> dict[str, Any]:
+    folder, command = Path(task["folder"]), task["command"]
+    started = time.monotonic()
+    expected = Trial(folder / "alone", command).finish()
+    duration = time.monotonic() - started
+    repeats = [Trial(folder / f"again-{number}", command).finish() for number in range(task.get("repeats", 0))]
+    chance = random.Random(task["seed"])
+    kills, runs, continued = 0, [], 0
+    while kills < task["kills"]:
+        trial = Trial(folder / f"killed-{len(runs)}", command)
+        number = 0
+        while kills < task["kills"]:
+            number += 1
+            if task["mode"] == "random":
+                done = ended(trial.start(), chance.uniform(0, 1.2 * duration))
+            else:
+                _, status = os.waitpid(trial.start(die_at=number), 0)
+                done = status != signal.SIGKILL
+            if done:
+                break
+            kills += 1
+        runs.append(trial.finish())
+        continued += trial.continued()
+    return {"expected": expected, "repeats": repeats, "runs": runs, "kills": kills, "continued": continued}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")

@@ -1,0 +1,71 @@
+"""A run may be killed at any moment: the same command again ends with the same weights and the same counts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+DATA = "synthetic:train=7,val=3,test=3,ood=2"  # few enough to be decoded without workers, which import for seconds
+
+# Everything that has a state: batch norm, dropout, Python's and NumPy's generators, a buffer that is not saved by a
+# state dict, and convolutions whose weights lie channels-last beside Adam's moments.
+FORGETFUL = '''"""Remembers everything that can be forgotten."""
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from benchmark.contract import ArchitectureSpec
+
+
+class Forgetful(nn.Module):
+    def __init__(self, *, in_channels: int, pretrained: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2),
+            nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 1, 1),
+        )
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def forward(self, image):
+        if self.training:
+            self.steps += 1
+        noise = (random.random() + float(np.random.rand())) if self.training else 0.0
+        return self.body(image + 0.1 * noise) + 0.01 * self.steps
+
+
+ARCHITECTURE = ArchitectureSpec(build=Forgetful, title="Forgetful", paper="none", citation="@misc{f, title={F}}")
+'''
+
+
+def kill(folder: Path, **task: Any) -> dict[str, Any]:
+    (folder / "architectures").mkdir(parents=True)
+    (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
+    command = [
+        *("run", "--arch", "forgetful", "--plugins", str(folder), "--dataset", DATA, "--image-size", "32"),
+        *("--epochs", "20", "--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
+        *("--set", "augmentation=time_roll", "--threads", "2"),
+    ]
+    task = {"command": command, "folder": str(folder / "work"), "seed": 0, **task}
+    ran = subprocess.run(
+        [sys.executable, HERE / "killing.py", json.dumps(task)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return result
+
+
+def test_twenty_random_kills_in_a_row_change_nothing(tmp_path: Path) -> None:
+    found = kill(tmp_path, mode="random", kills=20, repeats=2)
+    assert found["kills"] == 20
+    assert set(found["runs"]) == {found["expected"]}
+    assert set(found["repeats"]) == {found["expected"]}  # three runs that nobody disturbed
+    assert found["continued"] > 0
+
+
+def test_a_kill_at_each_write_changes_nothing(tmp_path: Path) -> None:
+    found = kill(tmp_path, mode="steps", kills=14)
+    assert set(found["runs"]) == {found["expected"]}
+    assert found["continued"] > 0
