@@ -1,8 +1,10 @@
 """Files that are whole or not there, and tables of numbers in them."""
 
 import csv
+import glob
 import io
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +23,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk refuses.
     """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    start = f".tmp-{path.name}-{platform.node()}-"
+    temporary = path.with_name(f"{start}{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(start)}*"):
+            if not _alive(left.name.removeprefix(start)):
+                left.unlink(missing_ok=True)
         try:
             write(temporary)
             sync(temporary)
@@ -33,6 +39,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of this machine, by its number, is still there to finish its file."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pieces that several test files build with."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,3 +87,44 @@ def planted(folder: Path, kind: registry.Kind, code: str) -> str:
     (folder / kind / "planted.py").write_text(code)
     registry.add_folder(folder)
     return "planted"
+
+
+MORTAL = '''"""A small network without batch norm that can be told to die, or to need more memory than there is."""
+import os
+import signal
+import time
+
+import torch
+from torch import nn
+from benchmark.contract import ArchitectureSpec
+
+
+class Mortal(nn.Module):
+    def __init__(self, *, in_channels: int, pretrained: bool, room: int = 99) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, 8, 3, padding=1), nn.GELU(), nn.Conv2d(8, 1, 3, padding=1))
+        self.room = room
+        self.seen = 0
+
+    def forward(self, image):
+        if self.training:
+            if len(image) > self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            self.seen += 1
+            time.sleep(float(os.environ.get("SLEEP", "0")))
+            if self.seen == int(os.environ.get("DIE_AT", "0")):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.body(image)
+
+
+ARCHITECTURE = ArchitectureSpec(build=Mortal, title="Mortal", paper="none", citation="@misc{m, title={M}}")
+'''
+
+
+def fingerprint(path: Path) -> str:
+    """Of what must not differ between equal runs: weights, counts, losses; the seconds may."""
+    names = ("model.safetensors", "images.csv", "logits.csv", "plugin.py")
+    digest = hashlib.sha256(b"".join((path / name).read_bytes() for name in names))
+    for line in (path / "history.csv").read_text().splitlines():
+        digest.update(line.rpartition(",")[0].encode())
+    return digest.hexdigest()

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from helpers import birdsounds_tree
+
 HERE = Path(__file__).parent
-DATA = "synthetic:train=7,val=3,test=3,ood=2"  # few enough to be decoded without workers, which import for seconds
 
 # Everything that has a state: batch norm, dropout, Python's and NumPy's generators, a buffer that is not saved by a
 # state dict, and convolutions whose weights lie channels-last beside Adam's moments.
@@ -44,7 +45,8 @@ def kill(folder: Path, **task: Any) -> dict[str, Any]:
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
     command = [
-        *("run", "--arch", "forgetful", "--plugins", str(folder), "--dataset", DATA, "--image-size", "32"),
+        *("run", "--arch", "forgetful", "--plugins", str(folder), "--image-size", "32"),
+        *("--dataset", "birdsounds", "--data", str(birdsounds_tree(folder / "birdsounds"))),
         *("--epochs", "20", "--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
         *("--set", "augmentation=time_roll", "--threads", "2"),
     ]
