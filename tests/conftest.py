@@ -1,15 +1,18 @@
-"""Shared fixtures: an isolated cache, the command line in this process, a small tree of images."""
+"""Shared fixtures: an isolated cache, the command line in this process, a small tree of images and its cache."""
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import Ran, birdsounds_tree
+from benchmark.datasets import birdsounds as birdsounds_plugin
+from helpers import SETTINGS, Ran, birdsounds_tree
 from hypothesis import HealthCheck, settings
 
 import benchmark
 from benchmark import cli
+from benchmark.data import cache
+from benchmark.progress import silent
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,3 +64,11 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 def birdsounds(tmp_path: Path) -> Path:
     """A tiny BirdSoundsDenoising in the published layout: 4/2/2 images."""
     return birdsounds_tree(tmp_path / "birdsounds")
+
+
+@pytest.fixture
+def cached(birdsounds: Path) -> cache.Cached:
+    splits = birdsounds_plugin.load(root=birdsounds)
+    return cache.prepare(
+        splits, identity={"root": str(birdsounds)}, size=SETTINGS.image_size, grey=False, report=silent
+    )

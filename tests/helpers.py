@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
-from benchmark import record, registry
+from benchmark import protocol, record, registry
+from benchmark.hardware import Hardware
+
+FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
+SETTINGS = protocol.load("quick").override(
+    {"image_size": (16, 24), "epochs": 3, "batch_size": 3, "learning_rate": 0.01, "loss": "bce"}
+)
+
 
 SMALL = "synthetic:train=8,val=4,test=4,ood=2"
 
@@ -128,3 +137,8 @@ def fingerprint(path: Path) -> str:
     for line in (path / "history.csv").read_text().splitlines():
         digest.update(line.rpartition(",")[0].encode())
     return digest.hexdigest()
+
+
+def pixelwise(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(8, 1, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmark.datasets import birdsounds as birdsounds_plugin
+from helpers import FP32, SETTINGS, pixelwise
 from torch import nn
 
 from benchmark import evaluator, hardware, images, metrics, protocol, trainer
@@ -16,24 +16,6 @@ from benchmark.data.batches import DeviceSplit
 from benchmark.hardware import Hardware
 from benchmark.progress import silent
 from benchmark.trainer import steps
-
-FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
-SETTINGS = protocol.load("quick").override(
-    {"image_size": (16, 24), "epochs": 3, "batch_size": 3, "learning_rate": 0.01, "loss": "bce"}
-)
-
-
-@pytest.fixture
-def cached(birdsounds: Path) -> cache.Cached:
-    splits = birdsounds_plugin.load(root=birdsounds)
-    return cache.prepare(
-        splits, identity={"root": str(birdsounds)}, size=SETTINGS.image_size, grey=False, report=silent
-    )
-
-
-def pixelwise(seed: int = 0) -> nn.Module:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(8, 1, 1))
 
 
 def train(

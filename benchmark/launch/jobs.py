@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,20 +45,24 @@ def launch(requests: Sequence[Request], cluster: str, parameters: Sequence[str])
     """
     results = requests[0].results
     executor = _executor(results / FOLDER, cluster, requests[0].manner.device, parameters)
+    device = requests[0].manner.device
     # A cluster queues by itself; on this machine as many run as there are devices.
-    slots = len(hardware.local_devices(requests[0].manner.device)) if cluster == "local" else len(requests)
+    free = hardware.local_devices(device) if cluster == "local" else [device] * len(requests)
     waiting = [(request, title(request, number, len(requests))) for number, request in enumerate(requests, start=1)]
-    running: list[tuple[Request, submitit.Job[Result]]] = []
+    running: list[tuple[Request, str, submitit.Job[Result]]] = []
     done = 0
     with bars() as report:
         report("jobs", 0, 0, f"logs in {results / FOLDER}; an interruption here leaves submitted jobs running")
         while waiting or running:
-            while waiting and len(running) < slots:
+            while waiting and free:
                 request, name = waiting.pop(0)
-                running.append((request, _submitted(executor, Job(request, name))))
-            ended = [entry for entry in running if entry[1].done()]
+                device = free.pop(0)
+                work = Job(replace(request, manner=replace(request.manner, device=device)), name)
+                running.append((request, device, _submitted(executor, work)))
+            ended = [entry for entry in running if entry[2].done()]
             running = [entry for entry in running if entry not in ended]
-            for request, job in ended:
+            for request, device, job in ended:
+                free.append(device)
                 done += 1
                 report("jobs", done, len(requests), f"{request.architecture}, seed {request.seed}")
                 yield request, _result(job)
@@ -79,7 +84,7 @@ def _executor(folder: Path, cluster: str, device: str, parameters: Sequence[str]
             raise UserError(f"--job {parameter}: write NAME=VALUE, e.g. --job slurm_partition=gpu")
         settings[name] = int(value) if value.isdecimal() else value
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=100)
         executor.update_parameters(**settings)
     except (RuntimeError, NameError, TypeError, ValueError) as error:
         raise UserError(f"submitit refuses: {next(iter(str(error).splitlines()), '')}") from error

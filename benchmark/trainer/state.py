@@ -52,9 +52,9 @@ def put_random_states(
 ) -> None:
     """Bring the generators back to where they were. Python's and NumPy's are those of the first process."""
     steps.order.set_state(tensors["order"])
-    torch.set_rng_state(tensors["torch"][peers.rank])
+    torch.set_rng_state(tensors["torch"][peers.rank].clone())  # torch reads from where the memory begins
     if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda"][peers.rank], device)
+        torch.cuda.set_rng_state(tensors["cuda"][peers.rank].clone(), device)
     version, internal, gauss = notes["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = notes["numpy"]

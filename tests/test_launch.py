@@ -1,0 +1,171 @@
+"""Many runs: side by side, as jobs, over several processes; one that fails, dies or is preempted leaves the others."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import MORTAL, Ran, fingerprint, runs
+
+from benchmark import protocol, record, registry
+from benchmark.launch import here, jobs
+from benchmark.run import Outcome, Request
+from benchmark.trial import Manner
+
+Bench = Callable[..., Ran]
+DATA = "synthetic:train=8,val=3,test=3,ood=1"
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "mortal.py").write_text(MORTAL)
+    (tmp_path / "architectures" / "crash.py").write_text(
+        MORTAL.replace("return self.body(image)", "os._exit(9)").replace("Mortal", "Crash")
+    )
+    registry.add_folder(tmp_path)
+    return tmp_path
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    settings = ("--dataset", DATA, "--image-size", "32", "--epochs", "3", "--batch-size", "3", "--precision", "fp32")
+    manner = ("--threads", "1", "--checkpoint-every", "0", "--plugins", str(folder))
+    return ["run", *settings, *manner, *more]
+
+
+def request(folder: Path, results: str, **changes: object) -> Request:
+    settings = protocol.load("quick").override(
+        {"dataset": DATA, "image_size": 32, "epochs": 3, "batch_size": 3, "selection": "last_epoch"}
+    )
+    given = {"architecture": "mortal", "seed": 0, **changes}
+    return Request(
+        protocol=settings,
+        overrides={},
+        data_root=None,
+        results=folder / results,
+        command="bench run",
+        manner=Manner(device="cpu", precision="fp32", threads=1, checkpoint_seconds=0),
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def run_folder(results: Path) -> Path:
+    (path,) = results.glob("runs/*/*/*/*")
+    return path
+
+
+def test_jobs_of_which_one_runs_out_of_memory_and_one_dies(bench: Bench, folder: Path) -> None:
+    ran = bench(
+        *command(folder, "--arch", "mortal:room=2", "--arch", "crash", "--arch", "mortal", "--launcher", "local"),
+        *("--device", "cpu", "--job", "timeout_min=5", "--results", folder / "results"),
+    )
+    assert ran.code == 2
+    assert "--micro-batch 1 fits" in ran.out
+    assert "crash, seed 0: job" in ran.err
+    assert "ended without a result (killed? out of memory?): see" in ran.err
+    statuses = {run.architecture.label: run.status for run in runs(folder / "results")}
+    assert statuses == {"mortal:room=2": "out-of-memory", "mortal": "finished"}
+    again = bench(*command(folder, "--arch", "mortal", "--seeds", "1", "--results", str(folder / "results")))
+    assert "finished before" in again.out
+
+
+def test_a_preempted_job_is_queued_again_and_ends_like_one_that_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import submitit
+
+    ((_, alone),) = here.launch([request(folder, "alone")])
+    assert isinstance(alone, Outcome)
+    monkeypatch.setenv("SLEEP", "0.7")  # a second step is reached before the interruption
+    executor = submitit.AutoExecutor(folder=folder / "jobs", cluster="local")
+    executor.update_parameters(timeout_min=5)
+    job = executor.submit(jobs.Job(request(folder, "preempted"), "preempted"))
+    until = time.monotonic() + 120
+    while not list((folder / "preempted" / "unfinished").rglob("epoch-*.safetensors")):
+        assert time.monotonic() < until, job.stderr()
+        time.sleep(0.1)
+    # As Slurm does it; submitit's own `_interrupt` reaches the job's shell alone.
+    found = subprocess.run(
+        ["pgrep", "-f", f"submitit.core._submit {folder}"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(found.stdout.split()[-1]), signal.SIGUSR2)
+    outcome = job.result()
+    while not job.done():
+        time.sleep(0.1)
+    assert isinstance(outcome, Outcome)
+    assert record.read(outcome.path).training.continued_after
+    assert fingerprint(outcome.path) == fingerprint(alone.path)
+
+
+def test_runs_side_by_side_on_several_devices(folder: Path) -> None:
+    requests = [request(folder, "results", seed=seed) for seed in range(3)]
+    requests.append(request(folder, "results", architecture="mortal:room=0"))
+    results = [result for _, result in here.launch(requests, devices=["cpu", "cpu"])]
+    assert len(results) == 4
+    statuses = sorted(getattr(result, "status", "error") for result in results)
+    assert statuses == ["finished", "finished", "finished", "out-of-memory"]
+
+
+def test_mistakes_of_the_launcher(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*more: str) -> str:
+        ran = bench(*command(folder, "--arch", "mortal", "--results", str(folder / "results"), *more))
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1
+        return ran.err
+
+    assert "no launcher 'pbs'; use here, local, slurm" in refused("--launcher", "pbs")
+    assert "--job is for --launcher" in refused("--job", "timeout_min=5")
+    assert "write NAME=VALUE" in refused("--launcher", "local", "--job", "timeout_min")
+    assert "submitit refuses" in refused("--launcher", "local", "--job", "speed=7")
+    assert "submitit refuses" in refused("--launcher", "slurm", "--job", "slurm_partition=gpu")  # no Slurm here
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    assert "pip install 'birdmask-bench[cluster]'" in refused("--launcher", "local")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "torchrun's processes share one run" in refused("--seeds", "2")
+    assert not (folder / "results" / "runs").exists()
+
+
+def together(folder: Path, results: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TORCHRUN, *command(folder, "--arch", "mortal", "--results", str(folder / results), *more)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_two_processes_train_what_one_does_and_go_on_after_a_kill(bench: Bench, folder: Path) -> None:
+    """Batches of three over two processes are two images and one; the last batch has one image for both."""
+    more = ("--set", "augmentation=time_roll", "--set", "schedule=cosine", "--dataset", DATA.replace("8", "7"))
+    assert bench(*command(folder, "--arch", "mortal", "--results", str(folder / "one"), *more)).code == 0
+    ran = together(folder, "two", *more)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("test IoU") == 1  # the first process speaks
+    one, two = (record.read(run_folder(folder / name)) for name in ("one", "two"))
+    assert two.device.devices == 2
+    assert two.device.kind == f"2 x {one.device.kind}"
+    assert two.training.last_losses == pytest.approx(one.training.last_losses, rel=1e-4)
+    ours, theirs = (record.read_counts([run_folder(folder / name)])[0] for name in ("one", "two"))
+    assert abs(ours["tp"] - theirs["tp"]).sum() <= 3  # pixels on the threshold
+
+    died = together(folder, "killed", *more, DIE_AT="5")  # in the second epoch
+    assert died.returncode != 0
+    assert not (folder / "killed" / "runs").exists()
+    ran = together(folder, "killed", *more)
+    assert ran.returncode == 0, ran.stderr
+    assert record.read(run_folder(folder / "killed")).training.continued_after == [1]
+    assert fingerprint(run_folder(folder / "killed")) == fingerprint(run_folder(folder / "two"))
+
+
+def test_batch_norm_is_not_shared_on_a_cpu(folder: Path) -> None:
+    (folder / "architectures" / "mortal.py").write_text(MORTAL.replace("nn.GELU()", "nn.BatchNorm2d(8)"))
+    ran = together(folder, "results")
+    assert ran.returncode != 0
+    assert "batch norm cannot be synchronised between processes on a CPU" in ran.stderr
+    assert not (folder / "results" / "runs").exists()
