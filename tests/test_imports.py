@@ -61,6 +61,10 @@ RULES: dict[str, set[str]] = {
         *("artefacts", "checkpoints", "data", "describe", "hardware", "inputs", "network", "peers", "progress"),
         *("protocol", "record", "registry", "trainer", "trial", "unfinished"),
     },
+    "speed": {
+        *("data", "evaluator", "files", "hardware", "inputs", "network", "progress", "protocol", "registry"),
+        *("trainer", "workers"),
+    },
     "launch": {"hardware", "peers", "progress", "run", "workers"},
     "denoise": {
         *("data", "files", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),

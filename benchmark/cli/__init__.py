@@ -8,10 +8,12 @@ from benchmark.cli.data import data
 from benchmark.cli.experiments import leaderboard, list_
 from benchmark.cli.plugins import check, new
 from benchmark.cli.running import run
+from benchmark.cli.timing import speed
 
 # In the order of the help.
 app.command()(run)
 app.command()(leaderboard)
+app.command()(speed)
 app.command("list")(list_)
 app.command()(check)
 app.add_typer(new, name="new")
