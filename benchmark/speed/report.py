@@ -46,7 +46,7 @@ _COLUMNS = (
     _Column(name="infer_images_per_second", title="infer/s", value=lambda s: s.infer),
     _Column(
         name="latency_1_p50_ms",
-        title="batch 1: p50",
+        title="b1 p50",
         value=lambda s: 1e3 * s.latency[0].p50,
         digits=".3g",
         table=_LATENCY,
@@ -54,7 +54,7 @@ _COLUMNS = (
     _Column(name="latency_1_p95_ms", title="p95", value=lambda s: 1e3 * s.latency[0].p95, table=_LATENCY),
     _Column(
         name="latency_16_p50_ms",
-        title="batch 16: p50",
+        title="b16 p50",
         value=lambda s: 1e3 * s.latency[1].p50,
         digits=".3g",
         table=_LATENCY,
