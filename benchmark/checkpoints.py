@@ -4,6 +4,7 @@ A snapshot is one safetensors file, so reading it executes nothing. It is writte
 a checksum: one that was cut off or damaged is passed over for the older.
 """
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from benchmark import files
 from benchmark.errors import UserError
 
 KEPT = 2
+_PATTERN = "epoch-*.safetensors"
 _DAMAGE = (SafetensorError, OSError, ValueError, KeyError)
 
 
@@ -33,22 +35,24 @@ class Snapshot:
 
 
 class Checkpoints:
-    """The snapshots of one run in a folder of their own.
+    """The snapshots of one run, in a folder for each set of conditions.
 
-    `conditions` are whatever must be the same for the continued run to end with the same bits; a snapshot made under
-    others is not used. `warn` takes one line for the user.
+    `conditions` are whatever must be the same for the continued run to end with the same bits; snapshots made under
+    others are neither used nor touched. `warn` takes one line for the user.
     """
 
     def __init__(self, folder: Path, conditions: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-        self._folder, self._warn = folder, warn
-        self._conditions = json.loads(json.dumps(dict(conditions)))
+        self._all, self._warn = folder, warn
+        text = json.dumps(dict(conditions), sort_keys=True)
+        self._conditions = json.loads(text)
+        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def write(self, snapshot: Snapshot) -> None:
         """Store a snapshot and drop the oldest; a disk that refuses is a warning, the work goes on."""
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in snapshot.tensors.items()}
         notes = json.dumps({"conditions": self._conditions, "notes": dict(snapshot.notes)})
         metadata = {"notes": notes, "checksum": str(_checksum(tensors, notes))}
-        path = self._folder / f"epoch-{snapshot.number:05d}.safetensors"
+        path = self._path(snapshot.number)
         try:
             files.write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
             for old in self._paths()[KEPT:]:
@@ -58,35 +62,51 @@ class Checkpoints:
 
     def newest_first(self) -> Iterator[Snapshot]:
         """The snapshots that are whole and of these conditions, each read when it is asked for."""
+        if not self._paths():
+            self._say_what_is_not_used()
         for path in self._paths():
             try:
-                snapshot, conditions = _read(path)
+                snapshot, _ = _read(path)
             except _DAMAGE as error:
                 self._warn(f"{path} is damaged ({next(iter(str(error).splitlines()), '')}) and is passed over")
                 continue
-            other = [name for name, value in self._conditions.items() if conditions.get(name) != value]
-            if other:
-                was = ", ".join(f"{name} {conditions.get(name)}, now {self._conditions[name]}" for name in other)
-                self._warn(f"{path} was made under other conditions ({was}) and is not used")
-                continue
             yield snapshot
 
+    def numbered(self, number: int) -> Snapshot:
+        """A certain one: what the first of several processes chose.
+
+        Raises:
+            UserError: it cannot be read here.
+        """
+        try:
+            return _read(self._path(number))[0]
+        except _DAMAGE as error:
+            raise UserError(
+                f"{self._path(number)} cannot be read by every process: the results folder must be shared"
+            ) from error
+
+    def _say_what_is_not_used(self) -> None:
+        began = conditions(self._all)
+        names = [name for name, value in self._conditions.items() if began.get(name) != value]
+        if began:
+            was = ", ".join(f"{name} {began.get(name)}, now {self._conditions[name]}" for name in names)
+            self._warn(f"checkpoints in {self._all} were made under other conditions ({was}) and are not used")
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"epoch-{number:05d}.safetensors"
+
     def _paths(self) -> list[Path]:
-        return _paths(self._folder)
+        return sorted(self._folder.glob(_PATTERN), reverse=True)
 
 
 def conditions(folder: Path) -> Mapping[str, Any]:
-    """Those of the newest snapshot that is whole; empty where there is none."""
-    for path in _paths(folder):
+    """Those of the snapshot that was written last and is whole, whatever they are; empty where there is none."""
+    for path in sorted(folder.glob(f"*/{_PATTERN}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             return _read(path)[1]
         except _DAMAGE:
             continue
     return {}
-
-
-def _paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-*.safetensors"), reverse=True)
 
 
 def _read(path: Path) -> tuple[Snapshot, Mapping[str, Any]]:

@@ -70,18 +70,29 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """
     lock = FileLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0.1)
-        except Timeout:
-            waiting()
-            lock.acquire()
+        _acquire(lock, path.parent, waiting)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> None:
+    patience = 0.1
+    for tries_left in range(99, -1, -1):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            waiting()
+            patience = -1  # for ever
+        except FileNotFoundError:  # the process that held it has just removed the empty folder
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

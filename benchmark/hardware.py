@@ -64,6 +64,8 @@ def resolve(
     except RuntimeError as error:
         raise UserError(f"no device '{device}'; use auto, cpu, cuda, cuda:N or mps") from error
     _check_present(resolved)
+    if resolved.type == "cuda" and resolved.index is not None:
+        torch.cuda.set_device(resolved)
     if precision == "auto":
         precision = _native_precision(resolved)
     if precision not in PRECISIONS:
@@ -73,14 +75,12 @@ def resolve(
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if resolved.type == "cuda":
-        _set_up_cuda(resolved, deterministic=deterministic)
+        _set_up_cuda(deterministic=deterministic)
     kind = _kind(resolved) if devices == 1 else f"{devices} x {_kind(resolved)}"
     return Hardware(device=resolved, kind=kind, precision=precision, devices=devices, deterministic=deterministic)
 
 
-def _set_up_cuda(device: torch.device, *, deterministic: bool) -> None:
-    if device.index is not None:
-        torch.cuda.set_device(device)
+def _set_up_cuda(*, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic  # all batches but the last have one shape: try what is fastest
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
@@ -127,8 +127,9 @@ def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a device or the machine had no memory left; torch's CPU allocator says so in a plain RuntimeError."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "can't allocate memory" in str(error) or "CUDA out of memory" in str(error)
+    text = str(error).lower()
+    said = any(words in text for words in ("out of memory", "can't allocate memory", "alloc_failed"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and said)
 
 
 def _check_present(device: torch.device) -> None:
@@ -149,7 +150,8 @@ def _check_present(device: torch.device) -> None:
 
 def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "tf32"
+        # What has no bf16 is older than Ampere and has no TF32 either.
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & _cpu_flags():
         return "bf16"
     return "fp32"

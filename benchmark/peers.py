@@ -47,13 +47,16 @@ class Peers:
         """
         if self.count == 1:
             return network
-        on_cpu = next(network.parameters()).device.type == "cpu"
-        if any(isinstance(module, _BatchNorm) for module in network.modules()):
-            if on_cpu:
-                raise UserError(
-                    "batch norm cannot be synchronised between processes on a CPU (PyTorch's SyncBatchNorm is for "
-                    "CUDA): run this network in one process"
-                )
+        norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        if norms and next(network.parameters()).device.type == "cpu":
+            raise UserError(
+                "batch norm cannot be synchronised between processes on a CPU (PyTorch's SyncBatchNorm is for "
+                "CUDA): run this network in one process"
+            )
+        own = [type(norm).__name__ for norm in norms if type(norm).__module__ != _BatchNorm.__module__]
+        if own:  # PyTorch would put a plain one in its place, without what else it does
+            raise UserError(f"{own[0]} cannot be synchronised between processes: run this network in one process")
+        if norms:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=unused)
 
@@ -93,6 +96,11 @@ def expected() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def first() -> bool:
+    """Whether this process speaks: the first of all machines."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def local_rank() -> int:
     """This process's number on its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
@@ -105,7 +113,6 @@ def joined(device: torch.device) -> Iterator[Peers]:
         yield ALONE
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    try:
-        yield Peers(rank=dist.get_rank(), count=dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    yield Peers(rank=dist.get_rank(), count=dist.get_world_size())
+    # Not after an error: it would wait for the others, who wait for this process; torchrun ends them when it dies.
+    dist.destroy_process_group()

@@ -125,7 +125,7 @@ def run(request: Request, report: Report) -> Outcome:
                 message=tried.message,
                 run_key=keys["run"],
                 comparability_key=keys["comparability"],
-                command=f"{request.command} --device {machine.device.type} --precision {machine.precision}",
+                command=_command(request, machine),
                 finished=describe.now(),
                 seed=request.seed,
                 protocol=describe.protocol(settings, request.overrides),
@@ -141,6 +141,13 @@ def run(request: Request, report: Report) -> Outcome:
         if tried.status != "out-of-memory":  # that may have been a neighbour's fault: what was trained is kept
             unfinished.forget(work)
     return outcome(status=tried.status, again=False, message=tried.message)
+
+
+def _command(request: Request, machine: Hardware) -> str:
+    words = f"{request.command} --device {machine.device.type} --precision {machine.precision}"
+    if machine.devices > 1:
+        words = f"torchrun --nproc-per-node {machine.devices} -m benchmark {words.removeprefix('bench ')}"
+    return words
 
 
 def _keys(

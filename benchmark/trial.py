@@ -1,5 +1,6 @@
 """One training and one test of a network on a machine, and what came of it."""
 
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -94,7 +95,7 @@ def conduct(
         return replace(trial, status="finished", evaluation=evaluation)
     # Outside of the handler, whose traceback holds on to the memory.
     if given.peers.count > 1:
-        raise UserError(f"process {given.peers.rank} ran {trial.message}; try --micro-batch, or more processes")
+        raise UserError(f"process {given.peers.rank}: {trial.message}; more processes take smaller parts of a batch")
     if trial.trained is None:
         trial = replace(trial, message=f"{trial.message}; {_what_would_fit(net, cached, settings, given)}")
     return trial
@@ -134,9 +135,10 @@ def _train(
 
 def _what_would_fit(net: Network, cached: Cached, settings: Protocol, given: Conditions) -> str:
     """Tried, not guessed."""
+    gc.collect()  # the training that failed still holds its optimiser
     if given.machine.device.type == "cuda":
         torch.cuda.empty_cache()
-    split = DeviceSplit(cached.splits["train"], settings, given.machine.device, resident=False)
+    split = DeviceSplit(cached.splits["train"], settings, given.machine.device, resident=given.resident)
     below = given.execution.micro_batch or settings.batch_size
     size = trainer.fitting_micro_batch(net, split, settings, given.machine, below=below)
     return f"--micro-batch {size} fits" if size else "not even one image at a time fits"

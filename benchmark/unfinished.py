@@ -36,13 +36,13 @@ def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator
         yield work
         return
     known = {folder for folder in work.parents if folder.exists()}
-    try:
-        with files.locked(work.with_suffix(".lock"), lambda: report("waiting", 0, 0, "another process is at this run")):
+    with files.locked(work.with_suffix(".lock"), lambda: report("waiting", 0, 0, "another process is at this run")):
+        try:
             _clear(path)
             yield work
-    finally:
-        if not work.exists():
-            _remove_empty(work, results, keep=known)
+        finally:
+            if not work.exists():
+                _remove_empty(work, results, keep=known)
 
 
 def forget(work: Path) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmark import checkpoints
 from benchmark.checkpoints import Checkpoints, Snapshot
+from benchmark.errors import UserError
 from benchmark.trainer import state
 
 
@@ -28,6 +29,9 @@ class Folder:
     def __init__(self, path: Path, **conditions: object) -> None:
         self.path, self.warnings = path, list[str]()
         self.checkpoints = Checkpoints(path, conditions or {"threads": 2}, self.warnings.append)
+
+    def files(self) -> list[Path]:
+        return sorted(self.path.rglob("*.safetensors"))
 
     def numbers(self) -> list[int]:
         return [found.number for found in self.checkpoints.newest_first()]
@@ -51,7 +55,7 @@ def test_two_are_kept_and_the_newest_comes_first(tmp_path: Path) -> None:
     for number in (1, 2, 9, 10, 11):
         folder.checkpoints.write(snapshot(number))
     assert folder.numbers() == [11, 10]
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(folder.files()) == 2
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "changed"])
@@ -59,7 +63,7 @@ def test_a_damaged_one_falls_back_to_the_older_with_a_warning(tmp_path: Path, da
     folder = Folder(tmp_path)
     for number in (1, 2):
         folder.checkpoints.write(snapshot(number))
-    newest = tmp_path / "epoch-00002.safetensors"
+    newest = folder.files()[-1]
     content = newest.read_bytes()
     changed = content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
     newest.write_bytes({"truncated": content[:-20], "empty": b"", "changed": changed}[damage])
@@ -69,11 +73,18 @@ def test_a_damaged_one_falls_back_to_the_older_with_a_warning(tmp_path: Path, da
     assert "\n" not in warning
 
 
-def test_one_made_under_other_conditions_is_not_used(tmp_path: Path) -> None:
-    Folder(tmp_path, threads=2, execution="eager").checkpoints.write(snapshot(1))
-    other = Folder(tmp_path, threads=4, execution="eager")
+def test_those_made_under_other_conditions_are_neither_used_nor_touched(tmp_path: Path) -> None:
+    first, other = (Folder(tmp_path, threads=threads, execution="eager") for threads in (2, 4))
+    for number in (49, 50):
+        first.checkpoints.write(snapshot(number))
     assert other.numbers() == []
     assert "made under other conditions (threads 2, now 4)" in other.warnings[0]
+    other.checkpoints.write(snapshot(1))
+    assert (other.numbers(), first.numbers()) == ([1], [50, 49])
+    assert checkpoints.conditions(tmp_path)["threads"] == 4  # the last that was written
+    assert other.checkpoints.numbered(1).number == 1
+    with pytest.raises(UserError, match="the results folder must be shared"):
+        other.checkpoints.numbered(2)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,21 +1,28 @@
 """However a training is executed, it is the same training: in parts, from the host, compiled, or short of memory."""
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 import torch
 from helpers import FP32, MORTAL, SETTINGS, Ran, pixelwise, runs
 from torch import nn
 
 from benchmark import evaluator, hardware, protocol, trainer
-from benchmark.data import batches, cache
+from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
 from benchmark.hardware import Hardware
+from benchmark.launch import one
 from benchmark.progress import silent
-from benchmark.trainer import Execution
+from benchmark.run import Outcome
+from benchmark.trainer import Execution, execution
+from benchmark.trainer.execution import GraphedStep
 
 Bench = Callable[..., Ran]
 CUDA = Hardware(device=torch.device("cuda"), kind="test", precision="bf16")
@@ -88,6 +95,126 @@ def test_the_rule_of_execution() -> None:
         choose("graph", machine=FP32)
     with pytest.raises(UserError, match="no execution 'fast'"):
         choose("fast")
+    with pytest.raises(UserError, match="--micro-batch is for one process"):
+        choose(machine=several, micro_batch=4)
+    for more in ({"machine": several}, {"micro_batch": 4}):
+        with pytest.raises(UserError, match="--execution compiled is for one process and whole batches"):
+            choose("compiled", **more)
+
+
+class FakeGraph:
+    """What is launched while it is recorded is not executed, and executed again whenever it is replayed."""
+
+    recording: "FakeGraph | None" = None
+
+    def __init__(self) -> None:
+        self.launched: list[Callable[[], None]] = []
+
+    def replay(self) -> None:
+        for work in self.launched:
+            work()
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        FakeGraph.recording = self
+        try:
+            yield
+        finally:
+            FakeGraph.recording = None
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: graph.record())
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+
+
+def launching(work: Callable[[], None]) -> None:
+    if FakeGraph.recording is None:
+        work()
+    else:
+        FakeGraph.recording.launched.append(work)
+
+
+def test_each_batch_is_executed_once_whether_launched_or_replayed(fake_cuda: None) -> None:
+    """The order of the calls, without a GPU; what CUDA makes of them it cannot show."""
+    seen = []
+
+    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        loss = torch.zeros(())
+
+        def work() -> None:
+            seen.append((indices.tolist(), offsets.tolist()))
+            loss.fill_(float(indices.sum()))
+
+        launching(work)
+        return loss
+
+    graphed = GraphedStep(step, batch_size=2)
+    asked = [[0, 1], [2, 3], [4, 5], [6, 7], [8], [9, 10], [11, 12]]
+    losses = []
+    for indices in asked:
+        losses.append(float(graphed(torch.tensor(indices), torch.tensor(indices) * 10)))
+    assert [indices for indices, _ in seen] == asked
+    assert [offsets for _, offsets in seen] == [[10 * index for index in indices] for indices in asked]
+    assert losses == [sum(indices) for indices in asked]
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
+def test_a_step_that_draws_on_the_host_is_not_recorded(fake_cuda: None, draw: Callable[[], object]) -> None:
+    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        draw()
+        return torch.zeros(())
+
+    graphed = GraphedStep(step, batch_size=1)
+    for _ in range(3):
+        graphed(torch.zeros(1), torch.zeros(1))
+    with pytest.raises(trainer.ExecutionError, match="draws random numbers on the host"):
+        graphed(torch.zeros(1), torch.zeros(1))
+
+
+def test_what_cannot_be_recorded_says_why(fake_cuda: None) -> None:
+    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        if FakeGraph.recording is not None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return torch.zeros(())
+
+    graphed = GraphedStep(step, batch_size=1)
+    for _ in range(3):
+        graphed(torch.zeros(1), torch.zeros(1))
+    with pytest.raises(trainer.ExecutionError, match=r"\(operation not permitted .*\): use --execution eager"):
+        graphed(torch.zeros(1), torch.zeros(1))
+
+
+def test_what_the_rule_chose_and_cannot_be_is_run_eagerly_in_another_process(
+    bench: Bench, mortal: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Outcome:
+        raise trainer.ExecutionError("it cannot be compiled here (no compiler): use --execution eager")
+
+    monkeypatch.setattr(one, "run", refuse)  # in this process; the other one has its own
+    ran = bench("run", "--arch", "mortal", *mortal)
+    assert ran.code == 0
+    assert "it cannot be compiled here (no compiler): use --execution eager; now so" in ran.err
+    assert [run.device.execution for run in runs(tmp_path / "results")] == ["eager"]
+    assert bench("run", "--arch", "mortal", *mortal, "--execution", "compiled").code == 2
+
+
+def test_a_compiler_that_refuses_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class RefusalError(RuntimeError):
+        pass
+
+    RefusalError.__module__ = "torch._inductor.exc"
+
+    def fails(_: torch.Tensor) -> torch.Tensor:
+        raise RefusalError("no working compiler\nand much more")
+
+    monkeypatch.setattr(torch, "compile", lambda _, **__: fails)
+    with pytest.raises(trainer.ExecutionError, match=r"\(no working compiler\): use --execution eager"):
+        execution.compiled(nn.Identity())(torch.zeros(1))
 
 
 def test_threads_are_pinned_and_no_more_than_are_granted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +226,6 @@ def test_threads_are_pinned_and_no_more_than_are_granted(monkeypatch: pytest.Mon
         assert hardware.pin_threads(None) == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_small_split_stays_on_a_cpu(cached: cache.Cached) -> None:
-    assert batches.fits_on(torch.device("cpu"), cached.splits.values())
 
 
 class Narrow(nn.Module):

@@ -65,7 +65,7 @@ RULES: dict[str, set[str]] = {
         *("data", "evaluator", "files", "hardware", "inputs", "network", "progress", "protocol", "registry"),
         *("trainer", "workers"),
     },
-    "launch": {"hardware", "peers", "progress", "run", "workers"},
+    "launch": {"hardware", "peers", "progress", "run", "trainer", "workers"},
     "denoise": {
         *("data", "files", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
         *("registry", "spectrogram"),

@@ -92,8 +92,9 @@ def option(name: str, value: Path, default: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line."""
-    typer.echo(text)
+    """Print a line; of several processes that torchrun started, the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(text)
 
 
 def complain(text: str) -> None:

@@ -73,13 +73,16 @@ def speed(
         )
         for label in labels
     ]
+    command = shlex.join(["bench", *sys.argv[1:]])
     with bars() as progress:
         most = session.ceilings(tasks[0])
         results = session.speeds(tasks, most, progress)
+        written = report.write(out, command, results, [], most)  # the races take long, and may fail
         able = {result.label for result in results if isinstance(result, Speed) and result.train}
         racing = [task for task in tasks if task.architecture in able]
         races = session.races(racing, against or [], images, rounds, progress) if against else []
-    written = report.write(out, shlex.join(["bench", *sys.argv[1:]]), results, races, most)
+    if races:
+        written = report.write(out, command, results, races, most)
     console = Console(highlight=False)
     measured = [result for result in results if isinstance(result, Speed)]
     if measured:

@@ -69,11 +69,14 @@ class DeviceSplit:
 
 
 def fits_on(device: torch.device, splits: Iterable[CachedSplit]) -> bool:
-    """Whether the decoded splits take at most half of the device's free memory; other devices share the host's."""
+    """Whether the decoded splits take at most half of the device's memory; other devices share the host's.
+
+    Half of all of it, not of what is free: a run that goes on beside other neighbours must be executed alike.
+    """
     if device.type != "cuda":
         return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return sum(split.images.nbytes + split.masks.nbytes for split in splits) <= free / 2
+    memory: int = torch.cuda.get_device_properties(device).total_memory
+    return sum(split.images.nbytes + split.masks.nbytes for split in splits) <= memory / 2
 
 
 class _Resident:

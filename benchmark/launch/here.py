@@ -20,7 +20,7 @@ def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Iterator
     """
     if len(requests) == 1:
         result = isolated(requests[0])
-        if peers.local_rank() == 0 or isinstance(result, UserError):
+        if peers.first() or isinstance(result, UserError):
             yield requests[0], result
         return
     devices = devices or hardware.local_devices(requests[0].manner.device)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
-from benchmark import peers
+from benchmark import peers, trainer, workers
 from benchmark.errors import UserError
 from benchmark.progress import Report, bars, silent
 from benchmark.run import Outcome, Request, run
@@ -14,14 +14,25 @@ Result: TypeAlias = Outcome | UserError
 
 
 def isolated(request: Request, title: str = "", *, quiet: bool = False) -> Result:
-    """Run it in this process, which has done nothing else yet."""
-    with _report(quiet=quiet or peers.local_rank() > 0) as report:
+    """Run it in this process, which has done nothing else yet.
+
+    What the rule would have executed as a graph or compiled and cannot be is said, and executed eagerly in a process
+    of its own: after a failed recording torch's state in this one is not to be trusted.
+    """
+    with _report(quiet=quiet or not peers.first()) as report:
         if title:
             report("run", 0, 0, title)
         try:
             return run(replace(request, fresh_process=True), report)
+        except trainer.ExecutionError as error:
+            if request.manner.execution != "auto":
+                return error
+            report("warning", 0, 0, f"{error}; now so")
         except UserError as error:
             return error
+    eagerly = replace(request, manner=replace(request.manner, execution="eager"))
+    with workers.pool(1) as pool:
+        return pool.submit(isolated, eagerly, title, quiet=quiet).result()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """One entry's speed, in a process that does nothing else."""
 
+import gc
 import math
 import resource
 import sys
@@ -157,28 +158,33 @@ def training_speed(
 ) -> float:
     """Images per second of the trainer's own epochs, the first apart: the median over at least three."""
 
-    def steps(count: int) -> trainer.Steps:
-        data = DeviceSplit(first(split, count * settings.batch_size), settings, machine.device)
-        return trainer.Steps(net, data, settings, seed=0, hardware=machine, execution=execution)
-
     def ignore(_: int) -> None:
         return
 
-    one = steps(1)
-    one.epoch(ignore)
-    started = time.perf_counter()
-    one.epoch(ignore)
-    taken = time.perf_counter() - started
-    count = max(1, min(len(split.rows) // settings.batch_size, math.ceil(seconds / 3 / taken)))
-    timed = steps(count)
-    for _ in range(math.ceil(WARM_UP / count) if execution.mode != "eager" else 1):
-        timed.epoch(ignore)
+    def timer(images: int) -> Callable[[], float]:
+        """Seconds of an epoch of so many images, which ends with the device at rest; the first is a warm-up."""
+        some = first(split, images)
+        data = DeviceSplit(some, settings, machine.device)
+        steps = trainer.Steps(net, data, settings, seed=0, hardware=machine, execution=execution)
+
+        def epoch() -> float:
+            started = time.perf_counter()
+            steps.epoch(ignore)
+            return time.perf_counter() - started
+
+        for _ in range(math.ceil(WARM_UP * settings.batch_size / len(some.rows)) if execution.mode != "eager" else 1):
+            epoch()
+        return epoch
+
+    whole = min(settings.batch_size, len(split.rows))
+    taken = timer(whole)()
+    gc.collect()  # that optimiser is not to count in the memory
+    batches = max(1, min(len(split.rows) // whole, math.ceil(seconds / 3 / taken)))
+    epoch = timer(batches * whole)
     rates: list[float] = []
     begun = time.perf_counter()
     while len(rates) < 3 or time.perf_counter() - begun < seconds:
-        started = time.perf_counter()
-        timed.epoch(ignore)  # ends with the device at rest
-        rates.append(count * settings.batch_size / (time.perf_counter() - started))
+        rates.append(batches * whole / epoch())
     return median(rates)
 
 

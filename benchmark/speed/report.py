@@ -3,7 +3,7 @@
 import datetime
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Race:
     images: int
     rates: dict[str, list[float]]
     decode_seconds: float | None
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a contestant has no figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,6 @@ _COLUMNS = (
         name="latency_1_p50_ms",
         title="b1 p50",
         value=lambda s: 1e3 * s.latency[0].p50,
-        digits=".3g",
         table=_LATENCY,
     ),
     _Column(name="latency_1_p95_ms", title="p95", value=lambda s: 1e3 * s.latency[0].p95, table=_LATENCY),
@@ -56,12 +57,9 @@ _COLUMNS = (
         name="latency_16_p50_ms",
         title="b16 p50",
         value=lambda s: 1e3 * s.latency[1].p50,
-        digits=".3g",
         table=_LATENCY,
     ),
-    _Column(
-        name="latency_16_p95_ms", title="p95 ", value=lambda s: 1e3 * s.latency[1].p95, digits=".3g", table=_LATENCY
-    ),
+    _Column(name="latency_16_p95_ms", title="p95 ", value=lambda s: 1e3 * s.latency[1].p95, table=_LATENCY),
     _Column(name="train_memory_gib", title="train", value=lambda s: _gib(s.train_memory), digits=".2f"),
     _Column(name="infer_memory_gib", title="infer", value=lambda s: _gib(s.infer_memory), digits=".2f"),
     _Column(name="step_gigaflops", title="", value=lambda s: s.demand and s.demand.flops / 1e9),
@@ -145,7 +143,9 @@ def _race_rows(races: Sequence[Race]) -> tuple[list[str], list[list[str]]]:
     header = ["Architecture", "images", "training", "images/s", "in each round", "ours is faster by"]
     rows = []
     for race in races:
-        for name, rates in race.rates.items():
+        for name, message in race.failed.items():
+            rows.append([race.label, str(race.images), name, "-", message, ""])
+        for name, rates in race.rates.items() if OURS in race.rates else ():
             ratios = sorted(ours / theirs for ours, theirs in zip(race.rates[OURS], rates, strict=True))
             factor = "" if name == OURS else f"{_median(ratios):.2f} x ({ratios[0]:.2f}-{ratios[-1]:.2f})"
             rounds = " ".join(_three_digits(rate) for rate in rates)

@@ -125,7 +125,7 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _notebook(task: Task, net: nn.Module, machine: Hardware, data: _Files) -> Raced:
-    torch.backends.cudnn.allow_tf32 = True  # as PyTorch comes
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, False  # as PyTorch comes
     settings = task.protocol
     loader = DataLoader(data, batch_size=settings.batch_size, shuffle=True, num_workers=0)
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
@@ -217,8 +217,8 @@ def _lightning(task: Task, net: Network, machine: Hardware, data: Dataset[Any], 
     clock = Clock()
     with _quiet():
         lightning.Trainer(
-            accelerator="gpu" if machine.device.type == "cuda" else "cpu",
-            devices=1,
+            accelerator="gpu" if machine.device.type == "cuda" else machine.device.type,
+            devices=[machine.device.index or 0] if machine.device.type == "cuda" else 1,
             precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
             max_epochs=10_000,
             callbacks=[clock],

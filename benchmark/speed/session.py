@@ -44,17 +44,23 @@ def races(tasks: Sequence[Task], against: Sequence[str], images: int, rounds: in
     for task in tasks:
         rates: dict[str, list[float]] = {name: [] for name in names}
         decode: float | None = None
+        failed: dict[str, str] = {}
         with tempfile.TemporaryDirectory(prefix="bench-speed-") as folder:
             count = _fresh(rivals.write_files, task, images, Path(folder))
             for number in range(rounds):
                 # Every other round the other way about: what drifts on a shared machine favours nobody.
                 for name in names if number % 2 == 0 else reversed(names):
                     report("racing", done, total, f"{task.architecture}: {name}")
-                    raced = _fresh(rivals.race, task, name, Path(folder), count)
+                    done += 1
+                    try:
+                        raced = _fresh(rivals.race, task, name, Path(folder), count)
+                    except UserError as error:
+                        failed[name] = str(error)
+                        continue
                     rates[name].append(raced.images_per_second)
                     decode = raced.decode_seconds or decode
-                    done += 1
-        found.append(Race(label=task.architecture, images=count, rates=rates, decode_seconds=decode))
+        whole = {name: values for name, values in rates.items() if name not in failed}
+        found.append(Race(label=task.architecture, images=count, rates=whole, decode_seconds=decode, failed=failed))
     report("racing", total, total, "")
     return found
 
@@ -64,5 +70,10 @@ def _fresh(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     with workers.pool(1) as pool:
         try:
             return pool.submit(work, *arguments, **options).result()
+        except UserError:
+            raise
         except BrokenProcessPool as error:
             raise UserError("the process was killed (out of memory?)") from error
+        except Exception as error:
+            line = next(iter(str(error).splitlines()), "")
+            raise UserError(f"{type(error).__name__}: {line}") from error

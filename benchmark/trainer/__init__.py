@@ -7,7 +7,7 @@ state      everything that a training must remember to go on with the same bits
 """
 
 from benchmark.trainer.epochs import CHECKPOINT_SECONDS, Epoch, Trained, train
-from benchmark.trainer.execution import EAGER, Execution, choose, effective_micro_batch
+from benchmark.trainer.execution import EAGER, Execution, ExecutionError, choose, effective_micro_batch
 from benchmark.trainer.steps import Steps, fitting_micro_batch
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "EAGER",
     "Epoch",
     "Execution",
+    "ExecutionError",
     "Steps",
     "Trained",
     "choose",

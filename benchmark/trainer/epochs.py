@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
@@ -74,11 +74,15 @@ def train(
     A network without trainable parameters comes back untouched. A loss that is not finite ends the training as
     "diverged". `validate` gives the validation IoU; the trainer knows no evaluator. With `checkpoints` the training
     goes on after the newest of them, and writes one after an epoch whenever `checkpoint_seconds` of work would be lost
-    without; it ends with the same bits as one that was never interrupted. `unused`: see `Peers.wrap`.
+    without; where bits repeat at all (a CPU, or `hardware.deterministic`) it ends with those of a training that was
+    never interrupted. `unused`: see `Peers.wrap`.
+
+    Raises:
+        ExecutionError: the network cannot be executed so.
     """
     if not any(parameter.requires_grad for parameter in network.parameters()):
         return Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
-    state.seed_everything(seed, peers)
+    state.seed_device(seed, peers)
     steps = Steps(
         network,
         data,
@@ -88,13 +92,13 @@ def train(
         execution=execution,
         peers=peers,
         unused=unused,
-        warn=lambda text: report("warning", 0, 0, text),
     )
     course = _Course(network, steps, peers, hardware.device)
     if checkpoints is not None and course.resume(checkpoints):
         report("continuing", 0, 0, f"after epoch {course.number} of {protocol.epochs}")
     saved = time.perf_counter()
     for number in range(course.number + 1, protocol.epochs + 1):
+        state.seed_host(seed, number, peers)
         started = time.perf_counter()
         losses = steps.epoch(partial(_report_step, report, steps.total, course.note(protocol)))
         seconds = time.perf_counter() - started
@@ -168,7 +172,7 @@ class _Course:
 
     def save(self, checkpoints: Checkpoints) -> None:
         """Write a checkpoint; every process takes part, the first one writes."""
-        randoms, generators = state.random_states(self._steps, self._peers, self._device)
+        randoms = state.random_states(self._steps, self._peers, self._device)
         if not self._peers.first:
             return
         now = self.best_epoch == self.number
@@ -184,24 +188,29 @@ class _Course:
             "best_iou": self.best_iou,
             "history": [asdict(epoch) for epoch in self.history],
             "continued_after": self._continued_after,
-            "generators": generators,
         }
         checkpoints.write(Snapshot(number=self.number, tensors=tensors, notes=notes))
 
     def resume(self, checkpoints: Checkpoints) -> bool:
-        """Go back to the newest checkpoint that fits; whether there was one."""
+        """Go back to the newest checkpoint that fits, the same in every process; whether there was one."""
+        found = next(self._fitting(checkpoints), None) if self._peers.first else None
+        number = int(self._peers.agreed(found.number if found else 0))
+        if number == 0:
+            return False
+        snapshot = found or checkpoints.numbered(number)
+        self._put(snapshot, _under("network", snapshot))
+        return True
+
+    def _fitting(self, checkpoints: Checkpoints) -> Iterator[Snapshot]:
         for snapshot in checkpoints.newest_first():
-            network = _under("network", snapshot)
-            if state.fits(self._network, network):
-                self._put(snapshot, network)
-                return True
-        return False
+            if state.fits(self._network, _under("network", snapshot)):
+                yield snapshot
 
     def _put(self, snapshot: Snapshot, network: dict[str, Tensor]) -> None:
         notes = snapshot.notes
         state.put_weights(self._network, network)
         state.put_optimiser_tensors(self._steps.optimiser, _under("optimiser", snapshot))
-        state.put_random_states(_under("random", snapshot), notes["generators"], self._steps, self._peers, self._device)
+        state.put_random_states(_under("random", snapshot), self._steps, self._peers, self._device)
         self._steps.done = notes["done"]
         self.history = [Epoch(**epoch) for epoch in notes["history"]]
         self.best_epoch, self.best_iou = notes["best_epoch"], notes["best_iou"]

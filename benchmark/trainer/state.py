@@ -12,11 +12,16 @@ from benchmark.peers import Peers
 from benchmark.trainer.steps import Steps
 
 
-def seed_everything(seed: int, peers: Peers) -> None:
-    """Start every random source that a network may draw from; each process has a stream of its own."""
+def seed_device(seed: int, peers: Peers) -> None:
+    """Start torch's generators; each process has a stream of its own."""
     torch.manual_seed(seed + peers.rank)  # dropout
-    random.seed(seed + peers.rank)
-    np.random.seed((seed + peers.rank) % 2**32)  # noqa: NPY002 - the one that a plugin may draw from
+
+
+def seed_host(seed: int, epoch: int, peers: Peers) -> None:
+    """Start Python's and NumPy's generators, from which a plugin may draw, anew in each epoch: nothing to remember."""
+    mixed = int(np.random.SeedSequence([seed, epoch, peers.rank]).generate_state(1)[0])
+    random.seed(mixed)
+    np.random.seed(mixed)  # noqa: NPY002 - the one that a plugin may draw from
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
@@ -37,28 +42,24 @@ def fits(network: nn.Module, saved: Mapping[str, Tensor]) -> bool:
     return live == {name: value.shape for name, value in saved.items()}
 
 
-def random_states(steps: Steps, peers: Peers, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def random_states(steps: Steps, peers: Peers, device: torch.device) -> dict[str, Tensor]:
     """The generators' states, of all processes (count, bytes) where each has its own."""
     tensors = {"order": steps.order.get_state(), "torch": peers.gathered(torch.get_rng_state())}
     if device.type == "cuda":
-        tensors["cuda"] = peers.gathered(torch.cuda.get_rng_state(device))
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    numpy_state = [kind, np.asarray(keys).tolist(), position, has_gauss, gauss]
-    return tensors, {"python": random.getstate(), "numpy": numpy_state}
+        tensors["device"] = peers.gathered(torch.cuda.get_rng_state(device))
+    if device.type == "mps":
+        tensors["device"] = torch.mps.get_rng_state().unsqueeze(0)
+    return tensors
 
 
-def put_random_states(
-    tensors: Mapping[str, Tensor], notes: Mapping[str, Any], steps: Steps, peers: Peers, device: torch.device
-) -> None:
-    """Bring the generators back to where they were. Python's and NumPy's are those of the first process."""
+def put_random_states(tensors: Mapping[str, Tensor], steps: Steps, peers: Peers, device: torch.device) -> None:
+    """Bring the generators back to where they were."""
     steps.order.set_state(tensors["order"])
     torch.set_rng_state(tensors["torch"][peers.rank].clone())  # torch reads from where the memory begins
     if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda"][peers.rank].clone(), device)
-    version, internal, gauss = notes["python"]
-    random.setstate((version, tuple(internal), gauss))
-    kind, keys, *rest = notes["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+        torch.cuda.set_rng_state(tensors["device"][peers.rank].clone(), device)
+    if device.type == "mps":
+        torch.mps.set_rng_state(tensors["device"][0].clone())
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -3,9 +3,9 @@
 Legend: N training images, n of a batch, C channels, H x W the protocol's size.
 """
 
+import gc
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from benchmark.data.batches import DeviceSplit
 from benchmark.hardware import Hardware, is_out_of_memory
 from benchmark.peers import ALONE, Peers
 from benchmark.protocol import Protocol
-from benchmark.trainer.execution import EAGER, Execution, GraphedStep, Step
+from benchmark.trainer.execution import EAGER, Execution, GraphedStep, compiled
 
 
 class Steps:
@@ -35,7 +35,6 @@ class Steps:
         execution: Execution = EAGER,
         peers: Peers = ALONE,
         unused: bool = False,
-        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._data, self._protocol, self._hardware = data, protocol, hardware
         self._execution, self._peers = execution, peers
@@ -44,10 +43,8 @@ class Steps:
         self.order = torch.Generator().manual_seed(seed)  # order and augmentation, the same in every process
         self.optimiser = _optimiser(network, protocol, in_graph=execution.mode == "graph")
         self._network = peers.wrap(network, unused=unused)
-        self._fast = torch.compile(self._network, dynamic=False) if execution.mode == "compiled" else self._network
-        self._step: Step = self._execute
-        if execution.mode == "graph":
-            self._step = GraphedStep(self._execute, protocol.batch_size, warn)
+        self._fast = compiled(self._network) if execution.mode == "compiled" else self._network
+        self._graphed = GraphedStep(self._execute, protocol.batch_size) if execution.mode == "graph" else None
 
     def epoch(self, report: Callable[[int], None]) -> Tensor:
         """One pass over the data in random order; `report` is told the steps done.
@@ -60,7 +57,7 @@ class Steps:
         total = torch.zeros((), device=self._data.device)
         for number, (indices, offsets) in enumerate(batches):
             self._set_rate()
-            loss = self._step(indices, offsets)
+            loss = (self._graphed or self._execute)(indices, offsets)
             if number + 1 < len(batches):
                 self._data.prefetch(self._peers.part(batches[number + 1][0]))
             losses[number] = loss
@@ -99,16 +96,10 @@ class Steps:
         size = self._execution.micro_batch or len(mine)
         parts = [values.split(size) for values in (*self._data.pixels(mine), shifts)]
         total = torch.zeros((), device=self._data.device)
-        for number, (images, masks, offset) in enumerate(zip(*parts, strict=True), start=1):
-            with self._silence() if number < len(parts[0]) else nullcontext():  # the last sends the sum of all parts
-                total += self._gradients(images, masks, offset, counts * len(images) / len(indices))
+        for images, masks, offset in zip(*parts, strict=True):
+            total += self._gradients(images, masks, offset, counts * len(images) / len(indices))
         self.optimiser.step()
         return total
-
-    def _silence(self) -> AbstractContextManager[None]:
-        if isinstance(self._network, nn.parallel.DistributedDataParallel):
-            return self._network.no_sync()
-        return nullcontext()
 
     def _gradients(self, pixels: Tensor, truth: Tensor, offsets: Tensor, share: float) -> Tensor:
         """Add the gradients of some images, which are `share` of their batch; returns that share of its mean loss."""
@@ -144,9 +135,10 @@ def fitting_micro_batch(
         except (MemoryError, RuntimeError, ValueError) as error:
             if not is_out_of_memory(error):
                 return None  # e.g. a batch norm that has no variance over one image
-            size //= 2
         else:
             return size
+        gc.collect()
+        size //= 2
     return None
 
 
@@ -185,4 +177,7 @@ def _optimiser(network: nn.Module, protocol: Protocol, *, in_graph: bool) -> tor
     kind = torch.optim.Adam if protocol.optimiser == "adam" else torch.optim.AdamW
     # A graph replays the rate that lies on the device, not the one of the moment of its recording.
     rate = torch.tensor(protocol.learning_rate, device=device) if in_graph else protocol.learning_rate
-    return kind(parameters, lr=rate, weight_decay=decay, fused=fused, capturable=in_graph)
+    optimiser = kind(parameters, lr=rate, weight_decay=decay, fused=fused, capturable=in_graph)
+    # Its first steps are executed outside of the graph, knowingly; PyTorch would warn of that.
+    optimiser._warned_capturable_if_run_uncaptured = True
+    return optimiser

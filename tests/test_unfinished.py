@@ -1,0 +1,73 @@
+"""Two processes at one run, and what a killed one leaves beside it."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark import unfinished
+from benchmark.peers import ALONE, Peers
+from benchmark.progress import silent
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "runs" / "quick" / "synthetic" / "unet" / "0123"
+
+
+def test_nothing_is_left_of_a_run_that_is_done_or_refused(tmp_path: Path, path: Path) -> None:
+    results = tmp_path / "results"
+    with unfinished.claimed(results, path, ALONE, silent) as work:
+        work.mkdir(parents=True)
+        unfinished.forget(work)
+    assert not results.exists()
+    with pytest.raises(ValueError, match="refused"), unfinished.claimed(results, path, ALONE, silent):
+        raise ValueError("refused")
+    assert not results.exists()
+
+
+def test_what_was_trained_stays_until_it_is_done(tmp_path: Path, path: Path) -> None:
+    with unfinished.claimed(tmp_path / "results", path, ALONE, silent) as work:
+        work.mkdir(parents=True)
+    assert work.exists()
+    assert work == unfinished.place(tmp_path / "results", path)
+
+
+def test_half_written_folders_go_and_a_replaced_one_comes_back(tmp_path: Path, path: Path) -> None:
+    """As `record` leaves them when it is killed between its two renames."""
+    old, new = (path.parent / f".tmp-{path.name}-{name}" for name in ("77-old", "77"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(folder.name)
+    with unfinished.claimed(tmp_path / "results", path, ALONE, silent):
+        assert [left.name for left in path.parent.iterdir()] == [path.name]
+        assert (path / "run.json").read_text() == old.name
+
+
+def test_a_second_process_waits_and_says_so(tmp_path: Path, path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        def report(stage: str, _: int, __: int, note: str) -> None:
+            order.append(f"{stage}: {note}")
+
+        with unfinished.claimed(tmp_path / "results", path, ALONE, report):
+            order.append("second")
+
+    with unfinished.claimed(tmp_path / "results", path, ALONE, silent):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.5)
+        order.append("first")
+    thread.join()
+    assert order == ["waiting: another process is at this run", "first", "second"]
+
+
+def test_peers_do_not_wait_for_each_other(tmp_path: Path, path: Path) -> None:
+    results = tmp_path / "results"
+    with (
+        unfinished.claimed(results, path, Peers(rank=0, count=2), silent) as ours,
+        unfinished.claimed(results, path, Peers(rank=1, count=2), silent) as theirs,
+    ):
+        assert ours == theirs
