@@ -1,5 +1,5 @@
 # make bench   installs into .venv, trains the reference network on the embedded data, prints the leaderboard
-# make test    installs into .venv, runs the tests
+# make test    installs into .venv, runs the tests: a process per core, up to four, each with one thread
 # make check   ruff, mypy, import rules
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +11,7 @@ bench: .venv/installed
 	$(BIN)/bench leaderboard
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -41,14 +41,14 @@ ARCHITECTURE = ArchitectureSpec(build=Forgetful, title="Forgetful", paper="none"
 '''
 
 
-def kill(folder: Path, **task: Any) -> dict[str, Any]:
+def kill(folder: Path, *, threads: int, **task: Any) -> dict[str, Any]:
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
     command = [
         *("run", "--arch", "forgetful", "--plugins", str(folder), "--image-size", "32"),
         *("--dataset", "birdsounds", "--data", str(birdsounds_tree(folder / "birdsounds"))),
         *("--epochs", "20", "--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
-        *("--set", "augmentation=time_roll", "--threads", "2"),
+        *("--set", "augmentation=time_roll", "--threads", str(threads)),
     ]
     task = {"command": command, "folder": str(folder / "work"), "seed": 0, **task}
     ran = subprocess.run(
@@ -60,7 +60,7 @@ def kill(folder: Path, **task: Any) -> dict[str, Any]:
 
 
 def test_twenty_random_kills_in_a_row_change_nothing(tmp_path: Path) -> None:
-    found = kill(tmp_path, mode="random", kills=20, repeats=2)
+    found = kill(tmp_path, threads=1, mode="random", kills=20, repeats=2)
     assert found["kills"] == 20
     assert set(found["runs"]) == {found["expected"]}
     assert set(found["repeats"]) == {found["expected"]}  # three runs that nobody disturbed
@@ -68,6 +68,6 @@ def test_twenty_random_kills_in_a_row_change_nothing(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_each_write_changes_nothing(tmp_path: Path) -> None:
-    found = kill(tmp_path, mode="steps", kills=14)
+    found = kill(tmp_path, threads=2, mode="steps", kills=14)
     assert set(found["runs"]) == {found["expected"]}
     assert found["continued"] > 0

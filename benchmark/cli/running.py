@@ -98,7 +98,7 @@ def run(
         DataPlace,
         typer.Option(
             help="Keep the decoded data on the device, or send batches from the host; auto: on the device if it takes "
-            "at most half of the free memory.",
+            "at most half of its memory.",
             rich_help_panel=MANNER,
         ),
     ] = DataPlace.auto,

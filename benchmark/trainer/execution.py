@@ -17,8 +17,8 @@ Mode: TypeAlias = Literal["eager", "graph", "compiled"]
 MODES = ("auto", "eager", "graph", "compiled")
 
 COMPILING_PAYS_FROM = 1e17
-"""Floating-point operations of a whole training. Compiling takes up to a minute and then saves a fifth or more: the
-paper's training of the reference network, 5e15, is over before that on the GPUs that this rule is for."""
+"""Floating-point operations of a whole training: estimated, not measured. Compiling takes up to a minute and may then
+save a fifth: the paper's training of the reference network, 5e15, is over before that on a large GPU."""
 
 _WARM_UP = 3
 
@@ -46,8 +46,8 @@ def choose(
 ) -> Execution:
     """The execution for `--execution`; `images` of the training split, `gigaflops` of one forward image.
 
-    "auto" is eager on a CPU, where compiling costs 20-50 s and saves less than a tenth, and wherever bits must repeat
-    (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one graph per
+    "auto" is eager on a CPU, where compiling costs tens of seconds and did not pay (results/speed), and wherever bits
+    must repeat (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one graph per
     step, because a step of a small image is hundreds of kernels whose launching takes longer than their work; a
     training of 1e17 operations or more is compiled instead.
 
