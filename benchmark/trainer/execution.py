@@ -47,9 +47,9 @@ def choose(
     """The execution for `--execution`; `images` of the training split, `gigaflops` of one forward image.
 
     "auto" is eager on a CPU, where compiling costs tens of seconds and did not pay (results/speed), and wherever bits
-    must repeat (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one graph per
-    step, because a step of a small image is hundreds of kernels whose launching takes longer than their work; a
-    training of 1e17 operations or more is compiled instead.
+    must repeat (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one
+    graph per step, because a step of a small image is hundreds of kernels whose launching takes longer than their
+    work; a training of 1e17 operations or more is compiled instead.
 
     Raises:
         UserError: no such execution, or not one for this device.
