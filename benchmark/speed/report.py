@@ -154,11 +154,12 @@ def _race_rows(races: Sequence[Race]) -> tuple[list[str], list[list[str]]]:
 
 
 def race_table(races: Sequence[Race]) -> Table:
-    """For the terminal."""
+    """For the terminal, 80 columns wide: without each round's figures, which the files have."""
     header, rows = _race_rows(races)
-    table = _table("Side by side, in turns", header)
+    shown = [number for number, name in enumerate(header) if name not in ("images", "in each round")]
+    table = _table("Side by side, in turns", [header[number] for number in shown])
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(row[number] for number in shown))
     return table
 
 
