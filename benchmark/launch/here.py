@@ -2,13 +2,12 @@
 
 import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
-from benchmark import hardware, peers, workers
+from benchmark import hardware, peers
 from benchmark.errors import UserError
-from benchmark.launch.one import Result, isolated, title
+from benchmark.launch.one import Result, apart, isolated, title
 from benchmark.progress import bars
 from benchmark.run import Request
 
@@ -28,7 +27,7 @@ def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Iterator
         yield from _side_by_side(requests, devices)
         return
     for number, request in enumerate(requests, start=1):
-        yield request, _apart(request, title(request, number, len(requests)))
+        yield request, apart(request, title(request, number, len(requests)))
 
 
 def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterator[tuple[Request, Result]]:
@@ -39,7 +38,7 @@ def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterat
     def on_the_next(request: Request) -> Result:
         device = free.get()
         try:
-            return _apart(replace(request, manner=replace(request.manner, device=device)), "", quiet=True)
+            return apart(replace(request, manner=replace(request.manner, device=device)), "", quiet=True)
         finally:
             free.put(device)
 
@@ -52,18 +51,3 @@ def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterat
                 yield request, future.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _apart(request: Request, title: str, *, quiet: bool = False) -> Result:
-    with workers.pool(1) as pool:
-        return _result(pool.submit(isolated, request, title, quiet=quiet))
-
-
-def _result(future: Future[Result]) -> Result:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return UserError("the process was killed (out of memory? --micro-batch takes less)")
-    except Exception as error:
-        text = next(iter(str(error).splitlines()), "")
-        return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")

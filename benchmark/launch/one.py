@@ -1,6 +1,7 @@
-"""A run in this process, with a user's mistake as its result."""
+"""A run in this process or in one of its own, with a user's mistake as its result."""
 
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
@@ -30,9 +31,19 @@ def isolated(request: Request, title: str = "", *, quiet: bool = False) -> Resul
             report("warning", 0, 0, f"{error}; now so")
         except UserError as error:
             return error
-    eagerly = replace(request, manner=replace(request.manner, execution="eager"))
+    return apart(replace(request, manner=replace(request.manner, execution="eager")), title, quiet=quiet)
+
+
+def apart(request: Request, title: str, *, quiet: bool = False) -> Result:
+    """Run it in a process of its own; its death is a result, too."""
     with workers.pool(1) as pool:
-        return pool.submit(isolated, eagerly, title, quiet=quiet).result()
+        try:
+            return pool.submit(isolated, request, title, quiet=quiet).result()
+        except BrokenProcessPool:
+            return UserError("the process was killed (out of memory? --micro-batch takes less)")
+        except Exception as error:
+            text = next(iter(str(error).splitlines()), "")
+            return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
 
 
 @contextmanager
