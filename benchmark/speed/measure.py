@@ -2,8 +2,6 @@
 
 import gc
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -233,11 +231,7 @@ def timed(work: Callable[[], object], machine: Hardware, seconds: float) -> list
 
 def _peak(machine: Hardware) -> int | None:
     """Peak since the last call on CUDA; since the start of the process on a CPU, so that the smaller is asked first."""
+    peak = hardware.peak_memory_bytes(machine, fresh_process=True)
     if machine.device.type == "cuda":
-        peak: int = torch.cuda.max_memory_allocated(machine.device)
         torch.cuda.reset_peak_memory_stats(machine.device)
-        return peak
-    if machine.device.type != "cpu":
-        return None
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kibibytes if sys.platform == "darwin" else kibibytes * 1024
+    return peak
