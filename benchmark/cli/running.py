@@ -156,6 +156,8 @@ def run(
     flags += ["--allow-leakage"] if allow_leakage else []
     flags += ["--micro-batch", str(micro_batch)] if micro_batch else []
     flags += ["--deterministic"] if deterministic else []
+    flags += ["--execution", execution] if execution != "auto" else []
+    flags += ["--threads", str(threads)] if threads else []
     manner = Manner(
         device=device,
         precision=precision,

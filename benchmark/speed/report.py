@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich import box
@@ -147,9 +148,9 @@ def _race_rows(races: Sequence[Race]) -> tuple[list[str], list[list[str]]]:
             rows.append([race.label, str(race.images), name, "-", message, ""])
         for name, rates in race.rates.items() if OURS in race.rates else ():
             ratios = sorted(ours / theirs for ours, theirs in zip(race.rates[OURS], rates, strict=True))
-            factor = "" if name == OURS else f"{_median(ratios):.2f} x ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+            factor = "" if name == OURS else f"{median(ratios):.2f} x ({ratios[0]:.2f}-{ratios[-1]:.2f})"
             rounds = " ".join(_three_digits(rate) for rate in rates)
-            rows.append([race.label, str(race.images), name, _three_digits(_median(rates)), rounds, factor])
+            rows.append([race.label, str(race.images), name, _three_digits(median(rates)), rounds, factor])
     return header, rows
 
 
@@ -229,9 +230,3 @@ def _markdown(
 
 def _grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]) -> str:
     return tabulate(rows, header, tablefmt="github", colalign=align, disable_numparse=True)
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
