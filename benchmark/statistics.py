@@ -1,39 +1,221 @@
-"""How sure a mean is, when the images are not independent. NumPy and SciPy only.
+"""How sure a mean is, when the images are not independent and training is a lottery. NumPy and SciPy only.
 
-Images that share a song or a background resemble each other: the group is the unit, never the image.
+Images that share a song or a background resemble each other: the group is the unit, never the image. A second training
+from another seed gives another network: the seeds are a source of variance beside the groups.
+
+Legend: S seeds, N images, K entries. Labels of a kind of group are (N,).
 """
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 FEWEST_GROUPS = 5
-"""With fewer independent groups no interval is given."""
+"""With fewer independent groups of a kind no interval is given."""
+FEWEST_SEEDS = 2
+
+LEVEL = 0.95
+
+Values: TypeAlias = NDArray[np.floating[Any]]
+Labels: TypeAlias = Sequence[NDArray[Any]]
+Part: TypeAlias = tuple[float, float]
+"""A part of a variance, and its degrees of freedom."""
 
 
-def half_width(values: NDArray[np.floating[Any]], groups: Sequence[NDArray[Any]], level: float = 0.95) -> float | None:
-    """Half the confidence interval of the mean of (N,) values, clustered by every kind of group, labels (N,) each.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A mean, its standard error, and the degrees of freedom of the t distribution that its error follows."""
 
-    Cameron, Gelbach & Miller 2011 (Journal of Business & Economic Statistics 29), equation 2.11 for two kinds: the
-    variances by one kind and by the other, minus that by both; never below either alone. A t quantile with as many
-    degrees of freedom as the scarcer kind has groups, less one. None where there are fewer than five of either.
+    mean: float
+    error: float
+    degrees: float
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Half the confidence interval."""
+        return float(special.stdtrit(self.degrees, (1 + level) / 2)) * self.error if self.error else 0.0
+
+    @property
+    def p_value(self) -> float:
+        """Of the two-sided test that the expectation is 0."""
+        if not self.error:
+            return float(self.mean == 0)
+        return float(2 * special.stdtr(self.degrees, -abs(self.mean) / self.error))
+
+
+def obstacle(seeds: int, labels: Labels, *, deterministic: bool = False) -> str | None:
+    """Why nothing can be said of how sure a mean is; None where something can.
+
+    `deterministic`: there is nothing to train, so that no seed would give another result.
     """
-    kinds = [np.unique(labels, return_inverse=True)[1] for labels in groups] or [np.arange(len(values))]
-    fewest = min(int(kind.max(initial=-1)) + 1 for kind in kinds)
+    if not labels:
+        return "the data name no recordings, songs or species"
+    fewest = min(len(np.unique(kind)) for kind in labels)
     if fewest < FEWEST_GROUPS:
-        return None
-    alone = [_variance(values, kind) for kind in kinds]
-    variance = max(alone)
-    if len(kinds) == 2:
-        both = np.unique(np.stack(kinds), axis=1, return_inverse=True)[1].ravel()
-        variance = max(sum(alone) - _variance(values, both), *alone)
-    return float(special.stdtrit(fewest - 1, (1 + level) / 2) * np.sqrt(variance))
+        return f"{fewest} independent groups, fewer than {FEWEST_GROUPS}"
+    if seeds < FEWEST_SEEDS and not deterministic:
+        return f"{seeds} seed{'s' if seeds != 1 else ''}, fewer than {FEWEST_SEEDS}"
+    return None
 
 
-def _variance(values: NDArray[np.floating[Any]], labels: NDArray[Any]) -> float:
+def mean(values: Values, labels: Labels) -> Estimate:
+    """The mean of (S, N) values over images and seeds.
+
+    Its variance has a part per kind of group (`clustered`) and s^2 / S of the seeds' means; the degrees of freedom are
+    Satterthwaite's (1946, Biometrics Bulletin 2), see `_degrees`. A single seed (1, N) has no such part: `obstacle`.
+    """
+    return _estimate(values.mean(0), labels, [values])
+
+
+def difference(first: Values, second: Values, labels: Labels) -> Estimate:
+    """By how much the mean of (S, N) values is above that of other (S', N) values of the same images.
+
+    Paired by image: what makes an image hard for both cancels. Not paired by seed: the same number starts two
+    networks that have nothing in common.
+    """
+    return _estimate(first.mean(0) - second.mean(0), labels, [first, second])
+
+
+def _estimate(means: Values, labels: Labels, trained: Sequence[Values]) -> Estimate:
+    groups = clustered(means, labels)
+    seeds = [(float(runs.mean(1).var(ddof=1)) / len(runs), len(runs) - 1.0) for runs in trained if len(runs) > 1]
+    variance = sum(part for part, _ in (*groups, *seeds))
+    # Of values that are all the same, rounding leaves some 1e-17.
+    if math.sqrt(variance) <= 1e-12 * (1 + float(np.abs(means).max())):
+        return Estimate(mean=float(means.mean()), error=0.0, degrees=math.inf)
+    return Estimate(mean=float(means.mean()), error=math.sqrt(variance), degrees=_degrees(groups, seeds))
+
+
+def _degrees(groups: Sequence[Part], seeds: Sequence[Part]) -> float:
+    """Satterthwaite's degrees of freedom, where the seeds weigh as much as their variance may well be.
+
+    Three seeds often lie close together by luck. Their variance is then estimated too low, and with it its weight in
+    the degrees of freedom: the interval is too narrow twice over, and covers 92 % where the seeds dominate. So the
+    weight is taken from the upper end of the variance's one-sided 75 % confidence interval.
+    """
+    upper = [(part * degrees / float(special.chdtri(degrees, 0.75)), degrees) for part, degrees in seeds]
+    parts = [*groups, *upper]
+    return sum(part for part, _ in parts) ** 2 / sum(part**2 / degrees for part, degrees in parts)
+
+
+def clustered(values: Values, labels: Labels) -> list[Part]:
+    """The variance of the mean of (N,) values whose images are alike within groups of one or two kinds, in parts.
+
+    Cameron, Gelbach & Miller 2011 (Journal of Business & Economic Statistics 29), equation 2.11: the variance by one
+    kind and by the other, minus that by both together. Where that is below the variance by one kind alone, the latter.
+    """
+    kinds = [np.unique(kind, return_inverse=True)[1].ravel() for kind in labels]
+    alone = [_by_groups(values, kind) for kind in kinds]
+    if len(kinds) == 1:
+        return alone
+    both = np.unique(np.stack(kinds), axis=1, return_inverse=True)[1].ravel()
+    overlap, degrees = _by_groups(values, both)
+    largest = max(alone)
+    if sum(part for part, _ in alone) - overlap < largest[0]:
+        return [largest]
+    return [*alone, (-overlap, degrees)]
+
+
+def _by_groups(values: Values, kind: NDArray[np.intp]) -> Part:
     """Variance of the mean, clustered, with the small-sample factor G / (G - 1)."""
-    sums = np.bincount(labels, weights=values - values.mean())
-    return float((sums**2).sum() / len(values) ** 2 * len(sums) / (len(sums) - 1))
+    sums = np.bincount(kind, weights=values - values.mean())
+    count = len(sums)
+    return float((sums**2).sum()) / len(values) ** 2 * count / (count - 1), count - 1.0
+
+
+def pigeonhole(values: Values, labels: Labels, *, draws: int = 2000, seed: int = 0) -> Values:
+    """Bootstrapped means (draws,) of (S, N) values: groups of every kind, and seeds, are drawn anew each on their own.
+
+    Owen 2007 (Annals of Applied Statistics 1): an image counts as often as all its groups together. Where images vary
+    on their own account its variance is too large rather than too small: a cross-check of `mean`, not its rival.
+    """
+    random = np.random.default_rng(seed)
+    weights = np.ones((draws, values.shape[1]))
+    for kind in labels:
+        number = np.unique(kind, return_inverse=True)[1].ravel()
+        count = int(number.max()) + 1
+        weights *= random.multinomial(count, np.full(count, 1 / count), size=draws)[:, number]
+    runs = len(values)
+    seeds = random.multinomial(runs, np.full(runs, 1 / runs), size=draws) / runs  # (draws, S)
+    totals = weights.sum(1)
+    kept = totals > 0  # no group in common among those drawn
+    return np.asarray(((weights @ values.T) * seeds).sum(1)[kept] / totals[kept])
+
+
+# ---------------------------------------------------------------- rankings
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for their number, so that the chance of any false one stays below the level (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(order), 0, -1)
+    stepped = np.maximum.accumulate(np.asarray(p_values)[order] * factors)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(stepped, 1)
+    return [float(value) for value in adjusted]
+
+
+def differences(entries: Sequence[Values], labels: Labels) -> dict[tuple[int, int], tuple[Estimate, float]]:
+    """Every pair of K entries -> their `difference`, and its p-value after Holm's correction over all pairs."""
+    pairs = list(combinations(range(len(entries)), 2))
+    estimates = [difference(entries[first], entries[second], labels) for first, second in pairs]
+    adjusted = holm([estimate.p_value for estimate in estimates])
+    return {pair: (estimate, p) for pair, estimate, p in zip(pairs, estimates, adjusted, strict=True)}
+
+
+def rank_sets(
+    count: int, pairs: Mapping[tuple[int, int], tuple[Estimate, float]], level: float = LEVEL
+) -> list[tuple[int, int]]:
+    """The best and the worst rank that each of K entries may have, all of them together at the level.
+
+    [1 + number significantly better, K - number significantly worse]: Mogstad, Romano, Shaikh & Wilhelm 2024 (Review of
+    Economic Studies 91), section 3. Entries whose sets overlap are not ordered.
+    """
+    better, worse = [0] * count, [0] * count
+    for (first, second), (estimate, p) in pairs.items():
+        if p <= 1 - level:
+            winner, loser = (first, second) if estimate.mean > 0 else (second, first)
+            worse[winner] += 1
+            better[loser] += 1
+    return [(1 + better[entry], count - worse[entry]) for entry in range(count)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """Kendall's tau-b between two rankings of the same `entries`, with its confidence interval."""
+
+    tau: float
+    low: float
+    high: float
+    entries: int
+
+
+FEWEST_RANKED = 5
+"""Fieller's variance divides by the number of entries less 4."""
+
+
+def agreement(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Agreement | None:
+    """How far two scores rank the same K entries alike; None below five entries, or where one score is constant.
+
+    The interval is Fieller, Hartley & Pearson's (1957, Biometrika 44): the variance of atanh(tau) is 0.437 / (K - 4).
+    It says what another choice of architectures might give, not what other images or seeds would. At tau = +-1, where
+    atanh ends, its inner limit is that of half a pair out of order.
+    """
+    count = len(first)
+    if count < FEWEST_RANKED:
+        return None
+    tau = float(stats.kendalltau(first, second).statistic)
+    if math.isnan(tau):
+        return None
+    most = 1 - 2 / (count * (count - 1))  # one pair out of order costs 4 / (K (K - 1))
+    middle, reach = (
+        math.atanh(max(-most, min(most, tau))),
+        special.ndtri((1 + level) / 2) * math.sqrt(0.437 / (count - 4)),
+    )
+    low, high = math.tanh(middle - reach), math.tanh(middle + reach)
+    return Agreement(tau=tau, low=min(low, tau), high=max(high, tau), entries=count)
