@@ -1,6 +1,7 @@
 """The files of a run folder beside its run.json."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,39 @@ from benchmark.registry import Plugin
 from benchmark.trainer import Trained
 
 
+def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
+    """What is stored of the data, once for all runs on it, and made good where it was lost."""
+    write_manifest(results, cached)
+    write_pictures(results, cached, ours=ours)
+
+
 def write_manifest(results: Path, cached: cache.Cached) -> None:
     """The manifest, once for all runs on it."""
     path = record.manifest_path(results, cached.digest)
     if not path.exists():
         files.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
+
+
+def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
+    """True masks and thumbnails of the test images, once for all runs on them at this size.
+
+    Thumbnails of images that are not `ours` to publish go into `private/`, which is not committed.
+    """
+    split = cached.splits["test"]
+    size = split.masks.shape[1:]
+    path, private = (record.pictures_path(results, cached.digest, size, private=own) for own in (False, True))
+    if path.exists() and (ours or private.exists()):
+        return
+    small = pictures.pack_thumbnails(split.images)
+    masks = {"truth_packed": np.packbits(split.masks, axis=-1), "truth_shape": np.array(split.masks.shape)}
+    files.write_atomically(path, partial(_write_arrays, arrays={**masks, **(small if ours else {})}))
+    if not ours:
+        files.write_atomically(private, partial(_write_arrays, arrays=small))
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with path.open("wb") as file:  # by its path NumPy would add a suffix
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def write_source(target: Path, plugin: Plugin) -> None:

@@ -1,5 +1,6 @@
 """Pictures of a run: ground truth beside prediction (the paper's Figures 1-2), loss over epochs (Figure 3)."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
 # Okabe & Ito's blue and vermilion: told apart with every kind of colour vision.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
@@ -23,6 +25,27 @@ def draw_example(path: Path, title: str, panels: Mapping[str, NDArray[Any]]) -> 
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     _save(figure, path)
+
+
+THUMBNAIL = 160
+"""Longer side in pixels."""
+
+
+def pack_thumbnails(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Images (N, H, W[, 3]) as WebP files end to end in `thumbnails` (bytes,), and where each ends in `ends` (N,)."""
+    files = [_thumbnail(image) for image in images]
+    return {
+        "thumbnails": np.frombuffer(b"".join(files), dtype=np.uint8),
+        "ends": np.cumsum([len(file) for file in files], dtype=np.int64),
+    }
+
+
+def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=60)
+    return file.getvalue()
 
 
 def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[float], selected: int) -> None:

@@ -11,6 +11,8 @@
         model.safetensors   the weights (not committed)
     results/manifests/<manifest digest, 12 digits>.jsonl
     results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
+    results/pictures/<the same>-<height>x<width>.npz    the true masks of the test, and thumbnails of embedded data;
+                                                        thumbnails of a user's data in private/ (not committed)
 
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
@@ -299,6 +301,12 @@ def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
 def manifest_path(results: Path, digest: str) -> Path:
     """Where the manifest of that digest lies."""
     return results / "manifests" / f"{digest[:KEY_DIGITS]}.jsonl"
+
+
+def pictures_path(results: Path, digest: str, size: Sequence[int], *, private: bool = False) -> Path:
+    """Where true masks and thumbnails of the test images of that manifest lie, at (height, width)."""
+    folder = results / "pictures" / "private" if private else results / "pictures"
+    return folder / f"{digest[:KEY_DIGITS]}-{size[0]}x{size[1]}.npz"
 
 
 def references_path(results: Path, digest: str, revision: int) -> Path:

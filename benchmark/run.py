@@ -90,6 +90,7 @@ def run(request: Request, report: Report) -> Outcome:
     path = record.folder(request.results, settings.name, dataset.name, plugin.name, keys["run"])
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
     if record.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
+        artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         return outcome(status="finished", again=True)
 
     record.check_writable(request.results)
@@ -110,7 +111,7 @@ def run(request: Request, report: Report) -> Outcome:
             return outcome(status=tried.status, again=False, message=tried.message)
         if tried.status != "finished" and record.finished(path):
             return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
-        artefacts.write_manifest(request.results, cached)
+        artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         if tried.evaluation is not None:
             artefacts.write_references(request.results, cached, machine.device, report)
         with record.writing(path) as target:

@@ -89,6 +89,17 @@ def test_an_interval_covers_what_it_says_and_a_test_errs_as_rarely_as_it_says(de
     assert wrong / TIMES <= below(0.05)
 
 
+def test_an_interval_covers_where_songs_and_backgrounds_met_by_chance() -> None:
+    """As `bench data mix` draws them: 300 mixtures of 24 songs and 10 backgrounds; nothing was trained."""
+    random = np.random.default_rng(1)
+    songs, backgrounds = np.arange(300) % 24, random.integers(0, 10, 300)
+    covered = 0
+    for _ in range(TIMES):
+        values = random.normal(size=24)[songs] + random.normal(size=10)[backgrounds] + random.normal(size=300)
+        covered += abs(values.mean()) <= statistics.mean(values[None], [songs, backgrounds]).half_width()
+    assert 0.93 <= covered / TIMES <= 0.97
+
+
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_a_table_of_equals_is_rarely_ordered(design: Design) -> None:
     """The family-wise error: any of five entries set apart from any other."""

@@ -6,30 +6,58 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
-from benchmark.errors import UserError
+from benchmark.errors import UserError, nearest
+
+_FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 
 
 @speaking
 def leaderboard(
     *,
     results: Results = Path("results"),
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="terminal, md, csv, tex, html, json; several with commas. Default: all."),
+    ] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Tables of this protocol only. Repeatable.")] = None,
+    sort: Annotated[str, typer.Option(metavar="COLUMN", help="Sort by another column, e.g. sisdr or gflops.")] = "",
+    columns: Annotated[
+        str, typer.Option(metavar="A,B,...", help="These columns only, as leaderboard.csv names them.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the files. Default: the results folder.")] = None,
     width: Annotated[int | None, typer.Option(help="Columns of the terminal.", min=40)] = None,
 ) -> None:
-    """Print a table per comparability key, and write leaderboard.md, .csv, .tex and .json beside the runs."""
+    """Print a table per comparability key, and write leaderboard.md, .csv, .tex, .html and .json beside the runs.
+
+    With --protocol, --sort or --columns it prints only, unless --format or --out asks for files.
+    """
     from rich.console import Console
 
-    from benchmark.leaderboard import formats, tables
+    from benchmark.leaderboard import formats, tables, view
 
+    part = view.View(protocols=protocol or [], sort=sort, columns=[name for name in columns.split(",") if name])
+    chosen = _formats(format_, printing=not part.whole and out is None)
     board = tables.build(results)
     for problem in board.problems:
         complain(f"skipped: {problem}")
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    written = formats.write_all(board, results)  # before anything is printed: the reader may have seen enough (| head)
-    console = Console(width=width, highlight=False)
-    formats.print_terminal(board, console)
-    say(formats.NOTE)
-    say(f"All columns: {', '.join(str(path) for path in written)}")
+    board = view.seen(board, part)
+    # Before anything is printed: the reader may have seen enough (| head).
+    written = formats.write(board, out or results, [name for name in chosen if name in formats.WRITERS], part.columns)
+    if "terminal" in chosen:
+        formats.print_terminal(board, Console(width=width, highlight=False), part.columns)
+        say(f"{formats.wording.RANKS}\n{formats.wording.NOTE}")
+    if written:
+        say(f"Written: {', '.join(str(path) for path in written)}")
+
+
+def _formats(given: list[str] | None, *, printing: bool) -> list[str]:
+    names = [name.strip() for text in given or [] for name in text.split(",")]
+    for name in names:
+        if name not in _FORMATS:
+            raise UserError(f"no format '{name}'{nearest(name, _FORMATS)}; there are: {', '.join(_FORMATS)}")
+    return names or (["terminal"] if printing else list(_FORMATS))
 
 
 @speaking

@@ -1,13 +1,14 @@
 """What a table shows: one list of columns for every format, so that all of them say the same with the same rounding."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, TypeAlias
 
 from benchmark import metrics
-from benchmark.leaderboard.tables import Row, Table
+from benchmark.errors import UserError, nearest
+from benchmark.leaderboard.board import Row, Table
 from benchmark.record import Record, ReportedRecord
 
 Value: TypeAlias = float | int | str | None
@@ -24,6 +25,12 @@ class Column:
     value: Callable[[Row], Value]
     digits: int = 0
     rank: int = 99
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether a low value is a good one."""
+        costs = ("parameters_m", "gflops", "train_seconds", "peak_memory_gb")
+        return self.name in (*costs, "iou_half_width", "iou_sd", "sisdr_clipped") or self.name.startswith("empty_")
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
@@ -52,6 +59,25 @@ def of(table: Table) -> list[Column]:
     ]
     at = next(index for index, column in enumerate(_COLUMNS) if column.name == "dice")
     return [*_COLUMNS[:at], *slices, *_COLUMNS[at:], *(_sound_columns(table) if table.has_sounds else ())]
+
+
+def chosen(table: Table, names: Sequence[str]) -> list[Column]:
+    """The columns of those names, after the one that says which entry it is."""
+    by_name = {column.name: column for column in of(table)}
+    wanted = [name for name in names if name in by_name and name != "architecture"]
+    return [by_name["architecture"], *(by_name[name] for name in wanted)]
+
+
+def check(tables: Sequence[Table], names: Sequence[str]) -> None:
+    """Refuse names that no table has.
+
+    Raises:
+        UserError: with the names that there are.
+    """
+    known = list(dict.fromkeys(column.name for table in tables for column in of(table)))
+    for name in names:
+        if name not in known:
+            raise UserError(f"no column '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
 
 
 def _sound_columns(table: Table) -> list[Column]:
@@ -97,12 +123,24 @@ def _slice(place: str, score: str = "iou", scale: float = 100.0) -> Callable[[Ro
     return value
 
 
-def _mean(get: Callable[[Record], float | None], scale: float = 1.0) -> Callable[[Row], Value]:
+def _over_runs(
+    average: Callable[[Sequence[float]], float], get: Callable[[Record], float | None], scale: float = 1.0
+) -> Callable[[Row], Value]:
+    """Of times the best run's: other work on the machine only slows."""
+
     def value(row: Row) -> Value:
         known = [found for found in map(get, row.runs) if found is not None]
-        return scale * fmean(known) if known else None
+        return scale * average(known) if known else None
 
     return value
+
+
+def ranks_text(row: Row) -> str | None:
+    """The ranks that an entry may have."""
+    if row.ranks is None:
+        return None
+    best, worst = row.ranks
+    return str(best) if best == worst else f"{best}–{worst}"
 
 
 def _seeds(row: Row) -> Value:
@@ -135,6 +173,16 @@ def _score_columns() -> list[Column]:
         if name == "iou":
             columns.append(
                 Column(
+                    name="iou_half_width",
+                    title="± (95 %)",
+                    group="scores",
+                    value=lambda row: None if row.interval is None else 100 * row.interval.half_width(),
+                    digits=2,
+                    rank=1,
+                )
+            )
+            columns.append(
+                Column(
                     name="iou_sd",
                     title="SD over seeds",
                     group="scores",
@@ -147,6 +195,7 @@ def _score_columns() -> list[Column]:
 
 
 _COLUMNS = [
+    Column(name="rank", title="Rank", group="entry", value=ranks_text, rank=2),
     Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
     Column(name="status", title="Status", group="entry", value=lambda row: row.status),
     Column(name="seeds", title="Seeds", group="entry", value=_seeds, rank=3),
@@ -174,15 +223,15 @@ _COLUMNS = [
         name="train_seconds",
         title="Training (s)",
         group="cost",
-        value=_mean(lambda run: run.training.seconds),
+        value=_over_runs(min, lambda run: run.training.seconds),
         digits=1,
-        rank=2,
+        rank=3,
     ),
     Column(
         name="train_images_per_second",
         title="Training (images/s)",
         group="cost",
-        value=_mean(lambda run: run.training.images_per_second),
+        value=_over_runs(max, lambda run: run.training.images_per_second),
         digits=1,
         rank=15,
     ),
@@ -190,7 +239,7 @@ _COLUMNS = [
         name="test_images_per_second",
         title="Test (images/s)",
         group="cost",
-        value=_mean(lambda run: run.inference_images_per_second),
+        value=_over_runs(max, lambda run: run.inference_images_per_second),
         digits=1,
         rank=12,
     ),
@@ -198,10 +247,11 @@ _COLUMNS = [
         name="peak_memory_gb",
         title="Peak memory (GB)",
         group="cost",
-        value=_mean(lambda run: run.peak_memory_bytes, 1e-9),
+        value=_over_runs(fmean, lambda run: run.peak_memory_bytes, 1e-9),
         digits=2,
         rank=16,
     ),
+    Column(name="badge", title="Checked", group="entry", value=lambda row: row.badge, rank=19),
     Column(name="source", title="Source", group="cost", value=lambda row: row.runs[0].architecture.source_hash[:12]),
     Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
     Column(

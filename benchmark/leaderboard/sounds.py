@@ -1,73 +1,51 @@
-"""What the results store knows of the sounds behind a test split: SNR, groups, and the references' scores."""
+"""Masks that need no network, as rows beside the entries: what they do to the sounds behind a test split."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import metrics
 from benchmark.files import read_ids, read_tables
-from benchmark.record import manifest_path, references_path
+from benchmark.leaderboard.board import Row
+from benchmark.leaderboard.images import Images
+from benchmark.leaderboard.intervals import intervals
+from benchmark.record import references_path
 
-BIN_DB = 5.0
-_CLUSTERS = ("recording", "song", "background")
-"""Kinds of groups within which images resemble each other; where none is stated, the species."""
+SCORES = ("sisdr_improvement", "sisdr", "sisdr_median", "sisdr_clipped", "sdr_improvement", "sdr")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sounds:
-    """Of the N test images: slice, input SNR in dB (NaN: not stated), groups; of each reference the sound columns.
+def references(results: Path, digest: str, revision: int, images: Images) -> tuple[Row, ...]:
+    """The references of the data of that manifest: scores on the headline slice and on the others, gain by SNR.
 
-    `bins` are the lower ends of the 5 dB intervals of SNR in the headline slice.
+    Raises:
+        OSError, ValueError, KeyError: the stored scores are missing, broken, or of other images.
     """
-
-    slices: NDArray[np.str_]
-    places: tuple[str, ...]
-    snr: NDArray[np.float64]
-    groups: tuple[NDArray[np.str_], ...]
-    references: Mapping[str, Mapping[str, NDArray[np.float64]]]
-    bins: tuple[float, ...]
-
-    def in_bins(self) -> Iterator[NDArray[np.bool_]]:
-        """Which images of the headline slice are in each interval: (N,) bool."""
-        main = self.slices == self.places[0]
-        for low in self.bins:
-            yield main & (self.snr >= low) & (self.snr < low + BIN_DB)
+    path = references_path(results, digest, revision)
+    table = read_tables([path])[0]
+    if read_ids(path) != list(images.ids):
+        raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
+    return tuple(_row(name, columns, images) for name, columns in _by_name(table).items())
 
 
-def load(results: Path, digest: str, revision: int, problems: list[str]) -> Sounds | None:
-    """What is stored for the data of that manifest; None, with a problem noted, where a file is missing or broken."""
-    try:
-        lines = manifest_path(results, digest).read_text(encoding="utf-8").splitlines()
-        rows = [row for row in map(json.loads, lines) if row["split"] == "test"]
-        path = references_path(results, digest, revision)
-        table = read_tables([path])[0]
-        if read_ids(path) != [row["id"] for row in rows]:
-            raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
-    except (OSError, ValueError, KeyError) as error:
-        problems.append(f"no references and no scores by SNR for data {digest[:12]}: {error}")
-        return None
-    slices = np.array([row["slice"] for row in rows])
-    places = tuple(dict.fromkeys(slices.tolist()))
-    places = tuple(sorted(places, key=lambda name: name != "main"))
-    snr = np.array([float(row["strata"].get("snr_db", "nan")) for row in rows])
-    kinds = [kind for kind in _CLUSTERS if all(kind in row["groups"] for row in rows)]
-    kinds = kinds or [kind for kind in ("species",) if all(kind in row["groups"] for row in rows)]
-    low = np.floor(snr[(slices == places[0]) & np.isfinite(snr)] / BIN_DB) * BIN_DB
-    return Sounds(
-        slices=slices,
-        places=places,
-        snr=snr,
-        groups=tuple(np.array([row["groups"][kind] for row in rows]) for kind in kinds[-2:]),
-        references=_references(table),
-        bins=tuple(float(value) for value in np.unique(low)),
-    )
-
-
-def _references(table: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _by_name(table: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Name -> the columns that an entry has, where the noisy recording is the reference that keeps everything."""
     names = [column.removesuffix("_sisdr") for column in table if column.endswith("_sisdr")]
     noisy = {f"{score}_noisy": table[f"all_foreground_{score}"] for score in ("sisdr", "sdr")}
     return {name: {**noisy, **{score: table[f"{name}_{score}"] for score in ("sisdr", "sdr")}} for name in names}
+
+
+def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) -> Row:
+    scores = {}
+    for place in images.places:
+        part = {key: values[images.slices == place] for key, values in columns.items()}
+        scores[place] = {score: metrics.SOUND_SCORES[score].compute(part) for score in SCORES}
+    gains = metrics.improvement(columns, "sisdr")[None]
+    return Row(
+        label=name,
+        status="reference",
+        scores=scores.pop(images.places[0]),
+        slice_scores=scores,
+        by_snr=intervals(gains, images, images.by_snr(), deterministic=True),
+    )

@@ -1,0 +1,113 @@
+"""A board as CSV and as JSON, for other programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.board import Board, Interval, Row, Table
+from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.formats import wording
+from benchmark.leaderboard.images import Stratum
+
+
+def csv(board: Board, chosen: Sequence[str] = ()) -> str:
+    """One line per row of every table; the first columns say which table."""
+    import pandas as pd
+
+    lines = [
+        {
+            "table": table.key[:12],
+            "protocol": table.head.protocol.name,
+            "dataset": table.head.dataset.label,
+            **{
+                column.name: column.text(row) if column.rounded(row) is not None else ""
+                for column in _shown(table, chosen)
+            },
+        }
+        for table in board.tables
+        for row in (*table.rows, *(() if chosen else table.references))
+    ]
+    return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
+
+
+def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
+    """Tables with protocol, dataset and rows; numbers rounded as in the other formats, null where undefined."""
+    content = {
+        "tables": [
+            {
+                "key": table.key,
+                "title": table.heading,
+                "protocol": table.head.protocol.model_dump(),
+                "dataset": table.head.dataset.model_dump(),
+                "units": list(table.images.kinds) if table.images else [],
+                "rows": [_row(table, row, _shown(table, chosen)) for row in table.rows],
+                "references": [
+                    {
+                        "name": row.label,
+                        **{
+                            column.name: column.rounded(row)
+                            for column in _shown(table, chosen)
+                            if column.group == "sounds"
+                        },
+                        "by_snr": _strata(table.images.by_snr(), row.by_snr, 1.0) if table.images else [],
+                    }
+                    for row in table.references
+                ],
+            }
+            for table in board.tables
+        ],
+        "agreement": [
+            {
+                "tables": [found.first, found.second],
+                **{
+                    name: round(value, 3) if isinstance(value, float) else value
+                    for name, value in asdict(found.agreement).items()
+                },
+            }
+            for found in board.comparisons
+        ],
+        "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
+        "scores": {score.name: score.definition for score in wording.scores(board)},
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _shown(table: Table, chosen: Sequence[str]) -> list[Column]:
+    return columns.chosen(table, chosen) if chosen else columns.of(table)
+
+
+def _row(table: Table, row: Row, shown: Sequence[Column]) -> dict[str, Any]:
+    images = table.images
+    strata = {"snr": images.by_snr(), "area": images.by_area()} if images else {}
+    return {
+        **{column.name: column.rounded(row) for column in shown},
+        "ranks": row.ranks,
+        "interval": _limits(row),
+        "not_ranked": row.unranked or None,
+        **({"by_snr": _strata(strata["snr"], row.by_snr, 1.0)} if row.by_snr else {}),
+        **{f"iou_by_{kind}": _strata(strata[kind], found, 100.0) for kind, found in row.strata.items() if found},
+        "runs": [{"seed": run.seed, "run_key": run.run_key, "command": run.command} for run in row.runs],
+    }
+
+
+def _limits(row: Row) -> list[float] | None:
+    """Of the mean IoU in per cent."""
+    if row.interval is None:
+        return None
+    half = row.interval.half_width()
+    return [round(100 * (row.interval.mean + sign * half), 2) for sign in (-1, 1)]
+
+
+def _strata(strata: Sequence[Stratum], found: Sequence[Interval | None], scale: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "stratum": stratum.title,
+            "low": round(stratum.low, 4),
+            "mean": round(scale * value.mean, 2) if value else None,
+            "half_width": round(scale * value.half_width, 2) if value and value.half_width is not None else None,
+            "images": value.images if value else 0,
+        }
+        for stratum, value in zip(strata, found, strict=True)
+    ]

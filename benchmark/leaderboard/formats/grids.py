@@ -1,0 +1,79 @@
+"""Rows and columns as text, for every format that has a grid."""
+
+from collections.abc import Mapping, Sequence
+
+from tabulate import tabulate
+
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.board import Board, Interval, Row, Table
+from benchmark.leaderboard.columns import Column, Group
+
+_GROUPS: Mapping[Group, str] = {"scores": "Scores", "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
+
+Grid = tuple[list[str], list[list[str]]]
+"""Header, and the cells of every row."""
+
+
+def parts(table: Table, chosen: Sequence[str]) -> dict[str, tuple[list[Column], list[Row]]]:
+    """Title -> the columns and rows of a part of the table; the chosen columns alone are a single part."""
+    if chosen:
+        return {"Scores": (columns.chosen(table, chosen), [*table.rows])}
+    return {
+        title: (_columns(table, group), [*table.rows, *(table.references if group == "sounds" else ())])
+        for group, title in _GROUPS.items()
+        if group != "sounds" or table.has_sounds
+    }
+
+
+def _columns(table: Table, group: Group) -> list[Column]:
+    everything = columns.of(table)
+    entry = ["rank", "architecture", "seeds"] if group == "scores" else ["architecture", "seeds"]
+    entry += ["weights", "badge"] if group == "cost" else []
+    shown = [column for column in everything if column.group == group and column.name != "comparable"]
+    return [*(column for column in everything if column.name in entry), *shown]
+
+
+def cells(shown: Sequence[Column], rows: Sequence[Row]) -> Grid:
+    """The texts of a part."""
+    return [column.title for column in shown], [[column.text(row) for column in shown] for row in rows]
+
+
+def by_snr(table: Table) -> Grid:
+    """SI-SDR gain of every row per interval of input SNR."""
+    assert table.images is not None  # snr_bins come from there
+    header = ["Architecture", *(stratum.title for stratum in table.images.by_snr())]
+    shown = [row for row in (*table.rows, *table.references) if row.by_snr]
+    images = [f"{found.images if found else 0}" for row in shown[:1] for found in row.by_snr]
+    return header, [*([row.label, *map(interval, row.by_snr)] for row in shown), ["images", *images]]
+
+
+def published(board: Board) -> Grid:
+    """What others printed."""
+    header = ["System", "Metric", "Split", "Value", "Dataset", "Source", "Comparable"]
+    return header, [
+        [entry.title, n.metric, n.split, f"{n.value:.2f}", n.dataset, n.source, n.comparable]
+        for entry in board.published
+        for n in (entry.number,)
+    ]
+
+
+def interval(found: Interval | None) -> str:
+    """A mean with its interval, as far as there are any."""
+    if found is None:
+        return "–"
+    return f"{found.mean:.2f}" + (f" ± {found.half_width:.2f}" if found.half_width is not None else "")
+
+
+def drawn(grid: Grid, style: str) -> str:
+    """The grid in a style of tabulate."""
+    header, rows = grid
+    if style == "github":
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    aligned = ["right" if _numeric(rows, index) else "left" for index in range(len(header))]
+    return tabulate(rows, header, tablefmt=style, disable_numparse=True, colalign=aligned if rows else None)
+
+
+def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
+    """Whether a column holds numbers, perhaps marked as LaTeX will show them, or nothing."""
+    texts = [row[index].strip("\x02\x03\x04") for row in rows]
+    return all(text.replace(".", "").replace("-", "").isdigit() or text == "–" for text in texts)

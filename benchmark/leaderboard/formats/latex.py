@@ -1,0 +1,62 @@
+r"""A board as LaTeX tables with booktabs: the best IoU in bold, what cannot be told from the best underlined."""
+
+from collections.abc import Sequence
+
+from benchmark.leaderboard.board import Board, Row, Table
+from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.formats import grids, wording
+
+_BOLD, _UNDERLINED, _END = "\x02", "\x03", "\x04"
+"""Marks that tabulate passes on, where it would escape the commands that they stand for."""
+
+
+def latex(board: Board, chosen: Sequence[str] = ()) -> str:
+    r"""The tables; a document needs `\usepackage{booktabs}` and `\usepackage{graphicx}`."""
+    parts = [
+        "% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
+        "% Bold: the highest IoU. Underlined: not significantly below it."
+    ]
+    for table in board.tables:
+        about = _escaped(". ".join(wording.about(table)))
+        for title, (columns, rows) in grids.parts(table, chosen).items():
+            grid = grids.cells(columns, rows)
+            body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
+            parts.append(_float(f"{_escaped(f'{table.heading}: {title.lower()}')}. {about}", body))
+        if table.snr_bins and not chosen:
+            body = grids.drawn(grids.by_snr(table), "latex_booktabs")
+            parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
+    parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
+    return "\n\n".join(parts) + "\n"
+
+
+def _float(caption: str, body: str) -> str:
+    for mark, command in ((_BOLD, "\\textbf{"), (_UNDERLINED, "\\underline{"), (_END, "}")):
+        body = body.replace(mark, command)
+    fitted = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{body}}}"
+    return f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{fitted}\n\\end{{table}}"
+
+
+def _marked(
+    table: Table, columns: Sequence[Column], rows: Sequence[Row], cells: Sequence[Sequence[str]]
+) -> list[list[str]]:
+    best = max((row for row in table.rows if row.finished), key=lambda row: row.scores["iou"], default=None)
+    marked = []
+    for row, texts in zip(rows, cells, strict=True):
+        mark = _BOLD if row is best else _UNDERLINED if row.ranks and row.ranks[0] == 1 else ""
+        marked.append(
+            [
+                f"{mark}{text}{_END}" if mark and column.name == "iou" else text
+                for column, text in zip(columns, texts, strict=True)
+            ]
+        )
+    return marked
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%_#${}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)

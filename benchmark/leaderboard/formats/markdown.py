@@ -1,0 +1,35 @@
+"""A board as Markdown."""
+
+from collections.abc import Sequence
+
+from benchmark.leaderboard.board import Board, Table
+from benchmark.leaderboard.formats import grids, wording
+from benchmark.separation import REFERENCES
+
+
+def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
+    """Tables of scores, of other averages and of cost, what was published, and what each score means."""
+    parts = ["# Leaderboard", "Made by `bench leaderboard` from the records in `runs/`.", wording.NOTE, wording.RANKS]
+    for table in board.tables:
+        parts += _table(table, chosen)
+    if board.comparisons:
+        lines = "\n".join(f"- {wording.agreement(found)}" for found in board.comparisons)
+        parts.append(f"## Do the tables agree?\n\n{wording.AGREEMENT}\n\n{lines}")
+    parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
+    parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in wording.scores(board)))
+    if wording.any_sounds(board):
+        found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
+        parts.append(f"## The references\n\nMasks that need no network, through the same transform:\n\n{found}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table, chosen: Sequence[str]) -> list[str]:
+    parts = [f"## {table.heading}", "\n".join(f"- {line}" for line in wording.about(table))]
+    for title, (columns, rows) in grids.parts(table, chosen).items():
+        parts.append(f"### {title}\n\n{grids.drawn(grids.cells(columns, rows), 'github')}")
+    if table.snr_bins and not chosen:
+        parts.append(f"### {wording.BY_SNR}\n\n{grids.drawn(grids.by_snr(table), 'github')}")
+    parts += wording.remarks(table)
+    commands = dict.fromkeys(run.command for row in table.rows for run in row.runs)
+    parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
+    return parts

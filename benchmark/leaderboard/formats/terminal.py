@@ -1,0 +1,61 @@
+"""A board on the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.board import Board, Row, Table
+from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.formats import grids, wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ()) -> None:
+    """One table per comparability key, with as many columns as the terminal is wide, the most important first."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    for table in board.tables:
+        console.print(Text(table.heading, style="bold"))
+        for line in wording.about(table):
+            console.print(Text(line, style="dim"))
+        rows = [*table.rows, *(() if chosen else table.references)]
+        shown = columns.chosen(table, chosen) if chosen else _fitting(columns.of(table), rows, console.width)
+        grid = Grid(show_edge=False, pad_edge=False, box=None, header_style="bold")
+        for column in shown:
+            grid.add_column(Text(column.title), justify="left" if column.group == "entry" else "right", no_wrap=True)
+        for row in rows:
+            grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
+        console.print(grid)
+        hidden = len(columns.of(table)) - len(shown)
+        if hidden and not chosen:
+            console.print(Text(f"{hidden} more columns in the files; --width 200 shows some of them", style="dim"))
+        _print_rest(table, console, short=bool(chosen))
+        console.print()
+    for found in board.comparisons:
+        console.print(Text(wording.agreement(found)))
+
+
+def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
+    from rich.text import Text
+
+    if table.snr_bins and not short:
+        console.print(Text(f"\n{wording.BY_SNR}"))
+        console.print(Text(grids.drawn(grids.by_snr(table), "plain")))
+    for line in wording.remarks(table):
+        console.print(Text(line, style="dim"))
+
+
+def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    chosen: list[Column] = []
+    left = width
+    for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
+        cells = [column.text(row) for row in rows]
+        needed = 2 + max(len(text) for text in (column.title, *cells))
+        empty = all(column.rounded(row) is None for row in rows)
+        if needed <= left and not empty:
+            chosen.append(column)
+            left -= needed
+    return sorted(chosen, key=candidates.index)

@@ -1,0 +1,108 @@
+"""What stands around the tables, in the same words in every format."""
+
+from benchmark import metrics
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.board import Board, Comparison, Table
+from benchmark.record import Isolation, SliceRecord
+from benchmark.statistics import FEWEST_GROUPS, FEWEST_SEEDS
+
+BY_SNR = (
+    "SI-SDR gain (dB) by input SNR, with 95 % intervals (none where fewer than "
+    f"{FEWEST_GROUPS} independent groups or {FEWEST_SEEDS} seeds)"
+)
+NOTE = "Numbers of different tables do not compare: each has its own protocol and its own locked data."
+RANKS = (
+    "Rank: the ranks that an entry may have, all of a table's together at 95 % (Holm's correction over all pairs); "
+    "entries whose ranks overlap are not ordered. ±: half the 95 % interval of IoU, over other recordings and other "
+    "seeds."
+)
+
+
+def about(table: Table) -> list[str]:
+    """What the table is of: the data, the settings, the groups, and how it was ranked."""
+    dataset, settings = table.head.dataset, table.head.protocol.settings
+    size = " x ".join(str(side) for side in settings["image_size"])
+    counts = "/".join(str(dataset.images[split]) for split in ("train", "val", "test"))
+    return [
+        f"{dataset.title}: {counts} images to train/validate/test; {dataset.empty_masks['test']} test masks are empty",
+        *_slices(table),
+        *(_met(name, part) for name, part in dataset.slices.items()),
+        f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
+        f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
+        "groups in train/validate/test, all its slices together: "
+        + ("" if len(dataset.groups) > 1 else "recordings not stated, ")
+        + ", ".join(_isolation(kind, found) for kind, found in dataset.groups.items()),
+        *_units(table),
+        f"table {table.key[:12]}: protocol {table.head.protocol.digest[:12]}, manifest {dataset.manifest[:12]}",
+    ]
+
+
+def remarks(table: Table) -> list[str]:
+    """What must be said of single rows: published numbers, failures, and why something is not ranked."""
+    lines = []
+    for row in table.rows:
+        number = columns.published_iou(row.runs[0])
+        if number is not None:
+            lines.append(
+                f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}."
+            )
+        lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
+    unranked: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.unranked:
+            unranked.setdefault(row.unranked, []).append(row.label)
+    lines += [f"Not ranked ({reason}): {', '.join(labels)}." for reason, labels in unranked.items()]
+    return lines
+
+
+def agreement(found: Comparison) -> str:
+    """How far two tables rank alike."""
+    tau = found.agreement
+    return (
+        f"{found.first} and {found.second} rank {tau.entries} common entries with Kendall's tau {tau.tau:.2f} "
+        f"({tau.low:.2f} to {tau.high:.2f})"
+    )
+
+
+AGREEMENT = (
+    "Kendall's tau-b of the mean IoUs: 1 means the same order, 0 unrelated orders; in brackets its 95 % interval over "
+    "other choices of architectures (Fieller, Hartley & Pearson 1957)."
+)
+
+
+def scores(board: Board) -> list[metrics.Score]:
+    """Those that the board shows."""
+    return [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if any_sounds(board) else ())]
+
+
+def any_sounds(board: Board) -> bool:
+    """Whether the sounds behind the images of any table are known."""
+    return any(table.has_sounds for table in board.tables)
+
+
+def _slices(table: Table) -> list[str]:
+    """Which part of the test split the scores are of, where it has parts."""
+    if len(table.head.dataset.test_slices) == 1:
+        return []
+    headline = table.head.headline_slice
+    others = {name: count for name, count in table.head.dataset.test_slices.items() if name != headline}
+    own = ", ".join(f"IoU {name} is of {count} others" for name, count in others.items())
+    return [f"scores are of the {table.head.dataset.test_slices[headline]} test images of slice {headline}; {own}"]
+
+
+def _met(name: str, part: SliceRecord) -> str:
+    """What of a slice's groups a network had met before the test."""
+    groups = ", ".join(f"{kind} {count}" for kind, count in part.groups.items()) or "groups not stated"
+    unseen = f"; unseen: {', '.join(part.unseen)}" if part.unseen else ""
+    return f"slice {name}: {groups}{unseen}; seen in training: {', '.join(part.seen) or 'nothing stated'}"
+
+
+def _isolation(kind: str, found: Isolation) -> str:
+    name = "distinct images" if kind == "pixels" else kind
+    return f"{name} {'/'.join(str(count) for count in found.counts.values())} {found.relation}"
+
+
+def _units(table: Table) -> list[str]:
+    if table.images is None or not table.images.kinds:
+        return []
+    return [f"intervals and ranks: the units are {' and '.join(table.images.kinds)} of the test images, and the seeds"]
