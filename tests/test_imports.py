@@ -71,12 +71,13 @@ RULES: dict[str, set[str]] = {
         *("registry", "spectrogram"),
     },
     "leaderboard": {"files", "metrics", "record", "protocol", "separation", "statistics"},
+    "report": {"files", "leaderboard", "record"},
     "checks": {"contract", "data", "network", "progress", "protocol", "registry", "workers"},
     "scaffold": {"files", "registry"},
     "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {
         *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
-        *("record", "registry", "run", "scaffold", "speed", "trial"),
+        *("record", "registry", "report", "run", "scaffold", "speed", "trial"),
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -87,6 +88,7 @@ PLUGINS = {
 }
 WITHOUT_TORCH = [
     "leaderboard",
+    "report",
     "metrics",
     "files",
     "record",

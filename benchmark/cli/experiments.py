@@ -26,6 +26,9 @@ def leaderboard(
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the files. Default: the results folder.")] = None,
     width: Annotated[int | None, typer.Option(help="Columns of the terminal.", min=40)] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Show thumbnails of your own recordings in the .html, which then is too.")
+    ] = False,
 ) -> None:
     """Print a table per comparability key, and write leaderboard.md, .csv, .tex, .html and .json beside the runs.
 
@@ -45,6 +48,10 @@ def leaderboard(
     board = view.seen(board, part)
     # Before anything is printed: the reader may have seen enough (| head).
     written = formats.write(board, out or results, [name for name in chosen if name in formats.WRITERS], part.columns)
+    if "html" in chosen:
+        from benchmark import report
+
+        written.append(report.write(board, results, out or results, private=private))
     if "terminal" in chosen:
         formats.print_terminal(board, Console(width=width, highlight=False), part.columns)
         say(f"{formats.wording.RANKS}\n{formats.wording.NOTE}")

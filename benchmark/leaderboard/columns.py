@@ -57,8 +57,8 @@ def of(table: Table) -> list[Column]:
         Column(name=f"iou_{name}", title=f"IoU {name} (%)", group="scores", value=_slice(name), digits=2, rank=8)
         for name in table.slices
     ]
-    at = next(index for index, column in enumerate(_COLUMNS) if column.name == "dice")
-    return [*_COLUMNS[:at], *slices, *_COLUMNS[at:], *(_sound_columns(table) if table.has_sounds else ())]
+    at = next(index for index, column in enumerate(COMMON) if column.name == "dice")
+    return [*COMMON[:at], *slices, *COMMON[at:], *(_sound_columns(table) if table.has_sounds else ())]
 
 
 def chosen(table: Table, names: Sequence[str]) -> list[Column]:
@@ -194,7 +194,7 @@ def _score_columns() -> list[Column]:
     return columns
 
 
-_COLUMNS = [
+COMMON = [
     Column(name="rank", title="Rank", group="entry", value=ranks_text, rank=2),
     Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
     Column(name="status", title="Status", group="entry", value=lambda row: row.status),

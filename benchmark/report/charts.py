@@ -1,0 +1,240 @@
+"""Numbers -> places in a drawing. Sizes are in the drawing's own units; the page scales them.
+
+Every drawing has its numbers in a table beside it, so that nothing is said by a drawing alone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.leaderboard.board import Row
+
+WIDTH, HEIGHT = 340.0, 230.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 12.0, 10.0, 36.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """A line of the grid at `place`, with its text."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dot:
+    """An entry in a scatter: place, the ends of its interval (None: not known), and whether it is on the front."""
+
+    label: str
+    says: str
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    front: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Name:
+    """An entry's label beside its dot."""
+
+    text: str
+    x: float
+    y: float
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scatter:
+    """IoU against a cost. `front` are the corners of the Pareto front, `members` the labels of its entries.
+
+    `names` are those of its labels that find room.
+    """
+
+    title: str
+    unit: str
+    dots: list[Dot]
+    front: str
+    members: list[str]
+    names: list[Name]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A line over epochs: `points` as SVG writes them, and the selected epoch's place."""
+
+    seed: int
+    points: str
+    last: str
+    selected: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curves:
+    """Lines of the seeds of an entry, over the same epochs."""
+
+    title: str
+    curves: list[Curve]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_is_better: bool) -> Scatter | None:
+    """Entries by cost (logarithmic) and IoU; None where fewer than two have a cost above 0."""
+    points = [(row, cost) for row, cost in points if cost > 0]
+    if len(points) < 2:
+        return None
+    costs, ious = [cost for _, cost in points], [100 * row.scores["iou"] for row, _ in points]
+    low, high = math.floor(math.log10(min(costs))), math.ceil(math.log10(max(costs)))
+    high += low == high
+    top = _round_up(max(_high(row) for row, _ in points))
+
+    def x(cost: float) -> float:
+        return round(LEFT + (math.log10(cost) - low) / (high - low) * (WIDTH - LEFT - RIGHT), 2)
+
+    def y(iou: float) -> float:
+        return round(_y(iou / top), 2)
+
+    front = _front(costs, ious, more_is_better=more_is_better)
+    dots = [
+        Dot(
+            label=row.label,
+            says=f"{row.label}: IoU {iou:.2f} %{_reach(row)}, {cost:.3g} {unit}",
+            x=x(cost),
+            y=y(iou),
+            low=y(max(0.0, iou - _half(row))) if row.interval else None,
+            high=y(min(top, iou + _half(row))) if row.interval else None,
+            front=index in front,
+        )
+        for index, ((row, cost), iou) in enumerate(zip(points, ious, strict=True))
+    ]
+    ordered = sorted(front, key=lambda index: costs[index])
+    return Scatter(
+        title=title,
+        unit=unit,
+        dots=dots,
+        front=" ".join(f"{dots[index].x},{dots[index].y}" for index in ordered),
+        members=[dots[index].label for index in ordered],
+        names=_names([dots[index] for index in ordered], dots),
+        x_ticks=[Tick(place=x(10.0**power), text=_power(power)) for power in range(low, high + 1)],
+        y_ticks=_ticks(top),
+    )
+
+
+def _names(front: Sequence[Dot], dots: Sequence[Dot]) -> list[Name]:
+    """Labels that cover neither a dot nor each other; who finds no room is named below the drawing."""
+    taken = [(dot.x - 4, dot.y - 4, dot.x + 4, dot.y + 4) for dot in dots]
+    found = []
+    for dot in front:
+        length = 5.4 * len(dot.label)
+        for anchor, down in (("start", -7.0), ("end", -7.0), ("start", 13.0), ("end", 13.0)):
+            x, y = dot.x + (5 if anchor == "start" else -5), dot.y + down
+            left = x if anchor == "start" else x - length
+            box = (left, y - 8, left + length, y + 2)
+            inside = box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                found.append(Name(text=dot.label, x=round(x, 2), y=round(y, 2), anchor=anchor))
+                break
+    return found
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: float | None = None) -> Curves | None:
+    """Of each seed its number, the values per epoch, and the epoch that was selected (from 1)."""
+    runs = [run for run in runs if len(run[1]) > 1]
+    if not runs:
+        return None
+    longest = max(len(values) for _, values, _ in runs)
+    top = top or _round_up(max(max(values) for _, values, _ in runs))
+
+    def x(epoch: int) -> float:
+        return round(LEFT + (epoch - 1) / (longest - 1) * (WIDTH - LEFT - RIGHT), 2)
+
+    drawn = []
+    for seed, values, selected in runs:
+        places = [(x(epoch), round(_y(value / top), 2)) for epoch, value in enumerate(values, start=1)]
+        chosen = places[selected - 1] if 0 < selected <= len(places) else None
+        drawn.append(
+            Curve(seed=seed, points=" ".join(f"{a},{b}" for a, b in places), last=f"{values[-1]:.3g}", selected=chosen)
+        )
+    step = max(1, math.ceil(longest / 8))
+    epochs = [Tick(place=x(epoch), text=str(epoch)) for epoch in range(1, longest + 1, step)]
+    return Curves(title=title, curves=drawn, x_ticks=epochs, y_ticks=_ticks(top))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whisker:
+    """A row's IoU with its interval on a scale of 0 to 100 units."""
+
+    low: float | None
+    high: float | None
+    middle: float
+
+
+def whisker(row: Row, top: float) -> Whisker | None:
+    """Where IoU and its interval lie, if `top` per cent are the whole width."""
+    if not row.finished or math.isnan(row.scores["iou"]):
+        return None
+    iou = 100 * row.scores["iou"]
+    ends = (iou - _half(row), iou + _half(row)) if row.interval else (None, None)
+    low, high = (None if end is None else round(100 * min(max(end, 0.0), top) / top, 2) for end in ends)
+    return Whisker(low=low, high=high, middle=round(100 * iou / top, 2))
+
+
+def whole_scale(rows: Sequence[Row]) -> float:
+    """The per cent at which the scale of a table ends."""
+    return _round_up(max((_high(row) for row in rows if row.finished), default=100.0))
+
+
+def _y(share: float) -> float:
+    return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+
+
+def _half(row: Row) -> float:
+    return 100 * row.interval.half_width() if row.interval else 0.0
+
+
+def _high(row: Row) -> float:
+    return 100 * row.scores["iou"] + _half(row)
+
+
+def _reach(row: Row) -> str:
+    return f" ± {_half(row):.2f}" if row.interval else ""
+
+
+def _round_up(value: float) -> float:
+    """To the next 10, or below 10 to the next 1, 2 or 5 of its power of ten."""
+    if value >= 10:
+        return min(100.0, math.ceil(value / 10) * 10.0) if value <= 100 else math.ceil(value / 10) * 10.0
+    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 0.1
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+def _ticks(top: float) -> list[Tick]:
+    """From 0 to at most `top`, four to seven of them, at round numbers."""
+    power = 10.0 ** math.floor(math.log10(top))
+    step = next(part * power for part in (0.2, 0.5, 1, 2) if top / (part * power) < 6)
+    return [Tick(place=round(_y(step * number / top), 2), text=f"{step * number:.3g}") for number in range(7)][
+        : math.floor(top / step + 1e-9) + 1
+    ]
+
+
+def _power(power: int) -> str:
+    return f"{10.0**power:g}" if -3 <= power <= 4 else f"1e{power}"
+
+
+def _front(costs: Sequence[float], ious: Sequence[float], *, more_is_better: bool) -> set[int]:
+    """Entries that none beats in both: no other is at least as cheap and as good, and better in one."""
+
+    def beats(one: int, other: int) -> bool:
+        gain = costs[one] - costs[other] if more_is_better else costs[other] - costs[one]
+        return gain >= 0 and ious[one] >= ious[other] and (gain > 0 or ious[one] > ious[other])
+
+    indices = range(len(costs))
+    return {index for index in indices if not any(beats(other, index) for other in indices)}

@@ -1,0 +1,60 @@
+"""The page, from its templates."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.formats import wording
+from benchmark.report import charts
+from benchmark.report.content import Part, part
+
+LARGEST = 5_000_000
+"""Bytes: larger, and it neither opens at once nor goes by mail."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def rendered(board: Board, results: Path, *, private: bool = False) -> str:
+    """The page with as many of the worst images per entry, up to twenty, as it stays small with."""
+    text = ""
+    for worst in (20, 10, 5, 0):
+        text = _attempt(board, results, worst=worst, private=private)
+        if len(text.encode()) < LARGEST:
+            break
+    return text
+
+
+def _attempt(board: Board, results: Path, *, worst: int, private: bool) -> str:
+    parts = [part(table, number, results, worst=worst, private=private) for number, table in enumerate(board.tables)]
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        parts=parts,
+        published=board.published,
+        comparisons=[wording.agreement(found) for found in board.comparisons],
+        scores=wording.scores(board),
+        wording=wording,
+        chart=charts,
+        worst=worst,
+        pictures={part.id: _pictures(part) for part in parts if part.gallery},
+        # Ours, not a user's: everything else is escaped.
+        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        script=Markup((_TEMPLATES / "script.js").read_text(encoding="utf-8")),
+    )
+
+
+def _pictures(part: Part) -> dict[str, object]:
+    """What the script draws from: each test image once, predictions by entry."""
+    assert part.gallery is not None
+    return {
+        "height": part.gallery.height,
+        "width": part.gallery.width,
+        "images": {str(index): entry for index, entry in part.gallery.images.items()},
+    }

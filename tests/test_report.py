@@ -1,0 +1,400 @@
+"""The page: what is in it, and how it behaves in a real browser."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from test_leaderboard import _counts, write
+
+from benchmark import files, metrics, pictures, record, report
+from benchmark.leaderboard import tables
+from benchmark.report import charts, gallery, masks, page
+
+EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
+
+
+def furnish(results: Path) -> Path:
+    """Two entries with three seeds each, one with a single one, on eight images of eight recordings, with pictures."""
+    for seed in range(3):
+        entry(results, "good", 8, seed)
+        entry(results, "poor:width=2", 3, seed, architecture__gflops=9.0)
+    entry(results, "alone", 5, 0)
+    lines = [
+        {
+            "split": "test",
+            "id": f"image-{index}",
+            "slice": "ood" if index > 5 else "main",
+            "groups": {"recording": f"r{index}"},
+            "strata": {"snr_db": 1.0 + 4 * index},
+            "height": 8,
+            "width": 8,
+            "foreground": 10,
+        }
+        for index in range(8)
+    ]
+    manifest = record.manifest_path(results, "c" * 64)
+    manifest.parent.mkdir()
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    truth = np.zeros((8, 8, 8), dtype=bool)
+    truth[:, :5, :2] = True  # ten pixels
+    images = np.random.default_rng(0).integers(0, 255, (8, 8, 8), dtype=np.uint8)
+    path = record.pictures_path(results, "c" * 64, (8, 8))
+    path.parent.mkdir()
+    np.savez(
+        path, truth_packed=np.packbits(truth, axis=-1), truth_shape=truth.shape, **pictures.pack_thumbnails(images)
+    )
+    predicted = np.zeros_like(truth)
+    predicted[:, :4, :2] = True  # eight found, two missed
+    predicted[:, 7, 7] = True  # one invented
+    for folder in results.glob("runs/*/*/*/*"):
+        np.savez(folder / "predictions.npz", packed=np.packbits(predicted, axis=-1), shape=predicted.shape)
+        files.write_csv(
+            folder / "history.csv",
+            ["epoch", "loss", "validation_iou", "seconds"],
+            [[1, 0.9, 0.1, 1], [2, 0.5, 0.4, 1], [3, 0.4, 0.3, 1]],
+        )
+    return results
+
+
+def entry(results: Path, label: str, hits: int, seed: int, **changes: Any) -> None:
+    """A run; every second image has one hit more, and so has every second seed."""
+    images = {"train": 4, "val": 2, "test": 8}
+    slices = {"main": 6, "ood": 2}
+    folder = write(
+        results, label=label, seed=seed, dataset__test_slices=slices, dataset__images=images, key=str(hits), **changes
+    )
+    rows = [
+        [f"image-{index}", "ood" if index > 5 else "main", *_counts(hits + index % 2 + seed % 2)] for index in range(8)
+    ]
+    files.write_csv(folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
+
+
+def made(results: Path) -> str:
+    return page.rendered(tables.build(results), results)
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_the_page_asks_for_nothing_but_itself(tmp_path: Path) -> None:
+    text = made(furnish(tmp_path))
+    assert "default-src 'none'" in text
+    for attribute in re.findall(r"""(?:src|href|action|data|poster)=["']([^"']*)["']""", text):
+        assert attribute.startswith(("#", "data:")), attribute
+    assert not re.search(r"@import|url\(", text)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    texts = [report.write(tables.build(tmp_path), tmp_path, tmp_path).read_bytes() for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_every_string_of_a_user_is_escaped(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        label="plain",
+        architecture__label=EVIL,
+        architecture__title=EVIL,
+        architecture__paper=EVIL,
+        architecture__weights=EVIL,
+        architecture__reported=[
+            {"dataset": EVIL, "split": "test", "metric": "IoU", "value": 1.0, "source": EVIL, "comparable": EVIL}
+        ],
+        dataset__label=EVIL,
+        dataset__title=EVIL,
+        command=EVIL,
+        device__kind=EVIL,
+    )
+    write(tmp_path, label="lost", status="diverged", message=EVIL)
+    text = made(tmp_path)
+    assert "<script>window" not in text
+    assert "<img" not in text
+    assert "{{ 7 * 7 }}" in text  # neither run as a template
+    assert "49<" not in text
+
+
+def test_ids_in_the_data_of_the_script_cannot_end_it(tmp_path: Path) -> None:
+    text = made(furnish(tmp_path))
+    (data,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', text, re.DOTALL)
+    assert "<" not in data
+    assert set(json.loads(data)) == {"t0"}
+
+
+def test_pictures_stand_once_and_thumbnails_of_others_only_where_asked_for(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    own = record.pictures_path(tmp_path, "c" * 64, (8, 8))
+    with np.load(own) as stored:
+        everything = dict(stored)
+    first = base64.b64encode(everything["thumbnails"][: everything["ends"][0]].tobytes()).decode()
+    assert made(tmp_path).count(first) == 1
+    secret = record.pictures_path(tmp_path, "c" * 64, (8, 8), private=True)
+    secret.parent.mkdir()
+    np.savez(secret, thumbnails=everything["thumbnails"], ends=everything["ends"])
+    np.savez(own, truth_packed=everything["truth_packed"], truth_shape=everything["truth_shape"])
+    assert first not in made(tmp_path)
+    assert "bench leaderboard --private" in made(tmp_path)
+    assert first in page.rendered(tables.build(tmp_path), tmp_path, private=True)
+
+
+def test_without_pictures_the_rest_stands(tmp_path: Path) -> None:
+    write(tmp_path, label="net")
+    text = made(tmp_path)
+    assert ">net</button>" in text
+    assert "<canvas" not in text
+
+
+def test_a_page_that_would_be_too_large_shows_fewer_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(tmp_path)
+    whole = made(tmp_path)
+    assert "The worst 6 images" in whole
+    monkeypatch.setattr(page, "LARGEST", len(whole.encode()))
+    assert "The worst 5 images" in made(tmp_path)
+    monkeypatch.setattr(page, "LARGEST", 1)
+    assert "The worst" not in made(tmp_path)
+
+
+def test_failures_and_what_is_not_ranked_are_said(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    write(tmp_path, label="lost", status="diverged", message="the loss was not finite")
+    text = made(tmp_path)
+    assert "seed 0: diverged. the loss was not finite" in text
+    assert "Not ranked: 1 seed, fewer than 2." in text
+
+
+def test_the_committed_page_is_small() -> None:
+    path = Path(__file__).parent.parent / "results" / "leaderboard.html"
+    assert path.stat().st_size < page.LARGEST
+
+
+# ---------------------------------------------------------------- its parts
+
+
+def decoded(text: str, size: int) -> np.ndarray:
+    """What the page's script does."""
+    bits, at, value, run, shift = np.zeros(size, dtype=bool), 0, False, 0, 0
+    for byte in base64.b64decode(text):
+        run |= (byte & 127) << shift
+        shift += 7
+        if byte & 128:
+            continue
+        bits[at : at + run] = value
+        at, value, run, shift = at + run, not value, 0, 0
+    assert at == size
+    return bits
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))))
+def test_masks_come_back(mask: np.ndarray) -> None:
+    np.testing.assert_array_equal(decoded(masks.encoded(mask), mask.size).reshape(mask.shape), mask)
+
+
+def test_a_long_run_takes_several_bytes() -> None:
+    mask = np.zeros((160, 160), dtype=bool)
+    mask[-1, -1] = True
+    np.testing.assert_array_equal(decoded(masks.encoded(mask), mask.size).reshape(mask.shape), mask)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((128, 256), (80, 160)), ((512, 512), (160, 160)), ((8, 9), (8, 9))])
+def test_masks_are_shrunk_to_a_thumbnail(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    mask = np.zeros(shape, dtype=bool)
+    mask[: shape[0] // 2] = True
+    small = masks.shrunk(mask)
+    assert small.shape == expected
+    assert small.mean() == pytest.approx(0.5)
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1, max_size=12), st.booleans())
+def test_the_front_is_what_nobody_beats(points: list[tuple[int, int]], more: bool) -> None:
+    costs, ious = zip(*points, strict=True)
+    front = charts._front(costs, ious, more_is_better=more)
+    sign = 1 if more else -1
+    for index, (cost, iou) in enumerate(points):
+        beaten = any((sign * c >= sign * cost and i >= iou) and (c, i) != (cost, iou) for c, i in points)
+        assert (index in front) == (not beaten)
+
+
+@given(st.floats(0.01, 100))
+def test_scales_are_round(value: float) -> None:
+    top = charts._round_up(value)
+    assert top >= value * 0.999999
+    ticks = charts._ticks(top)
+    assert 3 <= len(ticks) <= 7
+    assert ticks[0].text == "0"
+    assert all(tick.place >= charts.TOP - 0.01 for tick in ticks)
+
+
+def test_what_every_entry_fails_at(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    (table,) = tables.build(tmp_path).tables
+    found = gallery.gather(table, tmp_path, worst=2, private=False)
+    assert found is not None
+    assert (found.failed_count, found.trained) == (0, 3)
+    assert [shown.index for shown in found.shelves["good"].worst] == [4, 2]
+    poor = [row for row in table.rows if row.label != "good"]
+    assert gallery._failed_by_all(poor, np.arange(6)) == []  # "alone" comes to 0.5
+    failed = gallery._failed_by_all(poor[1:], np.arange(6))
+    assert [index for index, _ in failed] == [0, 2, 4, 1, 3, 5]
+    assert failed[0][1] == pytest.approx(1 / 3)
+
+
+def test_thumbnails_are_small_webp_files() -> None:
+    images = np.zeros((2, 512, 400, 3), dtype=np.uint8)
+    packed = pictures.pack_thumbnails(images)
+    second = packed["thumbnails"][packed["ends"][0] : packed["ends"][1]].tobytes()
+    with Image.open(io.BytesIO(second)) as image:
+        assert (image.format, image.size) == ("WEBP", (125, 160))
+
+
+# ---------------------------------------------------------------- in a browser
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("BENCH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine; install it, or name one with BENCH_CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
+    with api.sync_playwright() as driver:
+        program = driver.chromium.launch(executable_path=program, args=FLAGS)
+        yield program
+        program.close()
+
+
+class Opened:
+    """The page in the browser, and all that it said and asked for."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_page(**options)
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def names(self) -> list[str]:
+        """Entries in their order, as far as they are shown."""
+        return [button.inner_text() for button in self.page.locator(".open").all() if button.is_visible()]
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
+    furnish(tmp_path)
+    found = Opened(browser, report.write(tables.build(tmp_path), tmp_path, tmp_path))
+    yield found
+    assert found.said == []
+    assert [url for url in found.asked if not url.startswith("data:")] == [(tmp_path / "leaderboard.html").as_uri()]
+    found.page.close()
+
+
+def test_sorting(opened: Opened) -> None:
+    page = opened.page
+    assert opened.names() == ["good", "alone", "poor:width=2"]
+    head = page.get_by_role("columnheader", name="GFLOPs")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"  # the cheapest first
+    assert opened.names()[-1] == "poor:width=2"
+    head.get_by_role("button").press("Enter")  # by the keyboard, the other way round
+    assert head.get_attribute("aria-sort") == "descending"
+    assert opened.names()[0] == "poor:width=2"
+    page.get_by_role("columnheader", name="Architecture").get_by_role("button").click()
+    assert opened.names() == ["alone", "good", "poor:width=2"]
+    page.get_by_role("columnheader", name="Rank").get_by_role("button").click()
+    assert opened.names() == ["good", "poor:width=2", "alone"]  # who is not ranked comes last
+    assert page.locator("th[aria-sort]").count() == 1
+
+
+def test_filtering(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("searchbox").fill("OO")
+    assert opened.names() == ["good", "poor:width=2"]
+    assert page.get_by_role("status").inner_text() == "2 of 3 entries"
+    page.get_by_role("searchbox").fill("")
+    page.get_by_label("ranked only").check()
+    assert opened.names() == ["good", "poor:width=2"]
+
+
+def test_an_entry_opens_with_the_keyboard_and_shows_its_pictures(opened: Opened) -> None:
+    page = opened.page
+    button = page.get_by_role("button", name="good", exact=True)
+    detail = page.locator(f"#{button.get_attribute('aria-controls')}")
+    assert not detail.is_visible()
+    button.focus()
+    page.keyboard.press("Space")
+    assert detail.is_visible()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert "bench run --arch net" in detail.inner_text()
+    picture = detail.locator('canvas[data-panels="errors"]').first
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("canvas => canvas.dataset.done", arg=picture.element_handle())
+    # The thumbnail, a gap of four, then found, missed and invented in their colours.
+    assert picture.evaluate("canvas => [canvas.width, canvas.height]") == [8 + 4 + 8, 8]
+    pixels = picture.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 20, 8).data]")
+    colours = np.array(pixels).reshape(8, 20, 4)[:, :, :3].tolist()
+    assert colours[0][12] == [244, 244, 240]
+    assert colours[4][12] == [86, 180, 233]
+    assert colours[7][19] == [213, 94, 0]
+    assert colours[6][15] == [20, 24, 26]
+    page.keyboard.press("Space")
+    assert not detail.is_visible()
+
+
+def test_light_and_dark(opened: Opened) -> None:
+    page = opened.page
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Use dark colours").click()
+    assert page.evaluate(paper) != light
+    page.get_by_role("button", name="Use light colours").click()
+    assert page.evaluate(paper) == light
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_hangs_over_the_edge(opened: Opened, width: int) -> None:
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    opened.page.locator(".open").first.click()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_everything_has_a_name_for_those_who_listen(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".open").first.click()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, canvas, svg[role=img]')].filter(
+            (e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).length"""
+    )
+    assert nameless == 0
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("h1").count() == 1
+
+
+def test_no_string_of_a_user_runs(browser: Any, tmp_path: Path) -> None:
+    write(
+        tmp_path, label="plain", architecture__label=EVIL, architecture__title=EVIL, command=EVIL, dataset__label=EVIL
+    )
+    found = Opened(browser, report.write(tables.build(tmp_path), tmp_path, tmp_path))
+    found.page.locator(".open").first.click()
+    assert found.page.evaluate("window.hacked") is None
+    assert found.said == []
+    assert EVIL in found.page.locator(".detail h3").inner_text()
+    found.page.close()
