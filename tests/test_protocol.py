@@ -39,6 +39,7 @@ CHANGES = {
     "loss": "bce_dice",
     "optimiser": "sgd",
     "learning_rate": 2e-4,
+    "learning_rates": (1e-4, 1e-3),
     "weight_decay": 0.1,
     "schedule": "cosine",
     "epochs": 31,
