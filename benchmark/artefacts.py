@@ -71,14 +71,14 @@ def write_weights(target: Path, net: Network) -> None:
 
 
 def write_history(target: Path, label: str, trained: Trained | None) -> None:
-    """Loss and validation IoU per epoch, and their picture."""
+    """Loss and validation IoU per epoch, and their picture; those of every candidate, where there were several."""
     if trained is None:
         return
-    rows = [
-        [epoch.epoch, f"{epoch.loss:.6f}", f"{epoch.validation_iou:.6f}", f"{epoch.seconds:.3f}"]
-        for epoch in trained.history
-    ]
-    files.write_csv(target / "history.csv", ["epoch", "loss", "validation_iou", "seconds"], rows)
+    header = ["epoch", "loss", "validation_iou", "seconds"]
+    files.write_csv(target / "history.csv", header, _curve(trained))
+    if trained.candidates:
+        rows = [[each.learning_rate, *row] for each in trained.candidates for row in _curve(each.trained)]
+        files.write_csv(target / "candidates.csv", ["learning_rate", *header], rows)
     if trained.history and trained.status == "finished":
         pictures.draw_curve(
             target / "examples" / "curve.png",
@@ -87,6 +87,13 @@ def write_history(target: Path, label: str, trained: Trained | None) -> None:
             [epoch.validation_iou for epoch in trained.history],
             trained.best_epoch,
         )
+
+
+def _curve(trained: Trained) -> list[list[Any]]:
+    return [
+        [epoch.epoch, f"{epoch.loss:.6f}", f"{epoch.validation_iou:.6f}", f"{epoch.seconds:.3f}"]
+        for epoch in trained.history
+    ]
 
 
 def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:

@@ -6,6 +6,7 @@ a checksum: one that was cut off or damaged is passed over for the older.
 
 import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from benchmark import files
 from benchmark.errors import UserError
 
 KEPT = 2
-_PATTERN = "epoch-*.safetensors"
+_SUFFIX = ".safetensors"
 _DAMAGE = (SafetensorError, OSError, ValueError, KeyError)
 
 
@@ -38,17 +39,36 @@ class Checkpoints:
     """The snapshots of one run, in a folder for each set of conditions.
 
     `conditions` are whatever must be the same for the continued run to end with the same bits; snapshots made under
-    others are neither used nor touched. `warn` takes one line for the user.
+    others are neither used nor touched. `warn` takes one line for the user; `unit` is what the numbers count.
     """
 
-    def __init__(self, folder: Path, conditions: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-        self._all, self._warn = folder, warn
+    def __init__(
+        self,
+        folder: Path,
+        conditions: Mapping[str, Any],
+        warn: Callable[[str], None],
+        *,
+        unit: str = "epoch",
+        part: str = "",
+    ) -> None:
+        self._all, self._warn, self._unit, self._part = folder, warn, unit, part
         text = json.dumps(dict(conditions), sort_keys=True)
         self._conditions = json.loads(text)
-        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8]
+        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:8] / part
 
-    def write(self, snapshot: Snapshot) -> None:
-        """Store a snapshot and drop the oldest; a disk that refuses is a warning, the work goes on."""
+    def part(self, name: str) -> "Checkpoints":
+        """The epochs of one of the run's several trainings, in a folder inside."""
+        return Checkpoints(self._all, self._conditions, self._warn, part=name)
+
+    def drop(self) -> None:
+        """Nobody needs these any more."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def write(self, snapshot: Snapshot) -> bool:
+        """Store a snapshot and drop the oldest; a disk that refuses is a warning, the work goes on.
+
+        Returns whether the snapshot is on the disk.
+        """
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in snapshot.tensors.items()}
         notes = json.dumps({"conditions": self._conditions, "notes": dict(snapshot.notes)})
         metadata = {"notes": notes, "checksum": str(_checksum(tensors, notes))}
@@ -58,11 +78,13 @@ class Checkpoints:
             for old in self._paths()[KEPT:]:
                 old.unlink(missing_ok=True)
         except (UserError, SafetensorError, OSError) as error:
-            self._warn(f"no checkpoint of epoch {snapshot.number}: {error}")
+            self._warn(f"no checkpoint of {self._unit} {snapshot.number}: {error}")
+            return False
+        return True
 
     def newest_first(self) -> Iterator[Snapshot]:
         """The snapshots that are whole and of these conditions, each read when it is asked for."""
-        if not self._paths():
+        if not self._paths() and not self._part:
             self._say_what_is_not_used()
         for path in self._paths():
             try:
@@ -88,20 +110,20 @@ class Checkpoints:
     def _say_what_is_not_used(self) -> None:
         began = conditions(self._all)
         names = [name for name, value in self._conditions.items() if began.get(name) != value]
-        if began:
+        if names and began:
             was = ", ".join(f"{name} {began.get(name)}, now {self._conditions[name]}" for name in names)
             self._warn(f"checkpoints in {self._all} were made under other conditions ({was}) and are not used")
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"epoch-{number:05d}.safetensors"
+        return self._folder / f"{self._unit}-{number:05d}{_SUFFIX}"
 
     def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob(_PATTERN), reverse=True)
+        return sorted(self._folder.glob(f"{self._unit}-*{_SUFFIX}"), reverse=True)
 
 
 def conditions(folder: Path) -> Mapping[str, Any]:
     """Those of the snapshot that was written last and is not cut off; empty where there is none. Reads no tensor."""
-    for path in sorted(folder.glob(f"*/{_PATTERN}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    for path in sorted(folder.rglob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             with safe_open(path, "pt") as file:
                 return dict(json.loads((file.metadata() or {})["notes"])["conditions"])
@@ -118,7 +140,7 @@ def _read(path: Path) -> tuple[Snapshot, Mapping[str, Any]]:
     if metadata["checksum"] != str(_checksum(tensors, notes)):
         raise ValueError("its checksum is another")
     written = json.loads(notes)
-    number = int(path.stem.removeprefix("epoch-"))
+    number = int(path.stem.rpartition("-")[2])
     return Snapshot(number=number, tensors=tensors, notes=written["notes"]), written["conditions"]
 
 

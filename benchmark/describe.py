@@ -20,7 +20,7 @@ from benchmark.hardware import Hardware
 from benchmark.network import Network
 from benchmark.protocol import REVISION, UNDIGESTED, Protocol
 from benchmark.registry import Plugin
-from benchmark.trainer import Execution, Trained
+from benchmark.trainer import Candidate, Execution, Trained
 
 _VERSIONED = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
 
@@ -141,7 +141,16 @@ def training(trained: Trained | None) -> record.TrainingRecord:
         images_per_second=_rounded(trained.images_per_second) if trained else None,
         last_losses=[round(epoch.loss, 6) for epoch in history if np.isfinite(epoch.loss)][-5:],
         continued_after=list(trained.continued_after) if trained else [],
+        learning_rate=trained.learning_rate if trained else None,
+        candidates=[_candidate(candidate) for candidate in trained.candidates] if trained else [],
     )
+
+
+def _candidate(candidate: Candidate) -> record.CandidateRecord:
+    """The IoU unrounded, so that the choice can be made again from the record."""
+    iou = candidate.validation_iou
+    epoch = candidate.trained.best_epoch if iou is not None else 0
+    return record.CandidateRecord(learning_rate=candidate.learning_rate, validation_iou=iou, best_epoch=epoch)
 
 
 def speed(evaluation: Evaluation | None) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from benchmark.errors import UserError, nearest
 
@@ -26,6 +26,7 @@ UNDIGESTED = ("name", "title", "about")
 """Fields that move no number."""
 
 PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 ProtocolT = TypeVar("ProtocolT", bound="Protocol")
@@ -52,7 +53,9 @@ class Protocol(BaseModel):
     weights: Literal["none", "pretrained"] = "pretrained"
     loss: Literal["bce", "bce_dice"] = "bce"
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate: PositiveFloat = 1e-4
+    learning_rates: tuple[PositiveFloat, ...] = ()
+    """Each entry takes the one of these with the best validation IoU; none: all take `learning_rate`. Ascending."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 30
@@ -62,6 +65,24 @@ class Protocol(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     empty_masks: Literal["excluded"] = "excluded"
     """What `iou` does with images whose mask is empty at native size; `iou_empty1` stands beside it."""
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _worth_choosing_from(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        """In one order, so that the same rates are the same table."""
+        if len(rates) == 1 or len(set(rates)) < len(rates):
+            raise ValueError("list two or more different learning rates, or [] to choose none")
+        own = info.data.get("learning_rate")  # missing where it is wrong itself
+        if rates and own is not None and own not in rates:
+            # Otherwise it would move the digest and no number.
+            raise ValueError(f"the protocol's own learning rate, {own}, must be among them")
+        return tuple(sorted(rates))
+
+    @property
+    def candidates(self) -> tuple[Self, ...]:
+        """A protocol of one fixed rate for each of `learning_rates`: the own rate first, then ascending."""
+        rates = sorted(self.learning_rates, key=lambda rate: (rate != self.learning_rate, rate))
+        return tuple(self.override({"learning_rate": rate, "learning_rates": ()}) for rate in rates)
 
     @property
     def digest(self) -> str:
@@ -85,6 +106,15 @@ class Protocol(BaseModel):
         """The settings in which this protocol differs from another, with this one's values."""
         mine, theirs = (protocol.model_dump(mode="json", exclude=set(UNDIGESTED)) for protocol in (self, other))
         return {key: value for key, value in mine.items() if theirs[key] != value}
+
+
+def rates_around(rate: float, count: int) -> list[float]:
+    """`count` learning rates spaced by factors of sqrt(10), ascending; of an even count one more lies below.
+
+    The rate itself is among them as it is, the others are rounded to three digits: what is recorded reads well.
+    """
+    steps = range(-(count // 2), count - count // 2)
+    return [float(f"{rate * 10 ** (step / 2):.3g}") if step else rate for step in steps]
 
 
 def names() -> list[str]:
@@ -130,6 +160,6 @@ def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) ->
         elif first["type"] == "missing":
             message = f"setting '{setting}' is missing {source}"
         else:
-            given = first["input"]
-            message = f"setting '{setting}' = {given!r} {source}: {first['msg'][0].lower()}{first['msg'][1:]}"
+            given, why = first["input"], first["msg"].removeprefix("Value error, ")
+            message = f"setting '{setting}' = {given!r} {source}: {why[0].lower()}{why[1:]}"
         raise UserError(message) from error

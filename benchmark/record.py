@@ -5,6 +5,7 @@
         images.csv          integer counts per test image: every score is derived from them; sound scores in dB
         logits.csv          per test image, histograms of the logits over background and over foreground
         history.csv         loss and validation IoU per epoch
+        candidates.csv      the same for every learning rate, where the protocol has several to choose from
         predictions.npz     the predicted masks, one bit per pixel
         plugin.py           the architecture's source
         examples/           pictures: the best, the median and the worst test image, the learning curve
@@ -143,10 +144,20 @@ class DeviceRecord(_Part):
         return f"{self.precision}, micro-batches of {self.micro_batch}" if self.micro_batch else self.precision
 
 
+class CandidateRecord(_Part):
+    """The training at one learning rate: IoU of its selected epoch; None and 0 where it diverged."""
+
+    learning_rate: float
+    validation_iou: float | None
+    best_epoch: int
+
+
 class TrainingRecord(_Part):
     """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained.
 
-    `continued_after` lists the epochs after which a killed training went on.
+    `continued_after` lists the epochs after which a killed training went on. Where the protocol has several learning
+    rates, `learning_rate` is the chosen one (None where all diverged, or nothing was trained) and `candidates` are all,
+    in the order of training; the epochs are those of the chosen one, seconds and `continued_after` go through all.
     """
 
     epochs: int
@@ -155,6 +166,8 @@ class TrainingRecord(_Part):
     images_per_second: float | None
     last_losses: list[float]
     continued_after: list[int] = []
+    learning_rate: float | None = None
+    candidates: list[CandidateRecord] = []
 
 
 class Record(_Part):

@@ -104,7 +104,12 @@ def run(request: Request, report: Report) -> Outcome:
             net = network.build(plugin, settings, request.seed)
             architecture = describe.architecture(plugin, net, settings)
             given = _conditions(request, plugin, settings, machine, group, cached, architecture.gflops)
-            saved = Checkpoints(work, _same_bits(keys["run"], given), lambda text: report("warning", 0, 0, text))
+            saved = Checkpoints(
+                work,
+                _same_bits(keys["run"], given),
+                lambda text: report("warning", 0, 0, text),
+                unit="rate" if settings.learning_rates else "epoch",
+            )
             tried = trial.conduct(net, cached, settings, given, saved, report)
 
         if not group.first:

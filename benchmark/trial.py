@@ -67,7 +67,7 @@ class Conditions:
 def conduct(
     net: Network, cached: Cached, settings: Protocol, given: Conditions, checkpoints: Checkpoints, report: Report
 ) -> Trial:
-    """Train on the training split, choose the epoch on the validation split, count the test split once.
+    """Train on the training split, choose epoch and rate on the validation split, count the test split once.
 
     Raises:
         UserError: memory ran out in one of several processes, or the settings contradict each other.
@@ -117,20 +117,25 @@ def _train(
     def validate(net: nn.Module) -> float:
         return evaluator.validation_iou(net, splits["val"], settings, given.machine)
 
-    return trainer.train(
-        net,
-        splits["train"],
-        settings,
-        seed=given.seed,
-        hardware=given.machine,
-        validate=validate,
-        report=report,
-        execution=given.execution,
-        peers=given.peers,
-        unused=given.unused,
-        checkpoints=checkpoints,
-        checkpoint_seconds=given.checkpoint_seconds,
-    )
+    def training(settings: Protocol, checkpoints: Checkpoints | None, report: Report) -> Trained:
+        return trainer.train(
+            net,
+            splits["train"],
+            settings,
+            seed=given.seed,
+            hardware=given.machine,
+            validate=validate,
+            report=report,
+            execution=given.execution,
+            peers=given.peers,
+            unused=given.unused,
+            checkpoints=checkpoints,
+            checkpoint_seconds=given.checkpoint_seconds,
+        )
+
+    if settings.learning_rates:
+        return trainer.tune(net, settings, training, report=report, peers=given.peers, checkpoints=checkpoints)
+    return training(settings, checkpoints, report)
 
 
 def _what_would_fit(net: Network, cached: Cached, settings: Protocol, given: Conditions) -> str:

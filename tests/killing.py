@@ -106,7 +106,10 @@ def ended(child: int, seconds: float) -> bool:
         if os.waitpid(child, os.WNOHANG)[0]:
             return True
         time.sleep(0.005)
-    os.killpg(child, signal.SIGKILL)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:  # so young that it has no group of its own yet, nor workers
+        os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
 

@@ -41,7 +41,7 @@ ARCHITECTURE = ArchitectureSpec(build=Forgetful, title="Forgetful", paper="none"
 '''
 
 
-def kill(folder: Path, *, threads: int, **task: Any) -> dict[str, Any]:
+def kill(folder: Path, *more: str, threads: int, **task: Any) -> dict[str, Any]:
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
     command = [
@@ -49,6 +49,7 @@ def kill(folder: Path, *, threads: int, **task: Any) -> dict[str, Any]:
         *("--dataset", "birdsounds", "--data", str(birdsounds_tree(folder / "birdsounds"))),
         *("--epochs", "20", "--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
         *("--set", "augmentation=time_roll", "--threads", str(threads)),
+        *more,
     ]
     task = {"command": command, "folder": str(folder / "work"), "seed": 0, **task}
     ran = subprocess.run(
@@ -69,5 +70,11 @@ def test_twenty_random_kills_in_a_row_change_nothing(tmp_path: Path) -> None:
 
 def test_a_kill_at_each_write_changes_nothing(tmp_path: Path) -> None:
     found = kill(tmp_path, threads=2, mode="steps", kills=14)
+    assert set(found["runs"]) == {found["expected"]}
+    assert found["continued"] > 0
+
+
+def test_kills_while_the_learning_rate_is_chosen_change_nothing(tmp_path: Path) -> None:
+    found = kill(tmp_path, "--epochs", "5", "--tune", "lr", "--budget", "3", threads=1, mode="steps", kills=14)
     assert set(found["runs"]) == {found["expected"]}
     assert found["continued"] > 0

@@ -163,6 +163,25 @@ def test_two_processes_train_what_one_does_and_go_on_after_a_kill(bench: Bench, 
     assert fingerprint(run_folder(folder / "killed")) == fingerprint(run_folder(folder / "two"))
 
 
+def test_two_processes_choose_the_rate_that_one_does_and_go_on_after_a_kill(bench: Bench, folder: Path) -> None:
+    more = ("--tune", "lr", "--budget", "2", "--dataset", DATA.replace("8", "7"))
+    assert bench(*command(folder, "--arch", "mortal", "--results", str(folder / "one"), *more)).code == 0
+    ran = together(folder, "two", *more)
+    assert ran.returncode == 0, ran.stderr
+    one, two = (record.read(run_folder(folder / name)).training for name in ("one", "two"))
+    assert len(two.candidates) == 2
+    assert two.learning_rate == one.learning_rate
+    assert two.last_losses == pytest.approx(one.last_losses, rel=1e-4)
+
+    died = together(folder, "killed", *more, DIE_AT="14")  # of nine steps each: in the second epoch of the second rate
+    assert died.returncode != 0
+    ran = together(folder, "killed", *more)
+    assert ran.returncode == 0, ran.stderr
+    assert "1 of 2 learning rates are done" in ran.stderr
+    assert record.read(run_folder(folder / "killed")).training.continued_after == [4]
+    assert fingerprint(run_folder(folder / "killed")) == fingerprint(run_folder(folder / "two"))
+
+
 def test_batch_norm_is_not_shared_on_a_cpu(folder: Path) -> None:
     (folder / "architectures" / "mortal.py").write_text(MORTAL.replace("nn.GELU()", "nn.BatchNorm2d(8)"))
     ran = together(folder, "results")

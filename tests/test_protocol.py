@@ -24,6 +24,14 @@ def test_quick_comes_first() -> None:
     assert protocol.names() == ["quick", "mix", "mix-quick", "paper"]
 
 
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [("quick", "0a82fa7194c2"), ("paper", "8f0d4f1c5be8"), ("mix", "75611692a734"), ("mix-quick", "61fce1a0f704")],
+)
+def test_no_table_moves_unnoticed(name: str, digest: str) -> None:
+    assert protocol.load(name).digest.startswith(digest)
+
+
 def test_words_and_defaults_are_not_in_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('# a comment\ntitle = "Another title"\ndataset = "birdsounds"\n')
@@ -39,6 +47,7 @@ CHANGES = {
     "loss": "bce_dice",
     "optimiser": "sgd",
     "learning_rate": 2e-4,
+    "learning_rates": (1e-4, 1e-3),
     "weight_decay": 0.1,
     "schedule": "cosine",
     "epochs": 31,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from benchmark.run import Outcome, Request
 
 
+_BUDGET = 5
 _PROTOCOL, _JOBS = "Settings of the protocol (another table)", "Many runs"
 
 
@@ -69,7 +70,25 @@ def run(
             "--set",
             metavar="NAME=VALUE",
             help="Any setting: image_size, channels, normalisation, weights, loss, optimiser, "
-            "learning_rate, weight_decay, schedule, epochs, batch_size, augmentation, selection, threshold.",
+            "learning_rate, learning_rates, weight_decay, schedule, epochs, batch_size, augmentation, selection, "
+            "threshold.",
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lr",
+            help="Let each entry choose its learning rate by its validation IoU; the test is looked at once.",
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=9,
+            help="Learning rates to choose from, by factors of sqrt(10) around the protocol's; 5 if not given.",
             rich_help_panel=_PROTOCOL,
         ),
     ] = None,
@@ -142,7 +161,10 @@ def run(
         "weights": weights,
     }
     settings, overrides = protocol_settings(
-        protocol, {name: value for name, value in given.items() if value is not None}, set_ or []
+        protocol,
+        {name: value for name, value in given.items() if value is not None},
+        set_ or [],
+        rates=_rates(tune, budget),
     )
     labels, broken = chosen_architectures(arch)
     changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
@@ -217,8 +239,22 @@ def _summary(outcome: "Outcome") -> str:
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
 
 
-def protocol_settings(name: str, given: dict[str, Any], pairs: Sequence[str]) -> "tuple[Protocol, dict[str, Any]]":
-    """The protocol of that name with what was changed: options, and NAME=VALUE pairs; and the changes alone."""
+def _rates(tune: str | None, budget: int | None) -> int:
+    """How many learning rates there are to choose from; 0: the protocol decides."""
+    if tune not in (None, "lr"):
+        raise UserError(f"--tune {tune}: what can be tuned is the learning rate, --tune lr")
+    if tune is None and budget is not None:
+        raise UserError("--budget is for --tune lr")
+    return (budget or _BUDGET) if tune else 0
+
+
+def protocol_settings(
+    name: str, given: dict[str, Any], pairs: Sequence[str], *, rates: int = 0
+) -> "tuple[Protocol, dict[str, Any]]":
+    """The protocol of that name with what was changed, and the changes alone.
+
+    `given` are options, `pairs` NAME=VALUE; `rates`: so many learning rates to choose from, around the protocol's.
+    """
     from benchmark import protocol
 
     loaded = protocol.load(name)
@@ -227,6 +263,11 @@ def protocol_settings(name: str, given: dict[str, Any], pairs: Sequence[str]) ->
         if not equals:
             raise UserError(f"--set {pair}: write NAME=VALUE, e.g. --set schedule=cosine")
         given[key.strip()] = _parsed(value.strip())
+    if rates:
+        if "learning_rates" in given:
+            raise UserError("--tune and --set learning_rates both say what there is to choose from: give one of them")
+        own = loaded.override({**given, "learning_rates": ()}).learning_rate
+        given["learning_rates"] = protocol.rates_around(own, rates)
     # One spelling of the dataset: a parameter written out at its default changes nothing.
     loaded, changed = (_spelled(settings) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)

@@ -35,10 +35,27 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """The training at one of several learning rates."""
+
+    learning_rate: float
+    trained: "Trained"
+
+    @property
+    def validation_iou(self) -> float | None:
+        """Of the selected epoch; None where the training diverged."""
+        if self.trained.status == "diverged":
+            return None
+        return self.trained.history[self.trained.best_epoch - 1].validation_iou
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
     """How the training went; the network holds the selected epoch's weights. Epochs count from 1, 0 is "untrained".
 
-    `continued_after` lists the epochs after which a killed training went on; `message` says where it diverged.
+    `continued_after` lists the epochs after which a killed training went on; `message` says where it diverged. Where
+    the learning rate was chosen, `candidates` are the trainings in their order, and history and epoch are those of
+    the one at the chosen `learning_rate`; `continued_after` counts through all of them.
     """
 
     status: Literal["finished", "diverged"]
@@ -47,10 +64,14 @@ class Trained:
     images_per_second: float | None
     continued_after: tuple[int, ...] = ()
     message: str = ""
+    learning_rate: float | None = None
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def seconds(self) -> float:
-        """Training time without validation."""
+        """Training time without validation, of all candidates: the choice is part of the cost."""
+        if self.candidates:
+            return sum(candidate.trained.seconds for candidate in self.candidates)
         return sum(epoch.seconds for epoch in self.history)
 
 
@@ -80,7 +101,7 @@ def train(
     Raises:
         ExecutionError: the network cannot be executed so.
     """
-    if not any(parameter.requires_grad for parameter in network.parameters()):
+    if not trainable(network):
         return Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
     state.seed_device(seed, peers)
     steps = Steps(
@@ -115,6 +136,11 @@ def train(
             saved = time.perf_counter()
     state.put_weights(network, course.best_weights)
     return course.ended("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
+
+
+def trainable(network: nn.Module) -> bool:
+    """Whether there is anything to train."""
+    return any(parameter.requires_grad for parameter in network.parameters())
 
 
 def _report_step(report: Report, steps: int, note: str, step: int) -> None:
