@@ -58,7 +58,8 @@ def of(table: Table) -> list[Column]:
         for name in table.slices
     ]
     at = next(index for index, column in enumerate(COMMON) if column.name == "dice")
-    return [*COMMON[:at], *slices, *COMMON[at:], *(_sound_columns(table) if table.has_sounds else ())]
+    tuned = [_CHOSEN] if any(run.training.candidates for row in table.rows for run in row.runs) else []
+    return [*COMMON[:at], *slices, *COMMON[at:], *tuned, *(_sound_columns(table) if table.has_sounds else ())]
 
 
 def chosen(table: Table, names: Sequence[str]) -> list[Column]:
@@ -148,6 +149,12 @@ def _seeds(row: Row) -> Value:
     if row.status != "finished":
         return f"0 of {len(row.failed)}"
     return f"{len(row.runs)} of {len(row.runs) + len(row.failed)}" if row.failed else len(row.runs)
+
+
+def _chosen_rates(row: Row) -> Value:
+    """The learning rate that each seed chose."""
+    rates = [run.training.learning_rate for run in row.runs]
+    return ", ".join("–" if rate is None else f"{rate:g}" for rate in rates)
 
 
 def _published(row: Row) -> Value:
@@ -258,3 +265,4 @@ COMMON = [
         name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.arithmetic, rank=18
     ),
 ]
+_CHOSEN = Column(name="learning_rate", title="Learning rate", group="cost", value=_chosen_rates, rank=8)

@@ -117,7 +117,8 @@ def _header(table: Table) -> list[Column]:
     by_name = {column.name: column for column in columns.of(table)}
     slices = [f"iou_{place}" for place in table.slices]
     sounds = ["sisdr_improvement"] if table.has_sounds else []
-    return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *sounds, *_SHOWN)]
+    tuned = ["learning_rate"] if "learning_rate" in by_name else []
+    return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *sounds, *tuned, *_SHOWN)]
 
 
 def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: float, shelf: Shelf | None) -> Entry:

@@ -28,7 +28,7 @@ def about(table: Table) -> list[str]:
         *_slices(table),
         *(_met(name, part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
-        f"{settings['learning_rate']:g}, {settings['loss']}, weights {settings['weights']}",
+        f"{_rate(table)}, {settings['loss']}, weights {settings['weights']}",
         "groups in train/validate/test, all its slices together: "
         + ("" if len(dataset.groups) > 1 else "recordings not stated, ")
         + ", ".join(_isolation(kind, found) for kind, found in dataset.groups.items()),
@@ -78,6 +78,13 @@ def scores(board: Board) -> list[metrics.Score]:
 def any_sounds(board: Board) -> bool:
     """Whether the sounds behind the images of any table are known."""
     return any(table.has_sounds for table in board.tables)
+
+
+def _rate(table: Table) -> str:
+    """The learning rate of all, or the ones that each entry chose from."""
+    settings = table.head.protocol.settings
+    rates = [f"{rate:g}" for rate in settings.get("learning_rates", ())]
+    return f"at the best of {', '.join(rates)} in validation" if rates else f"{settings['learning_rate']:g}"
 
 
 def _slices(table: Table) -> list[str]:
