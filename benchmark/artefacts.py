@@ -68,7 +68,7 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
     columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in metrics.COUNT_COLUMNS}
     columns |= _decibels({name: evaluation.sounds[name] for name in metrics.SOUND_COLUMNS if evaluation.sounds})
     _write_columns(target / "images.csv", split, columns)
-    numbers = range(evaluator.LOGIT_BINS)
+    numbers = range(metrics.LOGIT_BINS)
     header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
     flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
     files.write_csv(

@@ -23,7 +23,11 @@ RULES: dict[str, set[str]] = {
     "metrics": set(),
     "statistics": set(),
     "files": set(),
-    "record": {"files"},
+    "sums": set(),
+    "record": {"files", "sums"},
+    "keys": {"record"},
+    "runs": {"record"},
+    "stored": {"network", "protocol", "record", "registry", "runs"},
     "protocol": set(),
     "pictures": set(),
     "registry": {"contract"},
@@ -58,7 +62,7 @@ RULES: dict[str, set[str]] = {
         *("record", "trainer"),
     },
     "run": {
-        *("artefacts", "checkpoints", "data", "describe", "hardware", "inputs", "network", "peers", "progress"),
+        *("artefacts", "checkpoints", "data", "describe", "hardware", "inputs", "keys", "network", "peers", "progress"),
         *("protocol", "record", "registry", "trainer", "trial", "unfinished"),
     },
     "speed": {
@@ -68,15 +72,22 @@ RULES: dict[str, set[str]] = {
     "launch": {"hardware", "peers", "progress", "run", "trainer", "workers"},
     "denoise": {
         *("data", "files", "hardware", "images", "network", "pictures", "progress", "protocol", "record", "recordings"),
-        *("registry", "spectrogram"),
+        *("registry", "runs", "spectrogram", "stored"),
     },
     "leaderboard": {"files", "metrics", "record", "protocol", "separation", "statistics"},
+    "verify": {
+        *("data", "keys", "metrics", "progress", "protocol", "record", "registry", "runs", "separation", "sums"),
+    },
+    "replay": {
+        *("artefacts", "data", "describe", "evaluator", "files", "hardware", "inputs", "metrics", "progress"),
+        *("protocol", "record", "registry", "runs", "separation", "stored", "sums", "trainer", "transfers", "verify"),
+    },
     "checks": {"contract", "data", "network", "progress", "protocol", "registry", "workers"},
     "scaffold": {"files", "registry"},
     "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {
         *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
-        *("record", "registry", "run", "scaffold", "speed", "trial"),
+        *("record", "registry", "replay", "run", "runs", "scaffold", "speed", "transfers", "trial", "verify"),
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -87,6 +98,10 @@ PLUGINS = {
 }
 WITHOUT_TORCH = [
     "leaderboard",
+    "verify",
+    "runs",
+    "keys",
+    "sums",
     "metrics",
     "files",
     "record",

@@ -1,0 +1,51 @@
+"""The network of a finished run, with the weights that it was stored with."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from benchmark import network, registry
+from benchmark.errors import UserError
+from benchmark.network import Network
+from benchmark.protocol import Protocol
+from benchmark.record import Record
+from benchmark.registry import Plugin
+from benchmark.runs import WEIGHTS, again
+
+
+def load(path: Path, found: Record, settings: Protocol) -> Network:
+    """The network of the run in folder `path`, on the CPU; one without parameters as it is built.
+
+    The plugin is the one that is found now: code that lies in a run's folder is never run.
+
+    Raises:
+        UserError: the plugin's code is no longer the run's, or the weights are missing or of another network.
+    """
+    plugin = current(path, found)
+    net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
+    if found.architecture.parameter_count == 0:
+        return net
+    if not (path / WEIGHTS).is_file():
+        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
+    try:
+        net.core.load_state_dict(load_file(path / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        text = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {again(found)}") from error
+    return net
+
+
+def current(path: Path, found: Record) -> Plugin:
+    """The plugin of the run, if its code is still what ran.
+
+    Raises:
+        UserError: it is not, or there is none.
+    """
+    plugin = registry.load("architectures", found.architecture.label)
+    if plugin.source_hash != found.architecture.source_hash:
+        raise UserError(
+            f"{plugin.name} has changed since {path} was trained (see plugin.py there); check out the source of then, "
+            f"or train it again: {again(found)}"
+        )
+    return plugin
