@@ -22,12 +22,15 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
     Raises:
         UserError: the plugin's code is no longer the run's, or the weights are missing or of another network.
     """
-    plugin = current(path, found)
+    plugin = require(path, found)
     net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
-    if found.architecture.parameter_count == 0:
+    count = network.parameter_count(net)
+    if count != found.architecture.parameter_count:
+        raise UserError(
+            f"{path}: run.json says {found.architecture.parameter_count} parameters, the network has {count}"
+        )
+    if count == 0:
         return net
-    if not (path / WEIGHTS).is_file():
-        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
     try:
         net.core.load_state_dict(load_file(path / WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -36,11 +39,11 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
     return net
 
 
-def current(path: Path, found: Record) -> Plugin:
-    """The plugin of the run, if its code is still what ran.
+def require(path: Path, found: Record) -> Plugin:
+    """The plugin of the run, if its code is still what ran and the weights are there.
 
     Raises:
-        UserError: it is not, or there is none.
+        UserError: it is not, or they are not.
     """
     plugin = registry.load("architectures", found.architecture.label)
     if plugin.source_hash != found.architecture.source_hash:
@@ -48,4 +51,6 @@ def current(path: Path, found: Record) -> Plugin:
             f"{plugin.name} has changed since {path} was trained (see plugin.py there); check out the source of then, "
             f"or train it again: {again(found)}"
         )
+    if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
+        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
     return plugin

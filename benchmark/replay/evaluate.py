@@ -56,10 +56,10 @@ def evaluate(
     Raises:
         UserError: the weights or their plugin are not to be had, or the logits are not numbers.
     """
-    net = stored.load(path, found, settings)
     test = cached.splits["test"]
     resident = batches.fits_on(machine.device, [test])
-    with inputs.blaming(stored.current(path, found)):
+    with inputs.blaming(stored.require(path, found)):
+        net = stored.load(path, found, settings)
         net.to(device=machine.device)
         net.to(memory_format=torch.channels_last)  # as it was tested
         split = DeviceSplit(test, settings, machine.device, resident=resident)

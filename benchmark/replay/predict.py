@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark import describe, files, metrics, separation, sums
+from benchmark import describe, files, metrics, separation, stored, sums
 from benchmark.data.cache import Cached
 from benchmark.errors import UserError
 from benchmark.evaluator import Evaluation
@@ -54,6 +54,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     subject = Subject(results, path)
     found = subject.record
     settings = evaluate.settings_of(found)
+    stored.require(path, found)  # before minutes are spent on data
     machine = evaluate.machine_for(found, device)
     _, cached = evaluate.load_data(found.dataset.label, settings, data, report)
     if cached.digest != found.dataset.manifest:
