@@ -12,6 +12,7 @@
         SHA256SUMS          the checksums of all of these
         verification.json   if `bench verify --predict` did it again: what came of it; in no checksum
     results/manifests/<manifest digest, 12 digits>.jsonl
+    results/transfers/                              see `benchmark.transfers`
     results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
 
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.

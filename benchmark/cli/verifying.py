@@ -10,6 +10,7 @@ from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, s
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
+    from benchmark.replay.transfer import Outcome
     from benchmark.verify import Finding
 
 _PREDICT = "Evaluate the stored weights again"
@@ -55,17 +56,18 @@ def verify(
     if predict and not runs:
         raise UserError("--predict wants the runs to be named, since they share one --data: bench verify --predict RUN")
     paths = [store.locate(results, run) for run in runs] if runs else store.folders(results)
+    named = paths if runs else None
     if not paths:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
     sealed: list[Path] = []
     with bars() as report:
         if seal:
-            sealed, findings = room.seal(results, paths, report)
+            sealed, findings = room.seal(results, named, report)
         else:
-            findings = room.check(results, paths, report)
-    for path in paths:
-        say(_line(path, [finding for finding in findings if finding.run == path], sealed=path in sealed))
+            findings = room.check(results, named, report)
     failed = {finding.run for finding in findings}
+    for path in dict.fromkeys([*paths, *sorted(failed)]):  # transfers are named where something is wrong with them
+        say(_line(path, [finding for finding in findings if finding.run == path], sealed=path in sealed))
     if predict:
         ready = [
             path
@@ -73,7 +75,7 @@ def verify(
             if all(finding.file.name == room.VERIFICATION for finding in findings if finding.run == path)
         ]
         failed = (failed - set(ready)) | _predict_all(ready, results, data, device)
-    say(f"{len(paths) - len(failed)} of {len(paths)} run(s) {'reproduced' if predict else 'consistent'}")
+    say(f"{len(set(paths) - failed)} of {len(paths)} run(s) {'reproduced' if predict else 'consistent'}")
     if failed:
         raise typer.Exit(2)
 
@@ -109,3 +111,71 @@ def _predict_all(paths: list[Path], results: Path, data: Path | None, device: st
             complain(f"{path}: {made.message}")
             failed.add(path)
     return failed
+
+
+@speaking
+def transfer(
+    *,
+    runs: Annotated[
+        list[str], typer.Argument(help="Finished runs, by folder or by the beginning of their key.", metavar="RUN...")
+    ],
+    dataset: Annotated[str, typer.Option(help="The other dataset, e.g. folder.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that it is read from.", metavar="ROOT")] = None,
+    results: Results = Path("results"),
+    plugins: Plugins = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Do again what is finished.")] = False,
+    allow_leakage: Annotated[
+        bool,
+        typer.Option("--allow-leakage", help="Accept what the run was trained on in the test; the record says so."),
+    ] = False,
+) -> None:
+    """Test finished runs on other data than they were trained on, at their own settings; nothing is trained."""
+    add_plugins(plugins)
+    from benchmark import runs as store
+    from benchmark.progress import bars
+    from benchmark.replay.transfer import Request
+    from benchmark.replay.transfer import transfer as carry_over
+
+    paths = [store.locate(results, run) for run in runs]
+    failed = 0
+    for path in paths:
+        # Folders are named by a word, because paths differ between machines.
+        words = ["bench", "transfer", path.name, "--dataset", dataset, *(["--data", "ROOT"] if data else [])]
+        words += [*(["--plugins", "DIR"] if plugins else []), *(["--allow-leakage"] if allow_leakage else [])]
+        request = Request(
+            results=results,
+            run=path,
+            dataset=dataset,
+            data_root=data,
+            device=device,
+            command=shlex.join(words),
+            force=force,
+            allow_leakage=allow_leakage,
+        )
+        try:
+            with bars() as report:
+                outcome = carry_over(request, report)
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            complain(f"{path}: {error}")
+            failed += 1
+            continue
+        say(_transferred(outcome))
+    if failed:
+        raise typer.Exit(2)
+
+
+def _transferred(outcome: "Outcome") -> str:
+    from benchmark import metrics, record
+
+    found, counts = outcome.found, record.read_counts([outcome.path])[0]
+    inside = counts["slice"] == record.headline(list(found.tested_on.test_slices))
+    iou = metrics.SCORES["iou"].compute({name: counts[name][inside] for name in metrics.COUNT_COLUMNS})
+    again = " (done before; --force does it again)" if outcome.again else ""
+    leaks = f", LEAKAGE: {', '.join(found.leakage)}" if found.leakage else ""
+    return (
+        f"{found.architecture}, seed {found.seed}, trained on {found.trained_on.dataset}: "
+        f"test IoU {100 * iou:.2f} % on {found.tested_on.label}{leaks} in {outcome.path}{again}"
+    )

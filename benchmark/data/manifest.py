@@ -112,17 +112,18 @@ def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 def example_of_leakage(rows: Sequence[Row], kind: str, group: str) -> tuple[Row, Row]:
     """Two rows of different splits that belong to the same group."""
-    inside = [row for row in rows if _groups(row).get(kind) == group]
+    inside = [row for row in rows if groups(row).get(kind) == group]
     return inside[0], next(row for row in inside if row.split != inside[0].split)
 
 
-def _groups(row: Row) -> dict[str, str]:
+def groups(row: Row) -> dict[str, str]:
+    """The groups of a sample by kind; "pixels" are those of its image."""
     return {**row.groups, "pixels": row.image_sha256}
 
 
 def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
     members: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        for kind, group in _groups(row).items():
+        for kind, group in groups(row).items():
             members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
     return members

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmark import runs as store
 from benchmark import sums
 from benchmark.progress import Report, silent
-from benchmark.verify import between, counts, records, training
+from benchmark.verify import between, carried, counts, records, training
 from benchmark.verify.subject import Check, Fault, Finding, Subject, UnreadableError
 
 CHECKS: tuple[Check, ...] = (
@@ -36,8 +36,9 @@ COUNTED: tuple[Check, ...] = (
 def check(results: Path, runs: Sequence[Path] | None = None, report: Report = silent) -> list[Finding]:
     """What is wrong with runs of a results folder, all of them unless some are named; empty if nothing is.
 
-    Runs are compared with each other among those that are named. No torch, no plugin and no data are needed: what is
-    found here is a contradiction between files. That the weights give these counts `replay.predict` finds out.
+    Runs are compared with each other among those that are named; transfers are looked at where none is. No torch, no
+    plugin and no data are needed: what is found here is a contradiction between files. That the weights give these
+    counts `replay.predict` finds out.
     """
     paths = store.folders(results) if runs is None else list(runs)
     findings: list[Finding] = []
@@ -48,7 +49,8 @@ def check(results: Path, runs: Sequence[Path] | None = None, report: Report = si
         kept.append(between.essence(subject))
         report("checking", number, len(paths), "")
     together = between.check_between([one for one in kept if one is not None])
-    return findings + [_finding(path, fault) for path, fault in together]
+    findings += [_finding(path, fault) for path, fault in together]
+    return findings + (carried.check_transfers(results) if runs is None else [])
 
 
 def faults(subject: Subject) -> list[Fault]:
