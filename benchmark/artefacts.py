@@ -101,10 +101,8 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
 
     Images that are not `ours` to publish are shown in `private/` only, which is not committed.
     """
-    columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in metrics.COUNT_COLUMNS}
-    columns |= _decibels({name: evaluation.sounds[name] for name in metrics.SOUND_COLUMNS if evaluation.sounds})
-    _write_columns(target / "images.csv", split, columns)
-    numbers = range(evaluator.LOGIT_BINS)
+    write_counts(target, split, evaluation)
+    numbers = range(metrics.LOGIT_BINS)
     header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
     flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
     files.write_csv(
@@ -116,6 +114,13 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
         shape=np.array(evaluation.predictions.shape),
     )
     _draw_examples(target, split, evaluation, ours=ours)
+
+
+def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
+    """images.csv: the counts of every image, and its sound scores where there are any."""
+    columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in metrics.COUNT_COLUMNS}
+    columns |= _decibels({name: evaluation.sounds[name] for name in metrics.SOUND_COLUMNS if evaluation.sounds})
+    _write_columns(target / "images.csv", split, columns)
 
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:

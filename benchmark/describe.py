@@ -4,7 +4,6 @@ import datetime
 import functools
 import hashlib
 import platform
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,6 @@ def protocol(settings: Protocol, overrides: dict[str, Any]) -> record.ProtocolRe
 
 def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> record.DatasetRecord:
     """Sizes, test slices and leakage groups of the locked data; `spec` is the plugin's, refined for the folder."""
-    shared = manifest.shared(cached.rows)
-    slices = [row.slice for row in cached.splits["test"].rows]
     return record.DatasetRecord(
         label=plugin.label,
         title=spec.title,
@@ -53,30 +50,8 @@ def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> record.D
         licence=spec.licence,
         source_hash=plugin.source_hash,
         manifest=cached.digest,
-        images={name: len(split.rows) for name, split in cached.splits.items()},
-        empty_masks={name: sum(not row.foreground for row in split.rows) for name, split in cached.splits.items()},
-        test_slices={name: slices.count(name) for name in dict.fromkeys(slices)},
-        groups={
-            kind: record.Isolation(relation="shared" if kind in shared else "disjoint", counts=counts)
-            for kind, counts in manifest.isolation(cached.rows).items()
-        },
-        slices={name: _slice(cached, name) for name in dict.fromkeys(slices)},
+        **manifest.counted(cached.rows),
         rendering=_rendering(spec.rendering, cached),
-    )
-
-
-def _slice(cached: cache.Cached, name: str) -> record.SliceRecord:
-    def groups(rows: Iterable[manifest.Row], kind: str) -> set[str]:
-        return {row.groups[kind] for row in rows if kind in row.groups}
-
-    inside = [row for row in cached.splits["test"].rows if row.slice == name]
-    learned = [row for row in cached.rows if row.split != "test"]
-    found = {kind: groups(inside, kind) for kind in dict.fromkeys(kind for row in inside for kind in row.groups)}
-    seen = [kind for kind, members in found.items() if members & groups(learned, kind)]
-    return record.SliceRecord(
-        groups={kind: len(members) for kind, members in found.items()},
-        unseen=[kind for kind in found if kind not in seen],
-        seen=seen,
     )
 
 
@@ -166,7 +141,8 @@ def environment() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue  # optional for the core: only some plugins import it
-    return {**found, "core": core_hash()}
+    # With its build ("+cu124"), which the distribution's own version leaves out and the run key has in it.
+    return {**found, "torch": str(torch.__version__), "core": core_hash()}
 
 
 @functools.cache

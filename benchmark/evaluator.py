@@ -26,9 +26,6 @@ from benchmark.protocol import Protocol
 BATCH = 32
 LISTENING = 8
 """Recordings that are transformed at a time: 4 s at 32 kHz take 40 MB each."""
-LOGIT_BINS = 64
-LOGIT_RANGE = 8.0
-"""The histograms' bins divide -8 ... 8 evenly; what lies outside is counted in the first or the last."""
 
 
 class NotANumberError(Exception):
@@ -68,8 +65,7 @@ def evaluate(
         NotANumberError: a logit is NaN.
     """
     threshold = _logit(protocol.threshold)
-    # 2 px at 512 x 512; under 1 px only exact coincidence would count.
-    tolerance = max(1.0, 2 * math.sqrt(math.prod(protocol.image_size)) / 512)
+    tolerance = metrics.surface_tolerance(protocol.image_size)
     native = split.native_masks()
     # One table for all images: a small tensor kept for each would lie between the large ones that are given back, and
     # the process would grow by gigabytes.
@@ -235,10 +231,14 @@ def _put(columns: Mapping[str, Tensor], where: int | slice, names: Sequence[str]
 def _histograms(logits: Tensor, truth: Tensor) -> Tensor:
     """(n, H, W) logits and masks -> (n, 2, bins) counts over background and foreground."""
     count = len(logits)
-    bins = ((logits + LOGIT_RANGE) * (LOGIT_BINS / (2 * LOGIT_RANGE))).clamp(0, LOGIT_BINS - 1).long()
+    bins = (
+        ((logits + metrics.LOGIT_RANGE) * (metrics.LOGIT_BINS / (2 * metrics.LOGIT_RANGE)))
+        .clamp(0, metrics.LOGIT_BINS - 1)
+        .long()
+    )
     image = torch.arange(count, device=logits.device).view(-1, 1, 1)
-    flat = ((image * 2 + truth.long()) * LOGIT_BINS + bins).flatten()
-    return torch.bincount(flat, minlength=count * 2 * LOGIT_BINS).view(count, 2, LOGIT_BINS)
+    flat = ((image * 2 + truth.long()) * metrics.LOGIT_BINS + bins).flatten()
+    return torch.bincount(flat, minlength=count * 2 * metrics.LOGIT_BINS).view(count, 2, metrics.LOGIT_BINS)
 
 
 def _logit(probability: float) -> float:

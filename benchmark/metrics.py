@@ -6,6 +6,7 @@ derived from stored counts: it can be added, or recomputed, years after the netw
 Legend: N images, H x W pixels.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -27,6 +28,10 @@ COUNT_COLUMNS = (
 )
 SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "sdr_dvad")
 """Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
+
+LOGIT_BINS = 64
+LOGIT_RANGE = 8.0
+"""The histograms' bins divide -8 ... 8 evenly; what lies outside is counted in the first or the last."""
 
 
 # ---------------------------------------------------------------- masks -> counts
@@ -62,6 +67,14 @@ def surface(prediction: Any, truth: Any, tolerance: float) -> tuple[Any, Any, An
         edge_truth.sum((-2, -1)),
         (edge_truth & near_predicted).sum((-2, -1)),
     )
+
+
+def surface_tolerance(size: tuple[int, int]) -> float:
+    """Pixels within which boundaries of images of (height, width) count as near: 2 at 512 x 512.
+
+    Never under 1, where only exact coincidence would count.
+    """
+    return max(1.0, 2 * math.sqrt(math.prod(size)) / 512)
 
 
 def boundary(mask: Any) -> Any:

@@ -87,8 +87,12 @@ class Protocol(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the settings and the revision; fields at their default are left out."""
+        return self.digest_at(REVISION)
+
+    def digest_at(self, revision: int) -> str:
+        """The digest as it was, or would be, under that revision."""
         settings = self.model_dump(mode="json", exclude_defaults=True, exclude=set(UNDIGESTED))
-        text = json.dumps({"revision": REVISION, **settings}, sort_keys=True, separators=(",", ":"))
+        text = json.dumps({"revision": revision, **settings}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def override(self, changes: Mapping[str, Any]) -> Self:
@@ -146,6 +150,15 @@ def load(name: str) -> Protocol:
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")
     return _checked(Protocol, {**settings, "name": path.stem}, source=f"in {path}")
+
+
+def recorded(name: str, settings: Mapping[str, Any]) -> Protocol:
+    """The protocol of a record, from its name and its settings; what it does not name had its default.
+
+    Raises:
+        UserError: an unknown setting or a value that it does not take.
+    """
+    return _checked(Protocol, {**settings, "name": name, "title": "", "about": ""}, source=f"in a record of {name}")
 
 
 def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) -> ProtocolT:

@@ -10,7 +10,10 @@
         plugin.py           the architecture's source
         examples/           pictures: the best, the median and the worst test image, the learning curve
         model.safetensors   the weights (not committed)
+        SHA256SUMS          the checksums of all of these
+        verification.json   if `bench verify --predict` did it again: what came of it; in no checksum
     results/manifests/<manifest digest, 12 digits>.jsonl
+    results/transfers/                              see `benchmark.transfers`
     results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
     results/pictures/<the same>-<height>x<width>.npz    the true masks of the test, and thumbnails of embedded data;
                                                         thumbnails of a user's data in private/ (not committed)
@@ -30,7 +33,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark import files
+from benchmark import files, sums
 from benchmark.errors import UserError
 from benchmark.files import sync
 
@@ -267,6 +270,8 @@ def check_writable(results: Path) -> None:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
 
+    The checksums of what it holds are written last.
+
     Raises:
         UserError: the disk refuses.
     """
@@ -284,6 +289,7 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        sums.write(temporary)
         for file in (file for file in temporary.rglob("*") if file.is_file()):
             sync(file)
         sync(temporary)

@@ -8,8 +8,10 @@ hides the others.
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -182,6 +184,42 @@ def hash_code(code: bytes) -> str:
         if isinstance(body, list):
             node.body = [part for part in body if not _is_docstring(part)]  # type: ignore[attr-defined]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """The same of a file; each is parsed once as long as it does not change.
+
+    Raises:
+        OSError, SyntaxError: it cannot be read.
+    """
+    state = path.stat()
+    return _hash_file(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache
+def _hash_file(path: Path, *_state: int) -> str:
+    return hash_code(path.read_bytes())
+
+
+def sources(kind: Kind, name: str) -> list[Path]:
+    """The files in which a plugin of that name is found now; imports none of them, nor a package around them."""
+    found = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
+    if found:
+        return found  # looking through installed packages is slow
+    modules = [entry.module for entry in _entry_points(f"benchmark.{kind}") if entry.name == name]
+    return [path for module in modules for path in _files_of(module)]
+
+
+def _files_of(module: str) -> list[Path]:
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return []
+    if not rest:
+        return [Path(spec.origin)] if spec.origin else []
+    folders = [Path(place).joinpath(*rest) for place in spec.submodule_search_locations or ()]
+    candidates = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
+    return [file for file in candidates if file.is_file()]
 
 
 def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

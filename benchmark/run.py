@@ -13,6 +13,7 @@ from benchmark import (
     describe,
     hardware,
     inputs,
+    keys,
     network,
     peers,
     record,
@@ -86,8 +87,9 @@ def run(request: Request, report: Report) -> Outcome:
     inputs.check_data(cached, settings, allow_leakage=request.allow_leakage)
 
     micro_batch = trainer.effective_micro_batch(request.manner.micro_batch, settings)
-    keys = _keys(plugin, settings, cached.digest, request.seed, machine, micro_batch)
-    path = record.folder(request.results, settings.name, dataset.name, plugin.name, keys["run"])
+    table = keys.table(protocol=settings.digest, manifest=cached.digest)
+    run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
+    path = record.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
     if record.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
@@ -106,7 +108,7 @@ def run(request: Request, report: Report) -> Outcome:
             given = _conditions(request, plugin, settings, machine, group, cached, architecture.gflops)
             saved = Checkpoints(
                 work,
-                _same_bits(keys["run"], given),
+                _same_bits(run_key, given),
                 lambda text: report("warning", 0, 0, text),
                 unit="rate" if settings.learning_rates else "epoch",
             )
@@ -129,8 +131,8 @@ def run(request: Request, report: Report) -> Outcome:
             finished = record.Record(
                 status=tried.status,
                 message=tried.message,
-                run_key=keys["run"],
-                comparability_key=keys["comparability"],
+                run_key=run_key,
+                comparability_key=table,
                 command=_command(request, machine),
                 finished=describe.now(),
                 seed=request.seed,
@@ -156,23 +158,20 @@ def _command(request: Request, machine: Hardware) -> str:
     return words
 
 
-def _keys(
-    plugin: Plugin, settings: Protocol, manifest: str, seed: int, machine: Hardware, micro_batch: int | None
-) -> dict[str, str]:
-    comparability = record.key({"protocol": settings.digest, "manifest": manifest})
-    parts = {
-        "table": comparability,
-        "architecture": plugin.label,
-        "source": plugin.source_hash,
-        "weights": network.weights(plugin.spec, settings),
-        "seed": seed,
-        "device": machine.kind,
-        "precision": machine.precision,
-        "torch": torch.__version__,
-    }
-    if micro_batch is not None:
-        parts["micro_batch"] = micro_batch  # a batch norm averages over these
-    return {"comparability": comparability, "run": record.key(parts)}
+def _run_key(
+    table: str, plugin: Plugin, settings: Protocol, seed: int, machine: Hardware, micro_batch: int | None
+) -> str:
+    return keys.run(
+        table=table,
+        architecture=plugin.label,
+        source=plugin.source_hash,
+        weights=network.weights(plugin.spec, settings),
+        seed=seed,
+        device=machine.kind,
+        precision=machine.precision,
+        torch=torch.__version__,
+        micro_batch=micro_batch,
+    )
 
 
 def _threads(manner: Manner, machine: Hardware, work: Path) -> int | None:

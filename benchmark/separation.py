@@ -12,6 +12,7 @@ from benchmark.spectrogram import FFT_LENGTH, library, two_sided
 
 SI_SDR_LIMIT = 30.0
 """dB; SI-SDR is clipped to +- this. Beyond it a difference is not heard, but would move a mean."""
+SDR_LIMIT = 100.0
 DVAD_LIMIT = 400.0
 HIGH_PASS = 1_000.0
 """Hz, of the reference `highpass`: what a field worker would try first."""
@@ -31,7 +32,7 @@ def sdr(estimate: Any, clean: Any) -> Any:
     A zero output scores 0 dB, a perfect one 100.
     """
     energy = _energy(clean)
-    return _defined(_decibels(energy, _energy(clean - estimate)).clip(-100, 100), energy > 0)
+    return _defined(_decibels(energy, _energy(clean - estimate)).clip(-SDR_LIMIT, SDR_LIMIT), energy > 0)
 
 
 def si_sdr(estimate: Any, clean: Any) -> Any:

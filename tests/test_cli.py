@@ -44,7 +44,7 @@ def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
     assert path.relative_to(tmp_path / "runs").parts[:3] == ("quick", "synthetic", "unet")
     assert {file.name for file in path.iterdir()} == {
         *("run.json", "images.csv", "history.csv", "logits.csv", "predictions.npz", "plugin.py"),
-        *("model.safetensors", "examples"),
+        *("model.safetensors", "examples", "SHA256SUMS"),
     }
     assert {file.name for file in (path / "examples").iterdir()} == {"best.png", "median.png", "worst.png", "curve.png"}
     found = record.read(path)

@@ -9,10 +9,13 @@ from benchmark.cli.experiments import leaderboard, list_
 from benchmark.cli.plugins import check, new
 from benchmark.cli.running import run
 from benchmark.cli.timing import speed
+from benchmark.cli.verifying import transfer, verify
 
 # In the order of the help.
 app.command()(run)
 app.command()(leaderboard)
+app.command()(verify)
+app.command()(transfer)
 app.command()(speed)
 app.command("list")(list_)
 app.command()(check)

@@ -26,6 +26,13 @@ def leaderboard(
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the files. Default: the results folder.")] = None,
     width: Annotated[int | None, typer.Option(help="Columns of the terminal.", min=40)] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing; refuse records that contradict themselves or each other, and tables not made of them.",
+        ),
+    ] = False,
     private: Annotated[
         bool, typer.Option("--private", help="Show thumbnails of your own recordings in the .html, which then is too.")
     ] = False,
@@ -38,6 +45,9 @@ def leaderboard(
 
     from benchmark.leaderboard import formats, tables, view
 
+    if check:
+        _check(results)
+        return
     part = view.View(protocols=protocol or [], sort=sort, columns=[name for name in columns.split(",") if name])
     chosen = _formats(format_, printing=not part.whole and out is None)
     board = tables.build(results)
@@ -57,6 +67,33 @@ def leaderboard(
         say(f"{formats.wording.RANKS}\n{formats.wording.NOTE}")
     if written:
         say(f"Written: {', '.join(str(path) for path in written)}")
+
+
+def _check(results: Path) -> None:
+    """Refuse what cannot be so.
+
+    Raises:
+        typer.Exit: something is wrong; every finding was printed.
+    """
+    from benchmark import report, verify
+    from benchmark.leaderboard import formats, tables
+    from benchmark.progress import bars
+
+    with bars() as progress:
+        findings = verify.check(results, report=progress)
+    lines = [f"{finding.run}: {finding}" for finding in findings]
+    board = tables.build(results)
+    texts = {suffix: writer(board, ()) for suffix, writer in formats.WRITERS.items()}
+    texts["html"] = report.rendered(board, results)
+    for suffix, text in texts.items():
+        path = results / f"leaderboard.{suffix}"
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            lines.append(f"{path}: not what the records give; make it anew: bench leaderboard")
+    for line in lines:
+        complain(line)
+    if lines:
+        raise typer.Exit(2)
+    say(f"{results}: the records are consistent, and the tables are theirs")
 
 
 def _formats(given: list[str] | None, *, printing: bool) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
@@ -55,6 +56,42 @@ def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     return {kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()}
 
 
+def counted(rows: Sequence[Row]) -> dict[str, Any]:
+    """What a record says of its data's size and groups, under the names that `DatasetRecord` has for it."""
+    by_split = {
+        split: [row for row in rows if row.split == split] for split in dict.fromkeys(row.split for row in rows)
+    }
+    slices = [row.slice for row in by_split["test"]]
+    between = shared(rows)
+    return {
+        "images": {split: len(inside) for split, inside in by_split.items()},
+        "empty_masks": {split: sum(not row.foreground for row in inside) for split, inside in by_split.items()},
+        "test_slices": {name: slices.count(name) for name in dict.fromkeys(slices)},
+        "groups": {
+            kind: {"relation": "shared" if kind in between else "disjoint", "counts": counts}
+            for kind, counts in isolation(rows).items()
+        },
+        "slices": {name: _slice(rows, name) for name in dict.fromkeys(slices)},
+    }
+
+
+def _slice(rows: Sequence[Row], name: str) -> dict[str, Any]:
+    """Of a slice of the test: its groups by kind, and which kinds training or validation had met."""
+    inside = [row for row in rows if row.split == "test" and row.slice == name]
+    learned = [row for row in rows if row.split != "test"]
+    found = {kind: _of_kind(inside, kind) for kind in dict.fromkeys(kind for row in inside for kind in row.groups)}
+    seen = [kind for kind, members in found.items() if members & _of_kind(learned, kind)]
+    return {
+        "groups": {kind: len(members) for kind, members in found.items()},
+        "unseen": [kind for kind in found if kind not in seen],
+        "seen": seen,
+    }
+
+
+def _of_kind(rows: Sequence[Row], kind: str) -> set[str]:
+    return {row.groups[kind] for row in rows if kind in row.groups}
+
+
 def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
     result = {}
@@ -75,17 +112,18 @@ def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 def example_of_leakage(rows: Sequence[Row], kind: str, group: str) -> tuple[Row, Row]:
     """Two rows of different splits that belong to the same group."""
-    inside = [row for row in rows if _groups(row).get(kind) == group]
+    inside = [row for row in rows if groups(row).get(kind) == group]
     return inside[0], next(row for row in inside if row.split != inside[0].split)
 
 
-def _groups(row: Row) -> dict[str, str]:
+def groups(row: Row) -> dict[str, str]:
+    """The groups of a sample by kind; "pixels" are those of its image."""
     return {**row.groups, "pixels": row.image_sha256}
 
 
 def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
     members: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        for kind, group in _groups(row).items():
+        for kind, group in groups(row).items():
             members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
     return members

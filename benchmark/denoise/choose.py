@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmark import record
 from benchmark.errors import UserError
 from benchmark.record import Record
+from benchmark.runs import WEIGHTS, again
 
 BEST = "best"
-WEIGHTS = "model.safetensors"
 
 Run = tuple[Path, Record]
 
@@ -42,11 +42,6 @@ def choose(results: Path, run: str, table: str) -> Run:
     if not at_hand:
         raise UserError(f"no weights in {results} (they are not committed); train the best entry: {again(best[1])}")
     return best
-
-
-def again(found: Record) -> str:
-    """The command that trains a run once more, also where its record is there already."""
-    return f"{found.command} --force{' (ROOT: the folder of its data)' if ' ROOT' in found.command else ''}"
 
 
 def validation_iou(path: Path, found: Record) -> float:

@@ -10,17 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from benchmark import hardware, images, network, recordings, registry, spectrogram
+from benchmark import hardware, images, protocol, recordings, spectrogram, stored
 from benchmark.data.batches import Normalisation
-from benchmark.denoise.choose import WEIGHTS, again
-from benchmark.errors import UserError
 from benchmark.hardware import Hardware
-from benchmark.network import Network
-from benchmark.protocol import Protocol
 from benchmark.record import Record, RenderingRecord
 from benchmark.spectrogram import BINS, FFT_LENGTH, HOP
 
@@ -48,11 +42,11 @@ class Cleaner:
     """The network of a run, with its weights, its rendering and its device."""
 
     def __init__(self, path: Path, found: Record, device: str) -> None:
-        self.protocol = Protocol(name=found.protocol.name, title="", about="", **found.protocol.settings)
+        self.protocol = protocol.recorded(found.protocol.name, found.protocol.settings)
         self.hardware: Hardware = hardware.resolve(device, "auto")
         assert found.dataset.rendering is not None  # choose() saw to it
         self.rendering: RenderingRecord = found.dataset.rendering
-        self._network = _load(path, found, self.protocol).to(self.hardware.device).eval()
+        self._network = stored.load(path, found, self.protocol).to(self.hardware.device).eval()
         self._normalise = Normalisation(self.protocol, self.hardware.device)
 
     @property
@@ -133,24 +127,6 @@ class Cleaner:
         upper, lower = weights[:, BINS - 2 :], weights[:, : BINS - 2].flip(1)  # 0 Hz ... Nyquist; their mirrors
         upper[:, 1:-1] = (upper[:, 1:-1] + lower) / 2
         return np.asarray(upper.cpu().numpy())
-
-
-def _load(path: Path, found: Record, settings: Protocol) -> Network:
-    plugin = registry.load("architectures", found.architecture.label)
-    if plugin.source_hash != found.architecture.source_hash:
-        raise UserError(
-            f"{plugin.name} has changed since {path} was trained (its source is plugin.py there); train it again: "
-            f"{again(found)}"
-        )
-    net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
-    if found.architecture.parameter_count == 0:
-        return net
-    try:
-        net.core.load_state_dict(load_file(path / WEIGHTS))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        text = next(iter(str(error).splitlines()), "")
-        raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {again(found)}") from error
-    return net
 
 
 def _between(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import record, statistics
+from benchmark import record, statistics, verify
 from benchmark.leaderboard import images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
@@ -102,8 +102,15 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
+        badge=_badge(runs),
     )
     return _with_strata(row, _stacked([run.gains for run in runs]), known) if known and runs else row
+
+
+def _badge(runs: Sequence[Scored]) -> str:
+    """That of all seeds: the least that is true of each."""
+    found = {verify.badge(run.folder, run.record) for run in runs}
+    return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
 def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from benchmark.files import write_atomically
 from benchmark.leaderboard.board import Board
 from benchmark.report.page import rendered
 
-__all__ = ["write"]
+__all__ = ["rendered", "write"]
 
 
 def write(board: Board, results: Path, folder: Path, *, private: bool = False) -> Path:

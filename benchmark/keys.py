@@ -1,0 +1,45 @@
+"""What a table and a run are called by: hashes of all that decides which they are.
+
+`bench run` makes them, `bench verify` makes them again from the record; there is one definition of both.
+"""
+
+from typing import Any
+
+from benchmark import record
+
+
+def table(*, protocol: str, manifest: str) -> str:
+    """The comparability key, of a protocol digest and a manifest digest: one table."""
+    return record.key({"protocol": protocol, "manifest": manifest})
+
+
+def run(
+    *,
+    table: str,
+    architecture: str,
+    source: str,
+    weights: str,
+    seed: int,
+    device: str,
+    precision: str,
+    torch: str,
+    micro_batch: int | None,
+) -> str:
+    """The run key.
+
+    `architecture` is the label, `source` the hash of the plugin's code, `weights` what it started from, `device` the
+    device's kind, `torch` the version with its build ("2.6.0+cu124"). `micro_batch` is None where batches are whole.
+    """
+    parts: dict[str, Any] = {
+        "table": table,
+        "architecture": architecture,
+        "source": source,
+        "weights": weights,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "torch": torch,
+    }
+    if micro_batch is not None:
+        parts["micro_batch"] = micro_batch  # a batch norm averages over these
+    return record.key(parts)

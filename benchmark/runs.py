@@ -1,0 +1,48 @@
+"""Which run is meant, where it lies, and how it is made again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.record import Record
+
+WEIGHTS = "model.safetensors"
+
+
+def folders(results: Path) -> list[Path]:
+    """Every folder of a run, readable or not, also where it should not lie; in the order of the paths."""
+    deep = {path for path in results.glob("runs/*/*/*/*/") if path.is_dir()}
+    return sorted(path for path in deep | set(_with_record(results)) if not _under_way(path, results))
+
+
+def locate(results: Path, text: str) -> Path:
+    """The folder of a run, by its path or by the beginning of its key; it need not be readable.
+
+    Raises:
+        UserError: no run, or more than one, is called so.
+    """
+    path = Path(text)
+    if path.is_dir():
+        if not path.resolve().is_relative_to((results / "runs").resolve()):
+            raise UserError(f"{path} lies outside of {results / 'runs'}; name its results folder with --results")
+        return path
+    found = [folder for folder in folders(results) if folder.name.startswith(text)]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{text}'; give a run's folder, or "
+            "its key"
+        )
+    return found[0]
+
+
+def again(found: Record) -> str:
+    """The command that trains a run once more, also where its record is there already."""
+    return f"{found.command} --force{' (ROOT: the folder of its data)' if ' ROOT' in found.command else ''}"
+
+
+def _with_record(results: Path) -> Iterator[Path]:
+    return (path.parent for path in results.glob("runs/**/run.json"))
+
+
+def _under_way(path: Path, results: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(results).parts)

@@ -1,0 +1,56 @@
+"""The network of a finished run, with the weights that it was stored with."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from benchmark import network, registry
+from benchmark.errors import UserError
+from benchmark.network import Network
+from benchmark.protocol import Protocol
+from benchmark.record import Record
+from benchmark.registry import Plugin
+from benchmark.runs import WEIGHTS, again
+
+
+def load(path: Path, found: Record, settings: Protocol) -> Network:
+    """The network of the run in folder `path`, on the CPU; one without parameters as it is built.
+
+    The plugin is the one that is found now: code that lies in a run's folder is never run.
+
+    Raises:
+        UserError: the plugin's code is no longer the run's, or the weights are missing or of another network.
+    """
+    plugin = require(path, found)
+    net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
+    count = network.parameter_count(net)
+    if count != found.architecture.parameter_count:
+        raise UserError(
+            f"{path}: run.json says {found.architecture.parameter_count} parameters, the network has {count}"
+        )
+    if count == 0:
+        return net
+    try:
+        net.core.load_state_dict(load_file(path / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        text = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {again(found)}") from error
+    return net
+
+
+def require(path: Path, found: Record) -> Plugin:
+    """The plugin of the run, if its code is still what ran and the weights are there.
+
+    Raises:
+        UserError: it is not, or they are not.
+    """
+    plugin = registry.load("architectures", found.architecture.label)
+    if plugin.source_hash != found.architecture.source_hash:
+        raise UserError(
+            f"{plugin.name} has changed since {path} was trained (see plugin.py there); check out the source of then, "
+            f"or train it again: {again(found)}"
+        )
+    if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
+        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
+    return plugin

@@ -1,0 +1,53 @@
+"""SHA256SUMS: the checksums of a folder's files, as `sha256sum` writes and checks them.
+
+sha256sum --check --ignore-missing SHA256SUMS     # anybody can, without this program
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+NAME = "SHA256SUMS"
+
+_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+
+
+def write(folder: Path) -> None:
+    """List every file of a folder that is there now, by its path from the folder, in the order of the names."""
+    lines = [f"{digest(folder / name)}  {name}\n" for name in names(folder) if name != NAME]
+    (folder / NAME).write_text("".join(lines), encoding="utf-8")
+
+
+def names(folder: Path) -> list[str]:
+    """The files of a folder and of the folders in it, by their paths from it, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def read(folder: Path) -> Mapping[str, str]:
+    """Name -> SHA-256.
+
+    Raises:
+        OSError, ValueError: it is missing, or a line is none of `sha256sum`'s.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate((folder / NAME).read_text(encoding="utf-8").splitlines(), start=1):
+        match = _LINE.fullmatch(line)
+        if match is None or match[2] in found:
+            raise ValueError(f"line {number} is not a checksum, two spaces and a name that stands nowhere else")
+        found[match[2]] = match[1]
+    return found
+
+
+def differing(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
+    """Those of the listed files that are there and are no longer what they were."""
+    for name, sum_ in listed.items():
+        path = folder / name
+        if path.is_file() and digest(path) != sum_:
+            yield name
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

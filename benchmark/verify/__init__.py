@@ -1,0 +1,11 @@
+"""Whether what a run folder says can be so: every number against what it was made from. Needs no torch.
+
+`check` holds the records against each other and against the files beside them; `replay` (a room with torch) evaluates
+stored weights again and leaves `verification.json`, which `badge` believes as long as no file has changed since.
+"""
+
+from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge
+from benchmark.verify.check import check, seal
+from benchmark.verify.subject import Finding
+
+__all__ = ["VERIFICATION", "Badge", "Finding", "Verification", "badge", "check", "seal"]

@@ -1,0 +1,97 @@
+"""All checks of all runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark import runs as store
+from benchmark import sums
+from benchmark.progress import Report, silent
+from benchmark.verify import between, carried, counts, records, training
+from benchmark.verify.subject import Check, Fault, Finding, Subject, UnreadableError
+
+CHECKS: tuple[Check, ...] = (
+    records.check_checksums,
+    records.check_files,
+    records.check_place,
+    records.check_protocol,
+    records.check_keys,
+    records.check_data,
+    records.check_source,
+    records.check_numbers,
+    training.check_history,
+    records.check_verification,
+)
+COUNTED: tuple[Check, ...] = (
+    counts.check_slices,
+    counts.check_sums,
+    counts.check_surface,
+    counts.check_sounds,
+    counts.check_logits,
+    counts.check_predictions,
+    counts.check_truth,
+)
+"""Of finished runs, which alone have counts."""
+
+
+def check(results: Path, runs: Sequence[Path] | None = None, report: Report = silent) -> list[Finding]:
+    """What is wrong with runs of a results folder, all of them unless some are named; empty if nothing is.
+
+    Runs are compared with each other among those that are named; transfers are looked at where none is. No torch, no
+    plugin and no data are needed: what is found here is a contradiction between files. That the weights give these
+    counts `replay.predict` finds out.
+    """
+    paths = store.folders(results) if runs is None else list(runs)
+    findings: list[Finding] = []
+    kept = []
+    for number, path in enumerate(paths, start=1):
+        subject = Subject(results, path)
+        findings += [_finding(path, fault) for fault in faults(subject)]
+        kept.append(between.essence(subject))
+        report("checking", number, len(paths), "")
+    together = between.check_between([one for one in kept if one is not None])
+    findings += [_finding(path, fault) for path, fault in together]
+    return findings + (carried.check_transfers(results) if runs is None else [])
+
+
+def faults(subject: Subject) -> list[Fault]:
+    """What is wrong with one run, each once; what hangs on an unreadable file is not checked."""
+    found: dict[Fault, None] = {}
+    for one in _of(subject):
+        try:
+            found |= dict.fromkeys(one(subject))
+        except UnreadableError as error:
+            found[error.fault] = None
+    return list(found)
+
+
+def seal(
+    results: Path, runs: Sequence[Path] | None = None, report: Report = silent
+) -> tuple[list[Path], list[Finding]]:
+    """Write SHA256SUMS into runs that have none and are consistent otherwise: records from before it was written.
+
+    Gives the sealed folders, and what is still wrong.
+    """
+    findings = check(results, runs, report)
+    missing = [finding for finding in findings if finding.text == records.UNSEALED]
+    others = [finding for finding in findings if finding not in missing]
+    wrong = {finding.run for finding in others}
+    sealed = [finding.run for finding in missing if finding.run not in wrong]
+    for path in sealed:
+        sums.write(path)
+    return sealed, others + [finding for finding in missing if finding.run in wrong]
+
+
+def _of(subject: Subject) -> Iterator[Check]:
+    yield from CHECKS
+    try:
+        finished = subject.record.status == "finished"
+    except UnreadableError:
+        return
+    if finished:
+        yield from COUNTED
+
+
+def _finding(path: Path, fault: Fault) -> Finding:
+    # A file of the results store beside the runs comes with its folder.
+    file = Path(fault.file) if "/" in fault.file and not (path / fault.file).exists() else path / fault.file
+    return Finding(run=path, file=file, text=fault.text, remedy=fault.remedy)

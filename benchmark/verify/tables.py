@@ -1,0 +1,128 @@
+"""The tables of a run folder, read strictly: what is not exactly as it is written is an error.
+
+Legend: N images of the test split.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import metrics
+
+HISTORY = ("epoch", "loss", "validation_iou", "seconds")
+LOGITS = tuple(f"{name}_{number}" for name in ("background", "foreground") for number in range(metrics.LOGIT_BINS))
+
+_DIGITS = 15  # more do not fit into what a count may be
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """images.csv: counts (N,) integers and sound scores (N,) in dB by column, none where sounds are not known."""
+
+    ids: list[str]
+    slices: list[str]
+    counts: dict[str, NDArray[np.int64]]
+    sounds: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logits:
+    """logits.csv: histograms (N, 2, bins) over background and foreground."""
+
+    ids: list[str]
+    histograms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """history.csv, (epochs,) each; a loss that was not finite is kept so."""
+
+    epochs: list[int]
+    losses: list[float]
+    ious: list[float]
+    seconds: list[float]
+
+
+def read_images(path: Path) -> Images:
+    """Read images.csv.
+
+    Raises:
+        OSError, ValueError: it is missing or not such a table.
+    """
+    columns = _columns(path)
+    plain = ["id", "slice", *metrics.COUNT_COLUMNS]
+    if list(columns) not in (plain, [*plain, *metrics.SOUND_COLUMNS]):
+        raise ValueError("its columns are not those of a run's images.csv")
+    return Images(
+        ids=columns["id"],
+        slices=columns["slice"],
+        counts={name: _integers(columns[name], name) for name in metrics.COUNT_COLUMNS},
+        sounds={name: _decibels(columns[name], name) for name in metrics.SOUND_COLUMNS if name in columns},
+    )
+
+
+def read_logits(path: Path) -> Logits:
+    """Read logits.csv.
+
+    Raises:
+        OSError, ValueError: it is missing or not such a table.
+    """
+    header, rows = _rows(path)
+    if header != ["id", *LOGITS]:
+        raise ValueError("its columns are not those of a run's logits.csv")
+    values = [value for row in rows for value in row[1:]]
+    histograms = _integers(values, "a bin").reshape(len(rows), 2, metrics.LOGIT_BINS)
+    return Logits(ids=[row[0] for row in rows], histograms=histograms)
+
+
+def read_history(path: Path) -> History:
+    """Read history.csv.
+
+    Raises:
+        OSError, ValueError: it is missing or not such a table.
+    """
+    columns = _columns(path)
+    if tuple(columns) != HISTORY:
+        raise ValueError("its columns are not those of a run's history.csv")
+    return History(
+        epochs=_integers(columns["epoch"], "epoch").tolist(),
+        losses=[float(text) for text in columns["loss"]],
+        ious=[float(text) for text in columns["validation_iou"]],
+        seconds=[float(text) for text in columns["seconds"]],
+    )
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            header, *rows = csv.reader(file, strict=True)
+        except csv.Error as error:
+            raise ValueError(f"it is not CSV: {error}") from error
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
+    return header, rows
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    header, rows = _rows(path)
+    return {name: [row[index] for row in rows] for index, name in enumerate(header)}
+
+
+def _integers(texts: list[str], what: str) -> NDArray[np.int64]:
+    for text in texts:
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+            raise ValueError(f"{what} is '{text}', which is no count")
+    return np.array([int(text) for text in texts], dtype=np.int64)
+
+
+def _decibels(texts: list[str], what: str) -> NDArray[np.float64]:
+    values: list[Any] = [float(text) for text in texts]
+    if any(math.isinf(value) for value in values):
+        raise ValueError(f"{what} is infinite")
+    return np.array(values, dtype=np.float64)
