@@ -102,8 +102,9 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
+        gains=_stacked([run.gains for run in runs]),
     )
-    return _with_strata(row, _stacked([run.gains for run in runs]), known) if known and runs else row
+    return _with_strata(row, known) if known and runs else row
 
 
 def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
@@ -111,14 +112,14 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
     return np.stack(known) if known else np.zeros((0, 0))
 
 
-def _with_strata(row: Row, gains: NDArray[np.float64], known: Images) -> Row:
+def _with_strata(row: Row, known: Images) -> Row:
     kinds = {"snr": known.by_snr(), "area": known.by_area()}
     return replace(
         row,
         strata={
             kind: intervals(row.ious, known, strata, deterministic=row.deterministic) for kind, strata in kinds.items()
         },
-        by_snr=intervals(gains, known, kinds["snr"], deterministic=row.deterministic) if len(gains) else (),
+        by_snr=intervals(row.gains, known, kinds["snr"], deterministic=row.deterministic) if len(row.gains) else (),
     )
 
 
