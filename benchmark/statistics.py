@@ -137,8 +137,8 @@ def pigeonhole(
     as the images are paired; the seeds of each are drawn on their own, as those are not.
 
     Owen 2007 (Annals of Applied Statistics 1): an image counts as often as all its groups together. Where images vary
-    on their own account its variance is too large rather than too small: a cross-check of `mean` and `difference`, not
-    their rival.
+    on their own account its variance is rather too large; the part of G groups or seeds is too small by (G - 1) / G. A
+    cross-check of `mean` and `difference`, not their rival.
     """
     random = np.random.default_rng(seed)
     weights = np.ones((draws, values.shape[1]))

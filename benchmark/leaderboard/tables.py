@@ -104,12 +104,17 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         ious=_stacked([run.ious for run in runs]),
         gains=_stacked([run.gains for run in runs]),
     )
-    return _with_strata(row, known) if known and runs else row
+    return _with_strata(row, known) if known and _of(row, known) else row
 
 
 def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     known = [value for value in values if value is not None]
     return np.stack(known) if known else np.zeros((0, 0))
+
+
+def _of(row: Row, known: Images) -> bool:
+    """Whether the manifest is of the images that the row has scores of."""
+    return row.finished and row.ious.shape[1] == len(known.ids)
 
 
 def _with_strata(row: Row, known: Images) -> Row:
@@ -153,7 +158,7 @@ def _obstacle(row: Row, known: Images | None) -> str:
         return f"{row.status}, no seed finished"
     if row.failed:
         return f"seed {row.failed[0].seed}: {row.failed[0].status}; a mean over the others flatters"
-    if known is None or row.ious.shape[1] != len(known.ids):
+    if known is None or not _of(row, known):
         return "the manifest of the data is missing or is of other images"
     kept = with_mask(row, known)
     if not kept.any():
@@ -174,9 +179,10 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
-def _same_entry(row: Row) -> tuple[str, str, str]:
+def _same_entry(row: Row) -> tuple[str, ...]:
+    """What tells the rows of a table apart: none is counted twice."""
     own = row.runs[0]
-    return own.architecture.label, own.device.kind, own.device.arithmetic
+    return own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash
 
 
 # ---------------------------------------------------------------- order, and what others printed

@@ -79,9 +79,8 @@ def _print_contest(contest: Contest, console: "Console") -> None:
         if grid.row_count:
             console.print(Text(f"\n{title}", style="italic"))
             console.print(grid)
-            if title.startswith("Where"):
-                for line in (_NOTE, *_reasons(contest)):
-                    console.print(Text(line, style="dim"))
+            for line in _reasons(contest) if title.startswith("Where") else ():
+                console.print(Text(line, style="dim"))
 
 
 def _total(contest: Contest) -> list[str]:
@@ -95,8 +94,8 @@ def _total(contest: Contest) -> list[str]:
             f"{start} ± {total.estimate.half_width():.2f} (95 % interval {low:.2f} to {high:.2f}); p = "
             f"{_p(total.estimate.p_value)}, {_degrees(total.estimate.degrees)} degrees of freedom.",
             _correction(contest),
-            f"Standard error {total.estimate.error:.2f}; by the pigeonhole bootstrap ({DRAWS} draws), which is rather "
-            f"too large than too small, {contest.bootstrap:.2f}.",
+            f"Standard error {total.estimate.error:.2f}; as a cross-check, by the pigeonhole bootstrap ({DRAWS} "
+            f"draws): {contest.bootstrap:.2f}.",
         ]
     if contest.ahead is not None:
         better, worse, equal = contest.ahead
@@ -113,7 +112,7 @@ def _correction(contest: Contest) -> str:
 
 
 def _strata(contest: Contest) -> "Grid":
-    grid = _grid("", folded=("Where",), plain=("images", "A", "B", "A - B", "won"))
+    grid = _grid(folded=("Where",), plain=("images", "A", "B", "A - B", "won"))
     for kind, found in contest.strata.items():
         for tested in found:
             difference = _signed(tested.difference)
@@ -125,38 +124,41 @@ def _strata(contest: Contest) -> "Grid":
 
 
 def _reasons(contest: Contest) -> list[str]:
-    """Why strata have no interval, where the total has one, or another reason."""
+    """How the intervals are to be read, and why a stratum has none where that is not the reason of the whole."""
+    strata = [tested for found in contest.strata.values() for tested in found]
     reasons: dict[str, list[str]] = {}
-    for found in contest.strata.values():
-        for tested in found:
-            if tested.reason and tested.reason != contest.total.reason:
-                reasons.setdefault(tested.reason, []).append(tested.title)
-    return [f"Not tested ({reason}): {', '.join(titles)}." for reason, titles in reasons.items()]
+    for tested in strata:
+        if tested.reason and tested.reason != contest.total.reason:
+            reasons.setdefault(tested.reason, []).append(tested.title)
+    note = [_NOTE] if any(tested.estimate for tested in strata) else []
+    return note + [f"Not tested ({reason}): {', '.join(titles)}." for reason, titles in reasons.items()]
 
 
 def _groups(contest: Contest, kind: str) -> "Grid":
-    grid = _grid("", folded=(kind,), plain=("images", "A", "B", "A - B", "ahead"))
+    grid = _grid(folded=(kind,), plain=("images", "A", "B", "A - B", "ahead"))
     for name, found in zip("AB", contest.groups[kind], strict=True):
         for means in found:
-            grid.add_row(*_cells(means.title, means.images, *_pair(means), _signed(means.difference), name))
+            grid.add_row(
+                *_cells(_short(kind, means.title), means.images, *_pair(means), _signed(means.difference), name)
+            )
     return grid
 
 
 def _images(contest: Contest) -> "Grid":
     kinds = tuple(contest.groups)
-    grid = _grid("", folded=("image", *kinds), plain=("SNR", "A", "B", "A - B"))
+    grid = _grid(folded=("image", *kinds), plain=("SNR", "A", "B", "A - B"))
     for image in contest.images:
         snr = "–" if math.isnan(image.snr) else f"{image.snr:.1f}"
         scores = (f"{image.first:.2f}", f"{image.second:.2f}", _signed(image.difference))
-        grid.add_row(*_cells(image.id, *(image.groups[kind] for kind in kinds), snr, *scores))
+        grid.add_row(*_cells(image.id, *(_short(kind, image.groups[kind]) for kind in kinds), snr, *scores))
     return grid
 
 
-def _grid(title: str, *, folded: Sequence[str], plain: Sequence[str]) -> "Grid":
+def _grid(*, folded: Sequence[str], plain: Sequence[str]) -> "Grid":
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=title or None, show_edge=False, pad_edge=False, box=None, header_style="bold")
+    grid = Table(show_edge=False, pad_edge=False, box=None, header_style="bold")
     for name in folded:
         grid.add_column(Text(name), overflow="fold")
     for name in plain:
@@ -169,6 +171,11 @@ def _cells(*values: str | int) -> list[Any]:
     from rich.text import Text
 
     return [Text(str(value)) for value in values]
+
+
+def _short(kind: str, name: str) -> str:
+    """The column says the kind already."""
+    return name.removeprefix(f"{kind}/")
 
 
 def _pair(means: Means) -> tuple[str, str]:
@@ -231,11 +238,12 @@ def _numbers(first: float, second: float) -> Mapping[str, float | None]:
 
 
 def _rounded(value: float | None, digits: int = _DIGITS) -> float | None:
-    return round(value, digits) if value is not None and math.isfinite(value) else None
+    """The number as JSON shows it, 0 without a sign; None where it is unknown or undefined."""
+    return round(value, digits) + 0.0 if value is not None and math.isfinite(value) else None
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}"
+    return f"{round(value, _DIGITS) + 0.0:+.2f}"
 
 
 def _limits(tested: Tested) -> tuple[float, float]:

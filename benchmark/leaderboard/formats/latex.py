@@ -1,5 +1,6 @@
 r"""A board as LaTeX tables with booktabs: the best IoU in bold, what cannot be told from the best underlined."""
 
+import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board, Row, Table
@@ -14,7 +15,7 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
     r"""The tables; a document needs `\usepackage{booktabs}` and `\usepackage{graphicx}`."""
     parts = [
         "% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
-        "% Bold: the highest IoU. Underlined: not significantly below it."
+        "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above."
     ]
     for table in board.tables:
         about = _escaped(". ".join(wording.about(table)))
@@ -26,7 +27,8 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
     parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
-    return "\n\n".join(parts) + "\n"
+    # Signs that Computer Modern has in text only as a bitmap, or not at all.
+    return "\n\n".join(parts).replace("±", r"$\pm$").replace("–", "--") + "\n"
 
 
 def _float(caption: str, body: str) -> str:
@@ -39,7 +41,8 @@ def _float(caption: str, body: str) -> str:
 def _marked(
     table: Table, columns: Sequence[Column], rows: Sequence[Row], cells: Sequence[Sequence[str]]
 ) -> list[list[str]]:
-    best = max((row for row in table.rows if row.finished), key=lambda row: row.scores["iou"], default=None)
+    scored = [row for row in table.rows if math.isfinite(row.scores.get("iou", math.nan))]
+    best = max(scored, key=lambda row: row.scores["iou"], default=None)
     marked = []
     for row, texts in zip(rows, cells, strict=True):
         mark = _BOLD if row is best else _UNDERLINED if row.ranks and row.ranks[0] == 1 else ""
