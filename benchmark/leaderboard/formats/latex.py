@@ -22,10 +22,12 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
         for title, (columns, rows) in grids.parts(table, chosen).items():
             grid = grids.cells(columns, rows)
             body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
-            parts.append(_float(f"{_escaped(f'{table.heading}: {title.lower()}')}. {about}", body))
+            notes = _escaped(" ".join(wording.unranked(table))) if title == grids.SCORES else ""
+            parts.append(_float(f"{_escaped(f'{table.heading}: {title.lower()}')}. {about}. {notes}".strip(), body))
         if table.snr_bins and not chosen:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
+        parts.append("\\clearpage % LaTeX keeps no more than 52 floats waiting")
     parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
     # Signs that Computer Modern has in text only as a bitmap, or not at all.
     return "\n\n".join(parts).replace("±", r"$\pm$").replace("–", "--") + "\n"

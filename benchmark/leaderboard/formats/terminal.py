@@ -68,7 +68,7 @@ def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> l
     for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
         cells = [column.text(row) for row in rows]
         needed = 2 + max(len(text) for text in (column.title, *cells))
-        empty = all(column.rounded(row) is None for row in rows)
+        empty = all(text in ("", "–") for text in cells)
         if needed <= left and not empty:
             chosen.append(column)
             left -= needed
