@@ -18,12 +18,13 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
         "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above."
     ]
     for table in board.tables:
-        about = _escaped(". ".join(wording.about(table)))
+        # What the table is of is said once, with its first part.
+        about = " ".join([". ".join(wording.about(table)) + ".", *wording.unranked(table)])
         for title, (columns, rows) in grids.parts(table, chosen).items():
             grid = grids.cells(columns, rows)
             body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
-            notes = _escaped(" ".join(wording.unranked(table))) if title == grids.SCORES else ""
-            parts.append(_float(f"{_escaped(f'{table.heading}: {title.lower()}')}. {about}. {notes}".strip(), body))
+            caption = f"{table.heading}: {title.lower()}. {about if title == grids.SCORES else ''}".strip()
+            parts.append(_float(_escaped(caption), body))
         if table.snr_bins and not chosen:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
@@ -36,7 +37,8 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
 def _float(caption: str, body: str) -> str:
     for mark, command in ((_BOLD, "\\textbf{"), (_UNDERLINED, "\\underline{"), (_END, "}")):
         body = body.replace(mark, command)
-    fitted = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{body}}}"
+    width = "\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi"  # a narrow table is not blown up
+    fitted = f"\\medskip\n\\resizebox{{{width}}}{{!}}{{%\n{body}}}"
     return f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{fitted}\n\\end{{table}}"
 
 
