@@ -128,11 +128,17 @@ def _by_groups(values: Values, kind: NDArray[np.intp]) -> Part:
     return float((sums**2).sum()) / len(values) ** 2 * count / (count - 1), count - 1.0
 
 
-def pigeonhole(values: Values, labels: Labels, *, draws: int = 2000, seed: int = 0) -> Values:
+def pigeonhole(
+    values: Values, labels: Labels, *, against: Values | None = None, draws: int = 2000, seed: int = 0
+) -> Values:
     """Bootstrapped means (draws,) of (S, N) values: groups of every kind, and seeds, are drawn anew each on their own.
 
+    `against`: other values (S', N) of the same images, whose means are subtracted. Both are of the same drawn groups,
+    as the images are paired; the seeds of each are drawn on their own, as those are not.
+
     Owen 2007 (Annals of Applied Statistics 1): an image counts as often as all its groups together. Where images vary
-    on their own account its variance is too large rather than too small: a cross-check of `mean`, not its rival.
+    on their own account its variance is rather too large; the part of G groups or seeds is too small by (G - 1) / G. A
+    cross-check of `mean` and `difference`, not their rival.
     """
     random = np.random.default_rng(seed)
     weights = np.ones((draws, values.shape[1]))
@@ -140,11 +146,19 @@ def pigeonhole(values: Values, labels: Labels, *, draws: int = 2000, seed: int =
         number = np.unique(kind, return_inverse=True)[1].ravel()
         count = int(number.max()) + 1
         weights *= random.multinomial(count, np.full(count, 1 / count), size=draws)[:, number]
-    runs = len(values)
-    seeds = random.multinomial(runs, np.full(runs, 1 / runs), size=draws) / runs  # (draws, S)
+    sums = _over_drawn_seeds(weights, values, random)
+    if against is not None:
+        sums = sums - _over_drawn_seeds(weights, against, random)
     totals = weights.sum(1)
     kept = totals > 0  # no group in common among those drawn
-    return np.asarray(((weights @ values.T) * seeds).sum(1)[kept] / totals[kept])
+    return np.asarray(sums[kept] / totals[kept])
+
+
+def _over_drawn_seeds(weights: Values, values: Values, random: np.random.Generator) -> Values:
+    """Weighted sums (draws,) over the images of (S, N) values, of S seeds drawn anew for each (draws, N) weights."""
+    runs = len(values)
+    seeds = random.multinomial(runs, np.full(runs, 1 / runs), size=len(weights)) / runs  # (draws, S)
+    return np.asarray(((weights @ values.T) * seeds).sum(1))
 
 
 # ---------------------------------------------------------------- rankings

@@ -163,6 +163,39 @@ def test_the_pigeonhole_bootstrap_agrees() -> None:
     assert 0.85 <= np.median(ratios) <= 1.25
 
 
+def test_the_bootstrap_of_a_difference_draws_the_same_groups_for_both() -> None:
+    """Drawn apart, what makes images hard for both would not cancel: the standard error would be twice as large."""
+    design = Design(songs=24, backgrounds=16, seeds=4)
+    random = np.random.default_rng(8)
+    ratios = []
+    for seed in range(20):
+        first, second = design.table(random, (0.6, 0.6))
+        error = statistics.difference(first, second, design.labels).error
+        found = statistics.pigeonhole(first, design.labels, against=second, draws=400, seed=seed).std()
+        alone = [statistics.pigeonhole(own, design.labels, draws=400, seed=seed).std() for own in (first, second)]
+        ratios.append((found / error, math.hypot(*alone) / error))
+    paired, apart = np.median(ratios, axis=0)
+    assert 0.85 <= paired <= 1.3
+    assert apart >= 1.7
+
+
+def test_the_bootstrap_of_one_seed_each_is_that_of_the_differences() -> None:
+    design = Design(songs=10, backgrounds=6, seeds=1)
+    first, second = design.table(np.random.default_rng(9), (0.6, 0.5))
+    np.testing.assert_allclose(
+        statistics.pigeonhole(first, design.labels, against=second, draws=50),
+        statistics.pigeonhole(first - second, design.labels, draws=50),
+    )
+
+
+def test_the_bootstrap_of_a_difference_draws_the_seeds_of_each_on_their_own() -> None:
+    """Of the same values the difference is not 0: seeds are not paired. Its variance is twice a mean's."""
+    values = np.repeat([[0.0], [1.0]], 20, axis=1)
+    found = statistics.pigeonhole(values, [np.arange(20)], against=values, draws=4000)
+    assert set(found) == {-1, -0.5, 0, 0.5, 1}
+    assert found.var() == pytest.approx(2 * 0.125, rel=0.1)
+
+
 def test_the_bootstrap_repeats() -> None:
     (values,) = DESIGNS["skewed"].table(np.random.default_rng(5), (0.6,))
     draws = [statistics.pigeonhole(values, DESIGNS["skewed"].labels, draws=50) for _ in range(2)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmark.cli.cleaning import denoise
 from benchmark.cli.common import app
+from benchmark.cli.comparing import compare
 from benchmark.cli.data import data
 from benchmark.cli.experiments import leaderboard, list_
 from benchmark.cli.plugins import check, new
@@ -14,6 +15,7 @@ from benchmark.cli.verifying import transfer, verify
 # In the order of the help.
 app.command()(run)
 app.command()(leaderboard)
+app.command()(compare)
 app.command()(verify)
 app.command()(transfer)
 app.command()(speed)

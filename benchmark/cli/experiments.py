@@ -1,5 +1,6 @@
 """`bench leaderboard`, `bench list`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,7 @@ def leaderboard(
     if check:
         _check(results)
         return
-    part = view.View(protocols=protocol or [], sort=sort, columns=[name for name in columns.split(",") if name])
+    part = view.View(protocols=protocol or [], sort=sort, columns=_names([columns]))
     chosen = _formats(format_, printing=not part.whole and out is None)
     board = tables.build(results)
     for problem in board.problems:
@@ -97,11 +98,15 @@ def _check(results: Path) -> None:
 
 
 def _formats(given: list[str] | None, *, printing: bool) -> list[str]:
-    names = [name.strip() for text in given or [] for name in text.split(",")]
+    names = _names(given or [])
     for name in names:
         if name not in _FORMATS:
             raise UserError(f"no format '{name}'{nearest(name, _FORMATS)}; there are: {', '.join(_FORMATS)}")
     return names or (["terminal"] if printing else list(_FORMATS))
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 @speaking

@@ -31,9 +31,11 @@ class Row:
     `runs`.
 
     `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_scores`
-    those of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed; `ious` of
-    every seed and test image (S, N), NaN where the mask is empty; `by_snr` the SI-SDR gain per interval of input SNR,
-    `strata` the IoU by kind of stratum.
+    those of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed.
+
+    `ious` are of every seed and test image (S, N), NaN where the mask is empty; `gains` likewise, SI-SDR in dB (S, N),
+    NaN for silence, (0, 0) where no sounds are known. `by_snr` is the mean of `gains` per interval of input SNR,
+    `strata` that of `ious` by kind of stratum.
 
     `interval` and `ranks` are None where an entry cannot be ranked; `unranked` says why.
 
@@ -49,6 +51,7 @@ class Row:
     slice_scores: Mapping[str, Mapping[str, float]]
     iou_deviation: float | None = None
     ious: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    gains: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     by_snr: tuple[Interval | None, ...] = ()
     strata: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
     interval: Estimate | None = None

@@ -17,7 +17,10 @@ Group = Literal["entry", "scores", "sounds", "variants", "cost"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps."""
+    """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps.
+
+    `order` is the number that rows are sorted by, where the value is a text about numbers.
+    """
 
     name: str
     title: str
@@ -25,12 +28,15 @@ class Column:
     value: Callable[[Row], Value]
     digits: int = 0
     rank: int = 99
+    order: Callable[[Row], float] | None = None
 
     @property
     def less_is_better(self) -> bool:
         """Whether a low value is a good one."""
         costs = ("parameters_m", "gflops", "train_seconds", "peak_memory_gb")
-        return self.name in (*costs, "iou_half_width", "iou_sd", "sisdr_clipped") or self.name.startswith("empty_")
+        return self.name in (*costs, "rank", "iou_half_width", "iou_sd", "sisdr_clipped") or self.name.startswith(
+            "empty_"
+        )
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
@@ -202,10 +208,17 @@ def _score_columns() -> list[Column]:
 
 
 COMMON = [
-    Column(name="rank", title="Rank", group="entry", value=ranks_text, rank=2),
+    Column(name="rank", title="Rank", group="entry", value=ranks_text, rank=2, order=lambda row: sum(row.ranks or ())),
     Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
     Column(name="status", title="Status", group="entry", value=lambda row: row.status),
-    Column(name="seeds", title="Seeds", group="entry", value=_seeds, rank=3),
+    Column(
+        name="seeds",
+        title="Seeds",
+        group="entry",
+        value=_seeds,
+        rank=3,
+        order=lambda row: len(row.runs) if row.finished else 0,
+    ),
     Column(name="weights", title="Weights", group="entry", value=lambda row: row.runs[0].architecture.weights, rank=13),
     *_score_columns(),
     Column(name="published_iou", title="Published (%)", group="scores", value=_published, digits=2, rank=6),

@@ -103,8 +103,9 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
         badge=_badge(runs),
+        gains=_stacked([run.gains for run in runs]),
     )
-    return _with_strata(row, _stacked([run.gains for run in runs]), known) if known and runs else row
+    return _with_strata(row, known) if known and _of(row, known) else row
 
 
 def _badge(runs: Sequence[Scored]) -> str:
@@ -118,14 +119,19 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
     return np.stack(known) if known else np.zeros((0, 0))
 
 
-def _with_strata(row: Row, gains: NDArray[np.float64], known: Images) -> Row:
+def _of(row: Row, known: Images) -> bool:
+    """Whether the manifest is of the images that the row has scores of."""
+    return row.finished and row.ious.shape[1] == len(known.ids)
+
+
+def _with_strata(row: Row, known: Images) -> Row:
     kinds = {"snr": known.by_snr(), "area": known.by_area()}
     return replace(
         row,
         strata={
             kind: intervals(row.ious, known, strata, deterministic=row.deterministic) for kind, strata in kinds.items()
         },
-        by_snr=intervals(gains, known, kinds["snr"], deterministic=row.deterministic) if len(gains) else (),
+        by_snr=intervals(row.gains, known, kinds["snr"], deterministic=row.deterministic) if len(row.gains) else (),
     )
 
 
@@ -159,7 +165,7 @@ def _obstacle(row: Row, known: Images | None) -> str:
         return f"{row.status}, no seed finished"
     if row.failed:
         return f"seed {row.failed[0].seed}: {row.failed[0].status}; a mean over the others flatters"
-    if known is None or row.ious.shape[1] != len(known.ids):
+    if known is None or not _of(row, known):
         return "the manifest of the data is missing or is of other images"
     kept = with_mask(row, known)
     if not kept.any():
@@ -180,9 +186,10 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
-def _same_entry(row: Row) -> tuple[str, str, str]:
+def _same_entry(row: Row) -> tuple[str, ...]:
+    """What tells the rows of a table apart: none is counted twice."""
     own = row.runs[0]
-    return own.architecture.label, own.device.kind, own.device.arithmetic
+    return own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash
 
 
 # ---------------------------------------------------------------- order, and what others printed

@@ -50,11 +50,12 @@ def _sorted(table: Table, name: str) -> Table:
     if column is None:
         return table
 
-    def order(row: Row) -> tuple[bool, float | str, str]:
-        value = column.value(row) if column.rounded(row) is not None else None
-        if value is None or isinstance(value, str):
-            return value is None, value or "", row.label
-        return False, value if column.less_is_better else -value, row.label
+    def order(row: Row) -> tuple[float | str, str]:
+        value = column.order(row) if column.order else column.value(row)
+        assert value is not None  # of the known rows only
+        if isinstance(value, str):
+            return value, row.label
+        return value if column.less_is_better else -value, row.label
 
     known = [row for row in table.rows if column.rounded(row) is not None]
     unknown = [row for row in table.rows if column.rounded(row) is None]

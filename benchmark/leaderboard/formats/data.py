@@ -25,6 +25,7 @@ def csv(board: Board, chosen: Sequence[str] = ()) -> str:
                 column.name: column.text(row) if column.rounded(row) is not None else ""
                 for column in _shown(table, chosen)
             },
+            **({} if chosen else {"not_ranked": row.unranked}),
         }
         for table in board.tables
         for row in (*table.rows, *(() if chosen else table.references))

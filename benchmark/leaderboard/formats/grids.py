@@ -8,7 +8,8 @@ from benchmark.leaderboard import columns
 from benchmark.leaderboard.board import Board, Interval, Row, Table
 from benchmark.leaderboard.columns import Column, Group
 
-_GROUPS: Mapping[Group, str] = {"scores": "Scores", "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
+SCORES = "Scores"
+_GROUPS: Mapping[Group, str] = {"scores": SCORES, "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
 
 Grid = tuple[list[str], list[list[str]]]
 """Header, and the cells of every row."""
@@ -17,7 +18,7 @@ Grid = tuple[list[str], list[list[str]]]
 def parts(table: Table, chosen: Sequence[str]) -> dict[str, tuple[list[Column], list[Row]]]:
     """Title -> the columns and rows of a part of the table; the chosen columns alone are a single part."""
     if chosen:
-        return {"Scores": (columns.chosen(table, chosen), [*table.rows])}
+        return {SCORES: (columns.chosen(table, chosen), [*table.rows])}
     return {
         title: (_columns(table, group), [*table.rows, *(table.references if group == "sounds" else ())])
         for group, title in _GROUPS.items()

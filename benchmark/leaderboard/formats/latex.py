@@ -1,5 +1,6 @@
 r"""A board as LaTeX tables with booktabs: the best IoU in bold, what cannot be told from the best underlined."""
 
+import math
 from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board, Row, Table
@@ -14,32 +15,38 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
     r"""The tables; a document needs `\usepackage{booktabs}` and `\usepackage{graphicx}`."""
     parts = [
         "% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
-        "% Bold: the highest IoU. Underlined: not significantly below it."
+        "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above."
     ]
     for table in board.tables:
-        about = _escaped(". ".join(wording.about(table)))
+        # What the table is of is said once, with its first part.
+        about = " ".join([". ".join(wording.about(table)) + ".", *wording.unranked(table)])
         for title, (columns, rows) in grids.parts(table, chosen).items():
             grid = grids.cells(columns, rows)
             body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
-            parts.append(_float(f"{_escaped(f'{table.heading}: {title.lower()}')}. {about}", body))
+            caption = f"{table.heading}: {title.lower()}. {about if title == grids.SCORES else ''}".strip()
+            parts.append(_float(_escaped(caption), body))
         if table.snr_bins and not chosen:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
+        parts.append("\\clearpage % LaTeX keeps no more than 52 floats waiting")
     parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
-    return "\n\n".join(parts) + "\n"
+    # Signs that Computer Modern has in text only as a bitmap, or not at all.
+    return "\n\n".join(parts).replace("±", r"$\pm$").replace("–", "--") + "\n"
 
 
 def _float(caption: str, body: str) -> str:
     for mark, command in ((_BOLD, "\\textbf{"), (_UNDERLINED, "\\underline{"), (_END, "}")):
         body = body.replace(mark, command)
-    fitted = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{body}}}"
+    width = "\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi"  # a narrow table is not blown up
+    fitted = f"\\medskip\n\\resizebox{{{width}}}{{!}}{{%\n{body}}}"
     return f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{fitted}\n\\end{{table}}"
 
 
 def _marked(
     table: Table, columns: Sequence[Column], rows: Sequence[Row], cells: Sequence[Sequence[str]]
 ) -> list[list[str]]:
-    best = max((row for row in table.rows if row.finished), key=lambda row: row.scores["iou"], default=None)
+    scored = [row for row in table.rows if math.isfinite(row.scores.get("iou", math.nan))]
+    best = max(scored, key=lambda row: row.scores["iou"], default=None)
     marked = []
     for row, texts in zip(rows, cells, strict=True):
         mark = _BOLD if row is best else _UNDERLINED if row.ranks and row.ranks[0] == 1 else ""

@@ -43,9 +43,23 @@ def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
 
     if table.snr_bins and not short:
         console.print(Text(f"\n{wording.BY_SNR}"))
-        console.print(Text(grids.drawn(grids.by_snr(table), "plain")))
+        for block in _blocks(grids.by_snr(table), console.width):
+            console.print(Text(grids.drawn(block, "plain")))
     for line in wording.remarks(table):
         console.print(Text(line, style="dim"))
+
+
+def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
+    """The grid in parts that are no wider than the terminal, each with the first column."""
+    header, rows = grid
+    needed = [2 + max(len(line[index]) for line in (header, *rows)) for index in range(len(header))]
+    parts: list[list[int]] = [[]]
+    for index in range(1, len(header)):
+        if parts[-1] and needed[0] + sum(needed[other] for other in (*parts[-1], index)) > width:
+            parts.append([])
+        parts[-1].append(index)
+    shown = [[0, *part] for part in parts]
+    return [([header[i] for i in part], [[row[i] for i in part] for row in rows]) for part in shown]
 
 
 def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
@@ -54,7 +68,7 @@ def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> l
     for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
         cells = [column.text(row) for row in rows]
         needed = 2 + max(len(text) for text in (column.title, *cells))
-        empty = all(column.rounded(row) is None for row in rows)
+        empty = all(text in ("", "–") for text in cells)
         if needed <= left and not empty:
             chosen.append(column)
             left -= needed

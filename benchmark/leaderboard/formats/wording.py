@@ -47,12 +47,16 @@ def remarks(table: Table) -> list[str]:
                 f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}."
             )
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
-    unranked: dict[str, list[str]] = {}
+    return lines + unranked(table)
+
+
+def unranked(table: Table) -> list[str]:
+    """Which rows are not ranked, a line per reason."""
+    found: dict[str, list[str]] = {}
     for row in table.rows:
         if row.unranked:
-            unranked.setdefault(row.unranked, []).append(row.label)
-    lines += [f"Not ranked ({reason}): {', '.join(labels)}." for reason, labels in unranked.items()]
-    return lines
+            found.setdefault(row.unranked, []).append(row.label)
+    return [f"Not ranked ({reason}): {', '.join(labels)}." for reason, labels in found.items()]
 
 
 def agreement(found: Comparison) -> str:
