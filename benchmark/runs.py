@@ -29,10 +29,19 @@ def locate(results: Path, text: str) -> Path:
     found = [folder for folder in folders(results) if folder.name.startswith(text)]
     if len(found) != 1:
         raise UserError(
-            f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{text}'; give a run's folder, or "
-            "its key"
+            f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{text}'; give a run's folder, its "
+            "key, or the name of an architecture"
         )
     return found[0]
+
+
+def named(results: Path, text: str) -> list[Path]:
+    """The folders of every run of an architecture, by its name; or of one run, as `locate` finds it.
+
+    Raises:
+        UserError: no run is called so, or more than one has a key that begins so.
+    """
+    return [path for path in folders(results) if path.parent.name == text] or [locate(results, text)]
 
 
 def again(found: Record) -> str:

@@ -21,7 +21,9 @@ def verify(
     *,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs, by folder or by the beginning of their key; all by default.", metavar="[RUN]..."),
+        typer.Argument(
+            help="Runs, by architecture, folder or the beginning of their key; all by default.", metavar="[RUN]..."
+        ),
     ] = None,
     results: Results = Path("results"),
     plugins: Plugins = None,
@@ -55,7 +57,7 @@ def verify(
 
     if predict and not runs:
         raise UserError("--predict wants the runs to be named, since they share one --data: bench verify --predict RUN")
-    paths = [store.locate(results, run) for run in runs] if runs else store.folders(results)
+    paths = _named(results, runs) if runs else store.folders(results)
     named = paths if runs else None
     if not paths:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
@@ -78,6 +80,12 @@ def verify(
     say(f"{len(set(paths) - failed)} of {len(paths)} run(s) {'reproduced' if predict else 'consistent'}")
     if failed:
         raise typer.Exit(2)
+
+
+def _named(results: Path, names: list[str]) -> list[Path]:
+    from benchmark import runs as store
+
+    return list(dict.fromkeys(path for name in names for path in store.named(results, name)))
 
 
 def _line(path: Path, findings: "list[Finding]", *, sealed: bool) -> str:
@@ -117,7 +125,8 @@ def _predict_all(paths: list[Path], results: Path, data: Path | None, device: st
 def transfer(
     *,
     runs: Annotated[
-        list[str], typer.Argument(help="Finished runs, by folder or by the beginning of their key.", metavar="RUN...")
+        list[str],
+        typer.Argument(help="Finished runs, by architecture, folder or the beginning of their key.", metavar="RUN..."),
     ],
     dataset: Annotated[str, typer.Option(help="The other dataset, e.g. folder.")],
     data: Annotated[Path | None, typer.Option(help="Folder that it is read from.", metavar="ROOT")] = None,
@@ -132,12 +141,11 @@ def transfer(
 ) -> None:
     """Test finished runs on other data than they were trained on, at their own settings; nothing is trained."""
     add_plugins(plugins)
-    from benchmark import runs as store
     from benchmark.progress import bars
     from benchmark.replay.transfer import Request
     from benchmark.replay.transfer import transfer as carry_over
 
-    paths = [store.locate(results, run) for run in runs]
+    paths = _named(results, runs)
     failed = 0
     for path in paths:
         # Folders are named by a word, because paths differ between machines.

@@ -121,6 +121,32 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """Mean IoU over so many seeds; `at_home`: on the test of the data that the entry was trained on."""
+
+    iou: float
+    seeds: int
+    at_home: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatrixRow:
+    """An entry, the table that it was trained in, and its IoU on every test (None: not tested)."""
+
+    entry: str
+    trained_on: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matrix:
+    """Entries by what they were trained on, times what they were tested on."""
+
+    tests: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Board:
     """Everything that the formats show. `problems` are records that could not be used, a line each."""
 
@@ -128,6 +154,7 @@ class Board:
     published: tuple[Published, ...]
     comparisons: tuple[Comparison, ...]
     problems: tuple[str, ...]
+    matrix: Matrix | None = None
 
 
 def _listed(value: Any) -> str:

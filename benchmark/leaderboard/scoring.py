@@ -35,7 +35,7 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
     finished = [(path, record) for path, record in runs if record.status == "finished"]
     for (path, record), counts in zip(finished, _read_all([path for path, _ in finished]), strict=True):
         try:
-            yield _score(path, record, _complete(record, counts))
+            yield _score(path, record, complete(counts, record.dataset.test_slices))
         except ValueError as error:
             problems.append(f"{path / 'images.csv'} cannot be used: {error}")
     for path, record in runs:
@@ -48,18 +48,19 @@ def _read_all(paths: Sequence[Path]) -> list[Counts | Exception]:
     try:
         return list(read_counts(paths))
     except (OSError, ValueError):
-        return [_read_one(path) for path in paths]
+        return [read_one(path) for path in paths]
 
 
-def _read_one(path: Path) -> Counts | Exception:
+def read_one(path: Path) -> Counts | Exception:
+    """The counts in a folder, or why they cannot be read."""
     try:
         return read_counts([path])[0]
     except (OSError, ValueError) as error:
         return error
 
 
-def _complete(record: Record, counts: Counts | Exception) -> Counts:
-    """The counts, if they are those of the record.
+def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
+    """The counts, if they are of as many images by slice as the record says.
 
     Raises:
         ValueError: the table could not be read, lacks a column, or has other images than the record says.
@@ -70,8 +71,8 @@ def _complete(record: Record, counts: Counts | Exception) -> Counts:
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
     slices = dict(Counter(counts["slice"].tolist()))
-    if slices != record.dataset.test_slices:
-        raise ValueError(f"it holds {slices} images, the record says {record.dataset.test_slices}")
+    if slices != expected:
+        raise ValueError(f"it holds {slices} images, the record says {expected}")
     return counts
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import record, statistics, verify
-from benchmark.leaderboard import images, sounds
+from benchmark.leaderboard import generalisation, images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import intervals
@@ -33,6 +33,7 @@ def build(results: Path) -> Board:
         tables=tuple(tables),
         published=tuple(_published(tables)),
         comparisons=tuple(_comparisons(tables)),
+        matrix=generalisation.matrix(results, tables, problems),
         problems=tuple(problems),
     )
 

@@ -40,6 +40,7 @@ def seen(board: Board, view: View) -> Board:
     return replace(
         board,
         tables=tuple(_sorted(table, view.sort) if view.sort else table for table in tables),
+        matrix=None if view.protocols else board.matrix,
         comparisons=tuple(found for found in board.comparisons if {found.first, found.second} <= titles),
     )
 

@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.formats import wording
+from benchmark.leaderboard.formats import grids, wording
 from benchmark.report import charts
 from benchmark.report.content import Part, part
 
@@ -38,6 +38,7 @@ def _attempt(board: Board, results: Path, *, worst: int, private: bool) -> str:
     return environment.get_template("page.html").render(
         parts=parts,
         published=board.published,
+        matrix=grids.generalisation(board.matrix) if board.matrix else None,
         comparisons=[wording.agreement(found) for found in board.comparisons],
         scores=wording.scores(board),
         wording=wording,

@@ -1,12 +1,13 @@
 """A board as CSV and as JSON, for other programs."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from benchmark.leaderboard import columns
-from benchmark.leaderboard.board import Board, Interval, Row, Table
+from benchmark.leaderboard.board import Board, Interval, Matrix, Row, Table
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.formats import wording
 from benchmark.leaderboard.images import Stratum
@@ -69,10 +70,28 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
             }
             for found in board.comparisons
         ],
+        "generalisation": _matrix(board.matrix),
         "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
         "scores": {score.name: score.definition for score in wording.scores(board)},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _matrix(matrix: Matrix | None) -> list[dict[str, Any]]:
+    """One entry per row and test: mean IoU in per cent."""
+    return [
+        {
+            "trained_on": row.trained_on,
+            "architecture": row.entry,
+            "tested_on": test,
+            "iou": None if math.isnan(cell.iou) else round(100 * cell.iou, 2),
+            "seeds": cell.seeds,
+            "at_home": cell.at_home,
+        }
+        for row in (matrix.rows if matrix else ())
+        for test, cell in zip(matrix.tests if matrix else (), row.cells, strict=True)
+        if cell is not None
+    ]
 
 
 def _shown(table: Table, chosen: Sequence[str]) -> list[Column]:

@@ -1,11 +1,12 @@
 """Rows and columns as text, for every format that has a grid."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
 from benchmark.leaderboard import columns
-from benchmark.leaderboard.board import Board, Interval, Row, Table
+from benchmark.leaderboard.board import Board, Cell, Interval, Matrix, Row, Table
 from benchmark.leaderboard.columns import Column, Group
 
 SCORES = "Scores"
@@ -56,6 +57,20 @@ def published(board: Board) -> Grid:
         for entry in board.published
         for n in (entry.number,)
     ]
+
+
+def generalisation(matrix: Matrix) -> Grid:
+    """Entries by what they were trained on, times what they were tested on."""
+    return ["Trained on", "Architecture", *matrix.tests], [
+        [row.trained_on, row.entry, *(_cell(cell) for cell in row.cells)] for row in matrix.rows
+    ]
+
+
+def _cell(found: Cell | None) -> str:
+    if found is None or math.isnan(found.iou):
+        return "–"
+    text = f"{100 * found.iou:.2f}"
+    return f"({text})" if found.at_home else text
 
 
 def interval(found: Interval | None) -> str:

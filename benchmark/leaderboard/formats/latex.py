@@ -29,6 +29,9 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
         parts.append("\\clearpage % LaTeX keeps no more than 52 floats waiting")
+    if board.matrix:
+        body = grids.drawn(grids.generalisation(board.matrix), "latex_booktabs")
+        parts.append(_float(_escaped(f"Trained here, tested there. {wording.GENERALISATION}"), body))
     parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
     # Signs that Computer Modern has in text only as a bitmap, or not at all.
     return "\n\n".join(parts).replace("±", r"$\pm$").replace("–", "--") + "\n"

@@ -15,6 +15,9 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
     if board.comparisons:
         lines = "\n".join(f"- {wording.agreement(found)}" for found in board.comparisons)
         parts.append(f"## Do the tables agree?\n\n{wording.AGREEMENT}\n\n{lines}")
+    if board.matrix:
+        grid = grids.drawn(grids.generalisation(board.matrix), "github")
+        parts.append(f"## Trained here, tested there\n\n{wording.GENERALISATION}\n\n{grid}")
     parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
     parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in wording.scores(board)))
     if wording.any_sounds(board):

@@ -36,6 +36,11 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
         console.print()
     for found in board.comparisons:
         console.print(Text(wording.agreement(found)))
+    if board.matrix:
+        text = grids.drawn(grids.generalisation(board.matrix), "plain")
+        if max(map(len, text.splitlines())) > console.width:
+            text = "Too wide for this terminal: --width, or leaderboard.md."
+        console.print(Text(f"\n{wording.GENERALISATION}\n{text}"))
 
 
 def _print_rest(table: Table, console: "Console", *, short: bool) -> None:

@@ -74,6 +74,12 @@ AGREEMENT = (
 )
 
 
+GENERALISATION = (
+    "Mean IoU (%) over the seeds of entries trained on one kind of data and tested on another, each at the image size "
+    "of its own protocol; in brackets: the test of its own data."
+)
+
+
 def scores(board: Board) -> list[metrics.Score]:
     """Those that the board shows."""
     return [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if any_sounds(board) else ())]

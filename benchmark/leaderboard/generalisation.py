@@ -1,0 +1,101 @@
+"""Trained here, tested there: entries on the test splits of data that they were not trained on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TypeAlias
+
+import numpy as np
+
+from benchmark import metrics, transfers
+from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
+from benchmark.leaderboard.scoring import complete, read_one
+from benchmark.record import headline
+from benchmark.transfers import TransferRecord
+
+Place: TypeAlias = tuple[str, str]
+"""Manifest digest of the data, slice of its test split."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A run on other data: IoU by place, and what these places are called."""
+
+    record: TransferRecord
+    ious: Mapping[Place, float]
+    names: Mapping[Place, str]
+
+
+def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
+    """Entries with at least one transfer, each on every test that anyone was tested on; None without transfers."""
+    carried = list(_read(results, problems))
+    if not carried:
+        return None
+    by_run: dict[str, list[_Carried]] = {}
+    for one in carried:
+        by_run.setdefault(one.record.run_key, []).append(one)
+    names = {place: name for table in tables for place, name in _own_names(table).items()}
+    abroad_only = {place: name for one in carried for place, name in one.names.items() if place not in names}
+    names |= dict(sorted(abroad_only.items(), key=lambda entry: (entry[1], entry[0])))
+    tested = {place for one in carried for place in one.ious}
+    rows = []
+    for table in tables:
+        for row in table.rows:
+            abroad = [one for run in row.runs for one in by_run.get(run.run_key, [])]
+            if row.finished and abroad:
+                cells = _cells(table, row, abroad)
+                tested |= cells.keys()
+                rows.append((table, row, cells))
+    places = [place for place in names if place in tested]
+    return Matrix(
+        tests=tuple(names[place] for place in places),
+        rows=tuple(
+            MatrixRow(entry=row.label, trained_on=table.heading, cells=tuple(cells.get(place) for place in places))
+            for table, row, cells in rows
+        ),
+    )
+
+
+def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
+    found, broken = transfers.read_all(results)
+    problems += broken
+    for path, record in found:
+        try:
+            counts = complete(read_one(path), record.tested_on.test_slices)
+        except ValueError as error:
+            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+            continue
+        digest, label = record.tested_on.manifest, record.tested_on.label
+        ious, names = {}, {}
+        for place in record.tested_on.test_slices:
+            inside = np.flatnonzero(counts["slice"] == place)
+            part = {name: counts[name][inside] for name in metrics.COUNT_COLUMNS}
+            ious[digest, place] = metrics.SCORES["iou"].compute(part)
+            names[digest, place] = _name(label, place, list(record.tested_on.test_slices))
+        yield _Carried(record, ious, names)
+
+
+def _own_names(table: Table) -> dict[Place, str]:
+    data = table.head.dataset
+    return {(data.manifest, place): _name(data.label, place, list(data.test_slices)) for place in data.test_slices}
+
+
+def _name(label: str, place: str, places: Sequence[str]) -> str:
+    data = label.partition(":")[0]
+    return data if place == headline(places) else f"{data}, {place}"
+
+
+def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Cell]:
+    """Mean IoU over the seeds by place: its own test, and every other."""
+    data = table.head.dataset
+    own = {table.head.headline_slice: row.scores["iou"]}
+    own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}
+    cells = {(data.manifest, place): Cell(iou=iou, seeds=len(row.runs), at_home=True) for place, iou in own.items()}
+    by_place: dict[Place, dict[int, float]] = {}
+    for one in abroad:
+        for place, iou in one.ious.items():
+            by_place.setdefault(place, {})[one.record.seed] = iou
+    for place, ious in by_place.items():
+        cells[place] = Cell(iou=fmean(ious.values()), seeds=len(ious), at_home=False)
+    return cells
