@@ -1,5 +1,6 @@
 """Trained here, tested there: entries on the test splits of data that they were not trained on."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from benchmark.transfers import TransferRecord
 
 Place: TypeAlias = tuple[str, str]
 """Manifest digest of the data, slice of its test split."""
+Name: TypeAlias = tuple[str, str]
+"""Label of the data, and what says which slice of it; empty for the headline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class _Carried:
 
     record: TransferRecord
     ious: Mapping[Place, float]
-    names: Mapping[Place, str]
+    names: Mapping[Place, Name]
 
 
 def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
@@ -38,6 +41,7 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
     names = {place: name for table in tables for place, name in _own_names(table).items()}
     abroad_only = {place: name for one in carried for place, name in one.names.items() if place not in names}
     names |= dict(sorted(abroad_only.items(), key=lambda entry: (entry[1], entry[0])))
+    texts = _texts(names)
     tested = {place for one in carried for place in one.ious}
     rows = []
     for table in tables:
@@ -49,7 +53,7 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
                 rows.append((table, row, cells))
     places = [place for place in names if place in tested]
     return Matrix(
-        tests=tuple(names[place] for place in places),
+        tests=tuple(texts[place] for place in places),
         rows=tuple(
             MatrixRow(entry=row.label, trained_on=table.heading, cells=tuple(cells.get(place) for place in places))
             for table, row, cells in rows
@@ -76,14 +80,20 @@ def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
         yield _Carried(record, ious, names)
 
 
-def _own_names(table: Table) -> dict[Place, str]:
+def _own_names(table: Table) -> dict[Place, Name]:
     data = table.head.dataset
     return {(data.manifest, place): _name(data.label, place, list(data.test_slices)) for place in data.test_slices}
 
 
-def _name(label: str, place: str, places: Sequence[str]) -> str:
-    data = label.partition(":")[0]
-    return data if place == headline(places) else f"{data}, {place}"
+def _name(label: str, place: str, places: Sequence[str]) -> Name:
+    return label, "" if place == headline(places) else f", {place}"
+
+
+def _texts(names: Mapping[Place, Name]) -> dict[Place, str]:
+    """Without the parameters of the data, where these are not what tells two places apart."""
+    short = {place: label.partition(":")[0] + slice_ for place, (label, slice_) in names.items()}
+    several = Counter(short.values())
+    return {place: short[place] if several[short[place]] == 1 else "".join(names[place]) for place in names}
 
 
 def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Cell]:
