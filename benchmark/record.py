@@ -25,10 +25,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -42,6 +42,7 @@ KEY_DIGITS = 12
 MAIN_SLICE = "main"
 
 Status = Literal["finished", "diverged", "out-of-memory"]
+R = TypeVar("R")
 
 
 class _Part(BaseModel):
@@ -236,20 +237,28 @@ def read(path: Path) -> Record:
 
 def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
+    return read_each(results.glob("runs/*/*/*/*/"), "run.json", read, f"a record of schema {SCHEMA}")
+
+
+def read_each(
+    paths: Iterable[Path], name: str, read_one: Callable[[Path], R], what: str
+) -> tuple[list[tuple[Path, R]], list[str]]:
+    """What is in the file of that name in each folder, in the order of the paths, and a line on each that fails.
+
+    `what` it should be.
+    """
     records, problems = [], []
-    for path in sorted(results.glob("runs/*/*/*/*/")):
-        if path.name.startswith("."):
-            continue
+    for path in sorted(path for path in paths if not path.name.startswith(".")):
         try:
-            records.append((path, read(path)))
+            records.append((path, read_one(path)))
         except FileNotFoundError:
-            problems.append(f"{path} has no run.json: remove the folder or restore the file")
+            problems.append(f"{path} has no {name}: remove the folder or restore the file")
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "file"
-            problems.append(f"{path / 'run.json'} is not a record of schema {SCHEMA} ({place}: {first['msg']})")
+            problems.append(f"{path / name} is not {what} ({place}: {first['msg']})")
         except (OSError, ValueError) as error:
-            problems.append(f"{path / 'run.json'} cannot be read: {error}")
+            problems.append(f"{path / name} cannot be read: {error}")
     return records, problems
 
 

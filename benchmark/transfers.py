@@ -11,9 +11,9 @@ The manifest of the other data lies in results/manifests, as a run's does.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.record import KEY_DIGITS, DatasetRecord, DeviceRecord, Record
+from benchmark.record import KEY_DIGITS, DatasetRecord, DeviceRecord, Record, read_each
 
 NAME = "transfer.json"
 FOLDER = "transfers"
@@ -103,18 +103,4 @@ def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str
 
     Their counts are read as a run's are, by `record.read_counts`.
     """
-    records, problems = [], []
-    for path in sorted(results.glob(f"{FOLDER}/*/*/")):
-        if path.name.startswith("."):
-            continue
-        try:
-            records.append((path, read(path)))
-        except FileNotFoundError:
-            problems.append(f"{path} has no {NAME}: remove the folder or restore the file")
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "file"
-            problems.append(f"{path / NAME} is not a transfer of schema 1 ({place}: {first['msg']})")
-        except (OSError, ValueError) as error:
-            problems.append(f"{path / NAME} cannot be read: {error}")
-    return records, problems
+    return read_each(results.glob(f"{FOLDER}/*/*/"), NAME, read, "a transfer of schema 1")
