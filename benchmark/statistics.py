@@ -55,12 +55,24 @@ def obstacle(seeds: int, labels: Labels, *, deterministic: bool = False) -> str 
     """
     if not labels:
         return "the data name no recordings, songs or species"
-    fewest = min(len(np.unique(kind)) for kind in labels)
-    if fewest < FEWEST_GROUPS:
-        return f"{fewest} independent groups, fewer than {FEWEST_GROUPS}"
+    sizes = [np.unique(kind, return_counts=True)[1] for kind in labels]
+    fewest = min(sizes, key=effective)
+    if effective(fewest) < FEWEST_GROUPS - 1e-9:
+        unequal = (
+            f" that are so unequal that they count as {effective(fewest):.1f}" if fewest.min() < fewest.max() else ""
+        )
+        return f"{len(fewest)} independent groups{unequal}, fewer than {FEWEST_GROUPS}"
     if seeds < FEWEST_SEEDS and not deterministic:
         return f"{seeds} seed{'s' if seeds != 1 else ''}, fewer than {FEWEST_SEEDS}"
     return None
+
+
+def effective(sizes: NDArray[np.intp]) -> float:
+    """As how many equal groups those of these sizes count: 1 / sum of squared shares (Kish 1965).
+
+    One long recording beside a few short ones decides the mean nearly alone, and there is only one of it.
+    """
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def mean(values: Values, labels: Labels) -> Estimate:
@@ -86,8 +98,10 @@ def _estimate(means: Values, labels: Labels, trained: Sequence[Values]) -> Estim
     seeds = [(float(runs.mean(1).var(ddof=1)) / len(runs), len(runs) - 1.0) for runs in trained if len(runs) > 1]
     variance = sum(part for part, _ in (*groups, *seeds))
     # Of values that are all the same, rounding leaves some 1e-17.
-    if math.sqrt(variance) <= 1e-12 * (1 + float(np.abs(means).max())):
-        return Estimate(mean=float(means.mean()), error=0.0, degrees=math.inf)
+    negligible = 1e-12 * (1 + max(float(np.abs(runs).max()) for runs in trained))
+    if math.sqrt(variance) <= negligible:
+        found = float(means.mean())
+        return Estimate(mean=found if abs(found) > negligible else 0.0, error=0.0, degrees=math.inf)
     return Estimate(mean=float(means.mean()), error=math.sqrt(variance), degrees=_degrees(groups, seeds))
 
 
@@ -122,10 +136,10 @@ def clustered(values: Values, labels: Labels) -> list[Part]:
 
 
 def _by_groups(values: Values, kind: NDArray[np.intp]) -> Part:
-    """Variance of the mean, clustered, with the small-sample factor G / (G - 1)."""
+    """Variance of the mean, clustered, with the small-sample factor G / (G - 1); G - 1 of as many effective groups."""
     sums = np.bincount(kind, weights=values - values.mean())
     count = len(sums)
-    return float((sums**2).sum()) / len(values) ** 2 * count / (count - 1), count - 1.0
+    return float((sums**2).sum()) / len(values) ** 2 * count / (count - 1), effective(np.bincount(kind)) - 1
 
 
 def pigeonhole(
