@@ -57,11 +57,13 @@ def obstacle(seeds: int, labels: Labels, *, deterministic: bool = False) -> str 
         return "the data name no recordings, songs or species"
     sizes = [np.unique(kind, return_counts=True)[1] for kind in labels]
     fewest = min(sizes, key=effective)
-    if effective(fewest) < FEWEST_GROUPS - 1e-9:
-        unequal = (
-            f" that are so unequal that they count as {effective(fewest):.1f}" if fewest.min() < fewest.max() else ""
+    if len(fewest) < FEWEST_GROUPS:
+        return f"{len(fewest)} independent groups, fewer than {FEWEST_GROUPS}"
+    if effective(fewest) < FEWEST_GROUPS - 0.1:  # five that are all but equal are five
+        return (
+            f"{len(fewest)} independent groups, so unequal that they count as {effective(fewest):.1f}, "
+            f"fewer than {FEWEST_GROUPS}"
         )
-        return f"{len(fewest)} independent groups{unequal}, fewer than {FEWEST_GROUPS}"
     if seeds < FEWEST_SEEDS and not deterministic:
         return f"{seeds} seed{'s' if seeds != 1 else ''}, fewer than {FEWEST_SEEDS}"
     return None
