@@ -104,7 +104,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
 
 
 def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of tables as `read_counts` gives them.
+    """The columns of tables as `read_counts` gives them, `id` among them.
 
     Raises:
         OSError, ValueError: a file is missing or not such a table.
@@ -117,7 +117,7 @@ def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
     for head in dict.fromkeys(heads):
         members = [index for index, other in enumerate(heads) if other == head]
         bodies = [texts[index].partition("\n")[2] for index in members]
-        kinds = {name: _kind(name) for name in head.split(",") if name != "id"}
+        kinds = {name: _kind(name) for name in head.split(",")}
         text = io.StringIO(head + "\n" + "".join(bodies))
         floats = [name for name, kind in kinds.items() if kind is np.float64]
         unknown = {name: ["nan"] for name in floats}
@@ -144,4 +144,6 @@ def read_ids(path: Path) -> list[str]:
 def _kind(column: str) -> Any:
     if column == "slice":
         return "category"
+    if column == "id":
+        return object
     return np.float64 if "sdr" in column else np.int64

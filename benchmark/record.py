@@ -314,9 +314,7 @@ def write_record(target: Path, record: Record) -> None:
 
 
 def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of each run's images.csv: `slice` as strings, counts as integers, decibels as floats.
-
-    The ids are left out: they are the manifest's.
+    """The columns of each run's images.csv: `id` and `slice` as strings, counts as integers, decibels as floats.
 
     Files with the same header are parsed in one go: a thousand small parses would cost seconds.
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import Ran
 from test_leaderboard import TEMPLATE, _counts, write
 
-from benchmark import files, metrics, record, transfers
+from benchmark import files, metrics, record, sums, transfers
 from benchmark.leaderboard import formats, tables
 
 
@@ -18,7 +18,7 @@ def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label:
     data = {**TEMPLATE["dataset"], "label": label, "manifest": digest, "test_slices": {"main": 2, "far": 1}}
     made = transfers.TransferRecord(
         run_key=own.run_key,
-        run_sums="",
+        run_sums=sums.digest(run / sums.NAME),
         architecture=own.architecture.label,
         seed=own.seed,
         source_hash=own.architecture.source_hash,
@@ -96,3 +96,21 @@ def test_a_broken_transfer_is_named_and_the_rest_stands(tmp_path: Path, bench: C
     ran = bench("leaderboard", "--results", tmp_path)
     assert ran.code == 0
     assert str(path / file) in ran.err
+
+
+def test_what_was_trained_anew_since_is_not_shown(tmp_path: Path) -> None:
+    run = write(tmp_path, label="net", hits=8)
+    carry(tmp_path, run, hits=4)
+    (run / sums.NAME).write_text("another training")
+    board = tables.build(tmp_path)
+    assert board.matrix is None
+    (line,) = board.problems
+    assert "bench transfer --force" in line
+
+
+def test_leakage_and_missing_seeds_are_said(tmp_path: Path) -> None:
+    runs = [write(tmp_path, label="net", hits=8, seed=seed) for seed in range(2)]
+    path = carry(tmp_path, runs[0], hits=4)
+    made = json.loads((path / transfers.NAME).read_text())
+    (path / transfers.NAME).write_text(json.dumps({**made, "leakage": {"recording": 1}}))
+    assert "40.00, 1 of 2 seeds, leakage" in formats.markdown(tables.build(tmp_path))

@@ -76,7 +76,7 @@ RULES: dict[str, set[str]] = {
         *("registry", "runs", "spectrogram", "stored"),
     },
     "leaderboard": {
-        *("files", "metrics", "protocol", "record", "separation", "statistics", "transfers", "verify"),
+        *("files", "metrics", "protocol", "record", "separation", "statistics", "sums", "transfers", "verify"),
     },
     "report": {"files", "leaderboard", "record"},
     "verify": {

@@ -19,6 +19,7 @@ from PIL import Image
 from test_leaderboard import _counts, write
 
 from benchmark import files, metrics, pictures, record, report
+from benchmark.errors import UserError
 from benchmark.leaderboard import tables
 from benchmark.report import charts, gallery, masks, page
 
@@ -162,8 +163,13 @@ def test_a_page_that_would_be_too_large_shows_fewer_pictures(tmp_path: Path, mon
     assert "The worst 6 images" in whole
     monkeypatch.setattr(page, "LARGEST", len(whole.encode()))
     assert "The worst 5 images" in made(tmp_path)
+    bare = page._attempt(tables.build(tmp_path), tmp_path, worst=None, sort="iou", private=False)
+    monkeypatch.setattr(page, "LARGEST", len(bare.encode()) + 1)
+    assert made(tmp_path) == bare
+    assert "<canvas" not in bare
     monkeypatch.setattr(page, "LARGEST", 1)
-    assert "The worst" not in made(tmp_path)
+    with pytest.raises(UserError, match="show fewer tables"):
+        made(tmp_path)
 
 
 def test_failures_and_what_is_not_ranked_are_said(tmp_path: Path) -> None:
@@ -172,6 +178,31 @@ def test_failures_and_what_is_not_ranked_are_said(tmp_path: Path) -> None:
     text = made(tmp_path)
     assert "seed 0: diverged. the loss was not finite" in text
     assert "Not ranked: 1 seed, fewer than 2." in text
+
+
+@pytest.mark.parametrize("name", ["history.csv", "predictions.npz", "images.csv"])
+@pytest.mark.parametrize("kept", [0, 10, 60])
+def test_a_damaged_file_leaves_the_rest(tmp_path: Path, name: str, kept: int) -> None:
+    furnish(tmp_path)
+    path = next(tmp_path.glob("runs/*/*/good/*")) / name
+    path.write_bytes(path.read_bytes()[:kept])
+    assert ">poor:width=2</button>" in made(tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_curve(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    for path in tmp_path.glob("runs/*/*/good/*/history.csv"):
+        path.write_text("epoch,loss,validation_iou,seconds\n1,0.9,0.1,1\n2,0.5,0.2,1\n3,inf,nan,1\n")
+    text = made(tmp_path)
+    assert "nan," not in text
+    assert ",nan" not in text
+
+
+def test_the_page_with_private_pictures_lies_where_nobody_commits_it(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    path = report.write(tables.build(tmp_path), tmp_path, tmp_path, private=True)
+    assert path == tmp_path / "private" / "leaderboard.html"
+    assert not (tmp_path / "leaderboard.html").exists()
 
 
 def test_the_committed_page_is_small() -> None:

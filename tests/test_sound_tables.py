@@ -104,7 +104,11 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
         assert found is not None
         assert found.images == inside.sum()
         assert found.mean == pytest.approx(data["gain"][inside].mean(), abs=1e-3)
-        expected = statistics.mean(data["gains"][:, inside], [data["song"][inside], data["back"][inside]])
+        labels = [data["song"][inside], data["back"][inside]]
+        if statistics.obstacle(3, labels):
+            assert found.half_width is None
+            continue
+        expected = statistics.mean(data["gains"][:, inside], labels)
         assert found.half_width == pytest.approx(expected.half_width(), abs=1e-3)
 
 

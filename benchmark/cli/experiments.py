@@ -23,7 +23,8 @@ def leaderboard(
     protocol: Annotated[list[str] | None, typer.Option(help="Tables of this protocol only. Repeatable.")] = None,
     sort: Annotated[str, typer.Option(metavar="COLUMN", help="Sort by another column, e.g. sisdr or gflops.")] = "",
     columns: Annotated[
-        str, typer.Option(metavar="A,B,...", help="These columns only, as leaderboard.csv names them.")
+        str,
+        typer.Option(metavar="A,B,...", help="These columns only, as leaderboard.csv names them (not in the .html)."),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the files. Default: the results folder.")] = None,
     width: Annotated[int | None, typer.Option(help="Columns of the terminal.", min=40)] = None,
@@ -35,7 +36,7 @@ def leaderboard(
         ),
     ] = False,
     private: Annotated[
-        bool, typer.Option("--private", help="Show thumbnails of your own recordings in the .html, which then is too.")
+        bool, typer.Option("--private", help="The .html with thumbnails of your own recordings, into private/.")
     ] = False,
 ) -> None:
     """Print a table per comparability key, and write leaderboard.md, .csv, .tex, .html and .json beside the runs.
@@ -62,7 +63,7 @@ def leaderboard(
     if "html" in chosen:
         from benchmark import report
 
-        written.append(report.write(board, results, out or results, private=private))
+        written.append(report.write(board, results, out or results, sort=sort or "iou", private=private))
     if "terminal" in chosen:
         formats.print_terminal(board, Console(width=width, highlight=False), part.columns)
         say(f"{formats.wording.RANKS}\n{formats.wording.NOTE}")
@@ -82,13 +83,17 @@ def _check(results: Path) -> None:
 
     with bars() as progress:
         findings = verify.check(results, report=progress)
-    lines = [f"{finding.run}: {finding}" for finding in findings]
+    if findings:
+        for finding in findings:
+            complain(str(finding))
+        raise typer.Exit(2)
     board = tables.build(results)
+    lines = list(board.problems)
     texts = {suffix: writer(board, ()) for suffix, writer in formats.WRITERS.items()}
     texts["html"] = report.rendered(board, results)
     for suffix, text in texts.items():
         path = results / f"leaderboard.{suffix}"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             lines.append(f"{path}: not what the records give; make it anew: bench leaderboard")
     for line in lines:
         complain(line)

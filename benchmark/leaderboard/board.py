@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.images import Images
+from benchmark.protocol import REVISION
 from benchmark.record import Record, ReportedRecord
 from benchmark.statistics import Agreement, Estimate
 
@@ -37,6 +38,9 @@ class Row:
     NaN for silence, (0, 0) where no sounds are known. `by_snr` is the mean of `gains` per interval of input SNR,
     `strata` that of `ious` by kind of stratum.
 
+    `aligned` says that the images of every run are those of the manifest, in its order: only then may they be paired,
+    grouped or shown.
+
     `interval` and `ranks` are None where an entry cannot be ranked; `unranked` says why.
 
     A reference, a mask that needs no network, is a row without runs.
@@ -57,6 +61,7 @@ class Row:
     interval: Estimate | None = None
     ranks: tuple[int, int] | None = None
     unranked: str = ""
+    aligned: bool = False
     badge: str = ""
 
     @property
@@ -84,6 +89,8 @@ class Table:
     slices: tuple[str, ...]
     snr_bins: tuple[float, ...]
     images: Images | None = None
+    distinction: str = ""
+    """What tells it apart where two tables would be called the same."""
 
     @property
     def has_sounds(self) -> bool:
@@ -100,7 +107,9 @@ class Table:
         """Protocol, what was changed in it, and dataset."""
         protocol = self.head.protocol
         changed = ", ".join(f"{name} = {_listed(value)}" for name, value in sorted(protocol.overrides.items()))
-        return f"{protocol.name}{f' with {changed}' if changed else ''} on {self.head.dataset.label}"
+        revision = f", revision {protocol.revision}" if protocol.revision != REVISION else ""
+        start = f"{protocol.name}{f' with {changed}' if changed else ''}{revision}"
+        return f"{start} on {self.head.dataset.label}{self.distinction}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,11 +131,16 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """Mean IoU over so many seeds; `at_home`: on the test of the data that the entry was trained on."""
+    """Mean IoU over so many seeds, of as many as the entry has; `at_home`: on the test of its own data.
+
+    `leaking`: some of the test was in its training or validation.
+    """
 
     iou: float
     seeds: int
+    of: int
     at_home: bool
+    leaking: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

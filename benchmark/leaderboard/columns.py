@@ -59,8 +59,16 @@ class Column:
 
 def of(table: Table) -> list[Column]:
     """The columns of a table: its test slices add some."""
+    taken = {column.name for column in COMMON}
     slices = [
-        Column(name=f"iou_{name}", title=f"IoU {name} (%)", group="scores", value=_slice(name), digits=2, rank=8)
+        Column(
+            name=f"iou_slice_{name}" if f"iou_{name}" in taken else f"iou_{name}",
+            title=f"IoU {name} (%)",
+            group="scores",
+            value=_slice(name),
+            digits=2,
+            rank=8,
+        )
         for name in table.slices
     ]
     at = next(index for index, column in enumerate(COMMON) if column.name == "dice")

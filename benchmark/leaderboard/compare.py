@@ -47,7 +47,7 @@ def duels(tables: Sequence[Table], first: str, second: str) -> list[Duel]:
 
 def _duel(table: Table, first: Row, second: Row) -> Duel:
     images = table.images
-    if images is None or {row.ious.shape[1] for row in (first, second)} != {len(images.ids)}:
+    if images is None or not (first.aligned and second.aligned):
         return Duel(table=table, first=first, second=second, units={}, contests=_without_images(first, second))
     ious = _Values(images=images, rows=(first, second), first=100 * first.ious, second=100 * second.ious)
     inside = images.main & ious.known

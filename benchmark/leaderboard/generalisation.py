@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from benchmark import metrics, transfers
+from benchmark import metrics, sums, transfers
 from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
 from benchmark.leaderboard.scoring import complete, read_one
 from benchmark.record import headline
@@ -25,6 +25,7 @@ Name: TypeAlias = tuple[str, str]
 class _Carried:
     """A run on other data: IoU by place, and what these places are called."""
 
+    path: Path
     record: TransferRecord
     ious: Mapping[Place, float]
     names: Mapping[Place, Name]
@@ -47,10 +48,13 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
     for table in tables:
         for row in table.rows:
             abroad = [one for run in row.runs for one in by_run.get(run.run_key, [])]
+            abroad = [one for one in abroad if _current(row, one, problems)]
             if row.finished and abroad:
                 cells = _cells(table, row, abroad)
                 tested |= cells.keys()
                 rows.append((table, row, cells))
+    if not rows:
+        return None
     places = [place for place in names if place in tested]
     return Matrix(
         tests=tuple(texts[place] for place in places),
@@ -77,7 +81,19 @@ def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
             part = {name: counts[name][inside] for name in metrics.COUNT_COLUMNS}
             ious[digest, place] = metrics.SCORES["iou"].compute(part)
             names[digest, place] = _name(label, place, list(record.tested_on.test_slices))
-        yield _Carried(record, ious, names)
+        yield _Carried(path, record, ious, names)
+
+
+def _current(row: Row, one: _Carried, problems: list[str]) -> bool:
+    """Whether the run is still the one whose weights were tested; a line says where it is not."""
+    folder = next(path for path, run in zip(row.folders, row.runs, strict=True) if run.run_key == one.record.run_key)
+    try:
+        if sums.digest(folder / sums.NAME) == one.record.run_sums:
+            return True
+    except OSError:
+        pass
+    problems.append(f"{one.path} is of weights that {folder} no longer has; test it again: bench transfer --force")
+    return False
 
 
 def _own_names(table: Table) -> dict[Place, Name]:
@@ -101,11 +117,15 @@ def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Ce
     data = table.head.dataset
     own = {table.head.headline_slice: row.scores["iou"]}
     own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}
-    cells = {(data.manifest, place): Cell(iou=iou, seeds=len(row.runs), at_home=True) for place, iou in own.items()}
+    count = len(row.runs)
+    cells = {(data.manifest, place): Cell(iou=iou, seeds=count, of=count, at_home=True) for place, iou in own.items()}
+    leaking = {place for one in abroad for place in one.ious if one.record.leakage}
     by_place: dict[Place, dict[int, float]] = {}
     for one in abroad:
         for place, iou in one.ious.items():
             by_place.setdefault(place, {})[one.record.seed] = iou
     for place, ious in by_place.items():
-        cells[place] = Cell(iou=fmean(ious.values()), seeds=len(ious), at_home=False)
+        cells[place] = Cell(
+            iou=fmean(ious.values()), seeds=len(ious), of=count, at_home=False, leaking=place in leaking
+        )
     return cells

@@ -90,6 +90,10 @@ def load(results: Path, digest: str) -> Images:
         places=(first, *(place for place in places if place != first)),
         kinds=tuple(kinds[-2:]),
         groups=tuple(np.array([row["groups"][kind] for row in rows]) for kind in kinds[-2:]),
-        snr=np.array([float(row["strata"].get("snr_db", "nan")) for row in rows]),
+        snr=np.array([_number(row["strata"].get("snr_db")) for row in rows]),
         area=np.array([row["foreground"] / (row["height"] * row["width"]) for row in rows]),
     )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

@@ -1,6 +1,7 @@
 """Means over the images of a stratum, with how sure they are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,14 @@ from benchmark.leaderboard.images import Images, Stratum
 
 
 def intervals(
-    values: NDArray[np.float64], images: Images, strata: Sequence[Stratum], *, deterministic: bool
+    values: NDArray[np.float64], images: Images, strata: Sequence[Stratum], *, deterministic: bool, whole: bool = True
 ) -> tuple[Interval | None, ...]:
-    """The mean of (S, N) values in each stratum; NaN values are left out, and a stratum without any is None."""
-    return tuple(_interval(values, images, stratum, deterministic=deterministic) for stratum in strata)
+    """The mean of (S, N) values in each stratum; NaN values are left out, and a stratum without any is None.
+
+    No interval is given where the seeds are not `whole`: some failed, and the others alone would look too sure.
+    """
+    found = (_interval(values, images, stratum, deterministic=deterministic) for stratum in strata)
+    return tuple(one if one is None or whole else replace(one, half_width=None) for one in found)
 
 
 def _interval(values: NDArray[np.float64], images: Images, stratum: Stratum, *, deterministic: bool) -> Interval | None:

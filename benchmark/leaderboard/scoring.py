@@ -19,13 +19,14 @@ Counts: TypeAlias = Mapping[str, NDArray[Any]]
 class Scored:
     """A run with its scores on the headline slice and on the others.
 
-    Of every image of the test split, (N,): `ious`, NaN where the mask is empty, and `gains`, SI-SDR in dB.
+    Of every image of the test split, (N,): `ids`, `ious`, NaN where the mask is empty, and `gains`, SI-SDR in dB.
     """
 
     folder: Path
     record: Record
     scores: Mapping[str, float]
     slice_scores: Mapping[str, Mapping[str, float]]
+    ids: tuple[str, ...] = ()
     ious: NDArray[np.float64] | None = None
     gains: NDArray[np.float64] | None = None
 
@@ -67,7 +68,7 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     """
     if isinstance(counts, Exception):
         raise ValueError(counts) from counts  # noqa: TRY004 - the type says that reading failed
-    missing = [name for name in ("slice", *metrics.COUNT_COLUMNS) if name not in counts]
+    missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
     slices = dict(Counter(counts["slice"].tolist()))
@@ -96,4 +97,12 @@ def _score(folder: Path, record: Record, counts: Counts) -> Scored:
         if name != headline
     }
     ious = np.where(metrics.truth_is_empty(counts), np.nan, metrics.image_iou(counts))
-    return Scored(folder, record, scores, others, ious, metrics.improvement(counts, "sisdr") if heard else None)
+    return Scored(
+        folder,
+        record,
+        scores,
+        others,
+        tuple(counts["id"]),
+        ious,
+        metrics.improvement(counts, "sisdr") if heard else None,
+    )

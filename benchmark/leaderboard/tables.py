@@ -1,6 +1,7 @@
 """Records -> one table per comparability key. Every score is recomputed from the stored counts."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -29,6 +30,11 @@ def build(results: Path) -> Board:
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
     tables = sorted((_table(results, key, runs, problems) for key, runs in groups.items()), key=_table_order)
+    names = Counter(table.heading for table in tables)
+    tables = [
+        replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
+        for table in tables
+    ]
     return Board(
         tables=tuple(tables),
         published=tuple(_published(tables)),
@@ -39,6 +45,7 @@ def build(results: Path) -> Board:
 
 
 def _table(results: Path, key: str, runs: Sequence[Scored], problems: list[str]) -> Table:
+    runs = _alike(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
         own = run.record
@@ -56,6 +63,19 @@ def _table(results: Path, key: str, runs: Sequence[Scored], problems: list[str])
         snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),
         images=known,
     )
+
+
+def _alike(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
+    """The runs, but for those without sounds where others have them: a mean over both would be of neither."""
+    finished = [run for run in runs if run.record.status == "finished"]
+    deaf = [run for run in finished if run.gains is None]
+    if len(deaf) == len(finished):
+        return list(runs)
+    problems += [
+        f"{run.folder / 'images.csv'} cannot be used: the sound scores of its table's others are missing"
+        for run in deaf
+    ]
+    return [run for run in runs if run not in deaf]
 
 
 def _known(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[Images | None, tuple[Row, ...]]:
@@ -105,8 +125,9 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         ious=_stacked([run.ious for run in runs]),
         badge=_badge(runs),
         gains=_stacked([run.gains for run in runs]),
+        aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
     )
-    return _with_strata(row, known) if known and _of(row, known) else row
+    return _with_strata(row, known) if known and row.aligned else row
 
 
 def _badge(runs: Sequence[Scored]) -> str:
@@ -120,19 +141,17 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
     return np.stack(known) if known else np.zeros((0, 0))
 
 
-def _of(row: Row, known: Images) -> bool:
-    """Whether the manifest is of the images that the row has scores of."""
-    return row.finished and row.ious.shape[1] == len(known.ids)
-
-
 def _with_strata(row: Row, known: Images) -> Row:
     kinds = {"snr": known.by_snr(), "area": known.by_area()}
     return replace(
         row,
         strata={
-            kind: intervals(row.ious, known, strata, deterministic=row.deterministic) for kind, strata in kinds.items()
+            kind: intervals(row.ious, known, strata, deterministic=row.deterministic, whole=not row.failed)
+            for kind, strata in kinds.items()
         },
-        by_snr=intervals(row.gains, known, kinds["snr"], deterministic=row.deterministic) if len(row.gains) else (),
+        by_snr=intervals(row.gains, known, kinds["snr"], deterministic=row.deterministic, whole=not row.failed)
+        if len(row.gains)
+        else (),
     )
 
 
@@ -166,7 +185,7 @@ def _obstacle(row: Row, known: Images | None) -> str:
         return f"{row.status}, no seed finished"
     if row.failed:
         return f"seed {row.failed[0].seed}: {row.failed[0].status}; a mean over the others flatters"
-    if known is None or not _of(row, known):
+    if known is None or not row.aligned:
         return "the manifest of the data is missing or is of other images"
     kept = with_mask(row, known)
     if not kept.any():
@@ -179,12 +198,17 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
     """Every two tables that have trained entries in common."""
     for first, second in combinations(tables, 2):
         # Floors stand at the end of every table: they would agree for want of training.
-        common = [(_same_entry(row), row) for row in first.rows if row.finished and not row.deterministic]
-        others = {_same_entry(row): row for row in second.rows if row.finished}
+        common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
+        others = {_same_entry(row): row for row in second.rows if _sound(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
         found = statistics.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
+
+
+def _sound(row: Row) -> bool:
+    """Whether its mean is of all its seeds."""
+    return row.finished and not row.failed
 
 
 def _same_entry(row: Row) -> tuple[str, ...]:

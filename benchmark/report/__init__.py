@@ -14,9 +14,12 @@ from benchmark.report.page import rendered
 __all__ = ["rendered", "write"]
 
 
-def write(board: Board, results: Path, folder: Path, *, private: bool = False) -> Path:
-    """Write `leaderboard.html` into a folder. `private`: with thumbnails of the user's own recordings."""
-    path = folder / "leaderboard.html"
-    text = rendered(board, results, private=private)
+def write(board: Board, results: Path, folder: Path, *, sort: str = "iou", private: bool = False) -> Path:
+    """Write `leaderboard.html` into a folder, sorted by that column.
+
+    `private`: with thumbnails of the user's own recordings; into `private/`, which is not committed.
+    """
+    path = folder / ("private/leaderboard.html" if private else "leaderboard.html")
+    text = rendered(board, results, sort=sort, private=private)
     write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
     return path

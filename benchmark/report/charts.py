@@ -6,6 +6,7 @@ Every drawing has its numbers in a table beside it, so that nothing is said by a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from benchmark.leaderboard.board import Row
 
@@ -147,6 +148,8 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: float | None = None) -> Curves | None:
     """Of each seed its number, the values per epoch, and the epoch that was selected (from 1)."""
+    # A training that diverged ends with a loss that is no number.
+    runs = [(seed, list(takewhile(math.isfinite, values)), selected) for seed, values, selected in runs]
     runs = [run for run in runs if len(run[1]) > 1]
     if not runs:
         return None

@@ -88,16 +88,16 @@ class Part:
     remarks: list[str]
 
 
-def part(table: Table, number: int, results: Path, *, worst: int, private: bool) -> Part:
-    """Everything that is shown of a table; `worst` images per entry."""
+def part(table: Table, number: int, results: Path, *, worst: int | None, private: bool) -> Part:
+    """Everything that is shown of a table; `worst` images per entry, None: no pictures at all."""
     top = charts.whole_scale(table.rows)
     header = _header(table)
-    found = gallery.gather(table, results, worst=worst, private=private)
+    found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
     trained = [row for row in table.rows if row.finished and not row.deterministic]
     return Part(
         id=f"t{number}",
-        name=table.heading.removesuffix(f" on {table.head.dataset.label}"),
-        data=table.head.dataset.label,
+        name=table.heading.removesuffix(f" on {table.head.dataset.label}{table.distinction}"),
+        data=f"{table.head.dataset.label}{table.distinction}",
         about=wording.about(table),
         top=top,
         header=[(column, column.name in ("architecture", "iou", "rank", "badge")) for column in header],
@@ -115,7 +115,7 @@ def part(table: Table, number: int, results: Path, *, worst: int, private: bool)
 
 def _header(table: Table) -> list[Column]:
     by_name = {column.name: column for column in columns.of(table)}
-    slices = [f"iou_{place}" for place in table.slices]
+    slices = [name for name in by_name if by_name[name].title in {f"IoU {place} (%)" for place in table.slices}]
     sounds = ["sisdr_improvement"] if table.has_sounds else []
     tuned = ["learning_rate"] if "learning_rate" in by_name else []
     return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *sounds, *tuned, *_SHOWN)]
@@ -147,8 +147,8 @@ def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: floa
 
 def _cell(column: Column, row: Row) -> Cell:
     value = column.rounded(row)
-    if column.name == "rank":
-        value = row.ranks[0] * 1000 + row.ranks[1] if row.ranks else None
+    if column.order and value is not None:
+        value = column.order(row)
     text = column.text(row)
     if column.name == "iou" and row.interval is not None:
         text = f"{text} ± {100 * row.interval.half_width():.2f}"
@@ -172,15 +172,16 @@ def _curves(row: Row) -> list[Curves]:
     return [curves for curves in found if curves]
 
 
-def _line(run: Record, history: list[dict[str, str]], name: str, scale: float) -> tuple[int, list[float], int]:
-    return run.seed, [scale * float(epoch[name]) for epoch in history], run.training.best_epoch
+def _line(run: Record, history: list[dict[str, float]], name: str, scale: float) -> tuple[int, list[float], int]:
+    return run.seed, [scale * epoch[name] for epoch in history], run.training.best_epoch
 
 
-def _history(folder: Path) -> list[dict[str, str]]:
+def _history(folder: Path) -> list[dict[str, float]]:
+    """Loss and IoU by epoch; of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
     try:
         with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError:
+            return [{name: float(epoch[name]) for name in ("loss", "validation_iou")} for epoch in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
@@ -227,5 +228,5 @@ def _stratum_table(table: Table, kind: str, title: str, about: str, strata: Sequ
 def _shaded(found: Interval | None) -> tuple[str, int]:
     if found is None:
         return "–", 0
-    half = f" ± {100 * found.half_width:.1f}" if found.half_width is not None else ""
-    return f"{100 * found.mean:.1f}{half}", round(100 * found.mean)
+    half = f" ± {100 * found.half_width:.2f}" if found.half_width is not None else ""
+    return f"{100 * found.mean:.2f}{half}", round(100 * found.mean)

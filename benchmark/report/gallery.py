@@ -58,7 +58,7 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     pictures = Pictures(results, head.dataset.manifest, size, private=private)
     if pictures.truth is None or len(pictures.truth) != len(known.ids):
         return None
-    finished = [row for row in table.rows if row.finished and row.ious.shape[1] == len(known.ids)]
+    finished = [row for row in table.rows if row.aligned]
     if not finished:
         return None
     kept = np.flatnonzero(with_mask(finished[0], known))

@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import grids, wording
 from benchmark.report import charts
@@ -16,17 +17,26 @@ LARGEST = 5_000_000
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def rendered(board: Board, results: Path, *, private: bool = False) -> str:
-    """The page with as many of the worst images per entry, up to twenty, as it stays small with."""
+def rendered(board: Board, results: Path, *, sort: str = "iou", private: bool = False) -> str:
+    """The page with as many of the worst images per entry, up to twenty, as it stays small with; else without pictures.
+
+    `sort` names the column that the board is sorted by.
+
+    Raises:
+        UserError: it is too large even so.
+    """
     text = ""
-    for worst in (20, 10, 5, 0):
-        text = _attempt(board, results, worst=worst, private=private)
+    for worst in (20, 10, 5, 0, None):
+        text = _attempt(board, results, worst=worst, sort=sort, private=private)
         if len(text.encode()) < LARGEST:
-            break
-    return text
+            return text
+    raise UserError(
+        f"the page would have {len(text.encode()) / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; show fewer tables: "
+        "bench leaderboard --format html --protocol NAME"
+    )
 
 
-def _attempt(board: Board, results: Path, *, worst: int, private: bool) -> str:
+def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, private: bool) -> str:
     parts = [part(table, number, results, worst=worst, private=private) for number, table in enumerate(board.tables)]
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -43,7 +53,7 @@ def _attempt(board: Board, results: Path, *, worst: int, private: bool) -> str:
         scores=wording.scores(board),
         wording=wording,
         chart=charts,
-        worst=worst,
+        sort=sort,
         pictures={part.id: _pictures(part) for part in parts if part.gallery},
         # Ours, not a user's: everything else is escaped.
         style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),

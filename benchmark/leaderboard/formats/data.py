@@ -87,6 +87,7 @@ def _matrix(matrix: Matrix | None) -> list[dict[str, Any]]:
             "iou": None if math.isnan(cell.iou) else round(100 * cell.iou, 2),
             "seeds": cell.seeds,
             "at_home": cell.at_home,
+            "leakage": cell.leaking,
         }
         for row in (matrix.rows if matrix else ())
         for test, cell in zip(matrix.tests if matrix else (), row.cells, strict=True)

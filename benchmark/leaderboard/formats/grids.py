@@ -70,6 +70,10 @@ def _cell(found: Cell | None) -> str:
     if found is None or math.isnan(found.iou):
         return "–"
     text = f"{100 * found.iou:.2f}"
+    if found.seeds < found.of:
+        text = f"{text}, {found.seeds} of {found.of} seeds"
+    if found.leaking:
+        text = f"{text}, leakage"
     return f"({text})" if found.at_home else text
 
 

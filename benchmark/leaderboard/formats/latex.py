@@ -29,6 +29,9 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
         parts.append("\\clearpage % LaTeX keeps no more than 52 floats waiting")
+    if board.comparisons:
+        lines = "\n".join(f"\\item {_escaped(wording.agreement(found))}" for found in board.comparisons)
+        parts.append(f"{_escaped(wording.AGREEMENT)}\n\\begin{{itemize}}\n{lines}\n\\end{{itemize}}")
     if board.matrix:
         body = grids.drawn(grids.generalisation(board.matrix), "latex_booktabs")
         parts.append(_float(_escaped(f"Trained here, tested there. {wording.GENERALISATION}"), body))

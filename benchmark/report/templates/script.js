@@ -10,7 +10,6 @@
   const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
   const showTheme = () => {
     theme.textContent = isDark() ? "Light" : "Dark";
-    theme.setAttribute("aria-pressed", String(isDark()));
     theme.setAttribute("aria-label", `Use ${isDark() ? "light" : "dark"} colours`);
   };
   theme.addEventListener("click", () => {
