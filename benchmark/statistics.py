@@ -129,7 +129,7 @@ def clustered(values: Values, labels: Labels) -> list[Part]:
     alone = [_by_groups(values, kind) for kind in kinds]
     if len(kinds) == 1:
         return alone
-    both = np.unique(np.stack(kinds), axis=1, return_inverse=True)[1].ravel()
+    both = np.unique(kinds[0] * len(values) + kinds[1], return_inverse=True)[1]
     overlap, degrees = _by_groups(values, both)
     largest = max(alone)
     if sum(part for part, _ in alone) - overlap < largest[0]:
