@@ -269,6 +269,10 @@ def test_settings_are_the_run_s(bench: Bench, trained: Path, birdsounds: Path) -
     assert finding.text == "protocol_digest is not that of settings and revision"
 
 
+FREE = ("command", "environment", "finished", "images_per_second")
+"""What of a transfer nothing else says."""
+
+
 def forged(path: Path, **changes: object) -> None:
     """With checksums that fit."""
     content = json.loads((path / "transfer.json").read_text())
@@ -313,7 +317,7 @@ def test_no_damage_of_a_transfer_stops_the_check(bench: Bench, trained: Path, bi
             if odd != content[name]:
                 forged(path, **{**content, name: odd})
                 findings = verify.check(results)
-                assert findings or isinstance(odd, type(content[name])), (name, odd)
+                assert findings or name in FREE, (name, odd)
     forged(path, **content)
     assert verify.check(results) == []
 
