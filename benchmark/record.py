@@ -40,6 +40,8 @@ from benchmark.files import sync
 SCHEMA: Literal[1] = 1
 KEY_DIGITS = 12
 MAIN_SLICE = "main"
+RUNS = "runs/*/*/*/*/"
+"""Where runs lie in a results folder."""
 
 Status = Literal["finished", "diverged", "out-of-memory"]
 R = TypeVar("R")
@@ -237,7 +239,16 @@ def read(path: Path) -> Record:
 
 def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
-    return read_each(results.glob("runs/*/*/*/*/"), "run.json", read, f"a record of schema {SCHEMA}")
+    return read_each(folders(results, RUNS), "run.json", read, f"a record of schema {SCHEMA}")
+
+
+def folders(results: Path, pattern: str) -> list[Path]:
+    """The folders of a results folder that a pattern finds, in the order of the paths: those that are read and checked.
+
+    Hidden ones, and those inside hidden ones, are under way or put aside, and are neither read nor checked.
+    """
+    found = {path for path in results.glob(pattern) if path.is_dir()}
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(results).parts))
 
 
 def read_each(
@@ -248,7 +259,7 @@ def read_each(
     `what` it should be.
     """
     records, problems = [], []
-    for path in sorted(path for path in paths if not path.name.startswith(".")):
+    for path in paths:
         try:
             records.append((path, read_one(path)))
         except FileNotFoundError:

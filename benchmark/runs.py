@@ -1,8 +1,8 @@
 """Which run is meant, where it lies, and how it is made again."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmark import record
 from benchmark.errors import UserError
 from benchmark.record import Record
 
@@ -11,8 +11,8 @@ WEIGHTS = "model.safetensors"
 
 def folders(results: Path) -> list[Path]:
     """Every folder of a run, readable or not, also where it should not lie; in the order of the paths."""
-    deep = {path for path in results.glob("runs/*/*/*/*/") if path.is_dir()}
-    return sorted(path for path in deep | set(_with_record(results)) if not _under_way(path, results))
+    stray = {path for path in record.folders(results, "runs/**/") if (path / "run.json").is_file()}
+    return sorted(stray | set(record.folders(results, record.RUNS)))
 
 
 def locate(results: Path, text: str) -> Path:
@@ -47,11 +47,3 @@ def named(results: Path, text: str) -> list[Path]:
 def again(found: Record) -> str:
     """The command that trains a run once more, also where its record is there already."""
     return f"{found.command} --force{' (ROOT: the folder of its data)' if ' ROOT' in found.command else ''}"
-
-
-def _with_record(results: Path) -> Iterator[Path]:
-    return (path.parent for path in results.glob("runs/**/run.json"))
-
-
-def _under_way(path: Path, results: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(results).parts)

@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.record import KEY_DIGITS, DatasetRecord, DeviceRecord, Record, read_each
+from benchmark.record import KEY_DIGITS, DatasetRecord, DeviceRecord, Record, folders, read_each
 
 NAME = "transfer.json"
 FOLDER = "transfers"
+PLACES = f"{FOLDER}/*/*/"
+"""Where transfers lie in a results folder."""
 
 
 class _Part(BaseModel):
@@ -103,4 +105,4 @@ def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str
 
     Their counts are read as a run's are, by `record.read_counts`.
     """
-    return read_each(results.glob(f"{FOLDER}/*/*/"), NAME, read, "a transfer of schema 1")
+    return read_each(folders(results, PLACES), NAME, read, "a transfer of schema 1")

@@ -238,6 +238,90 @@ def test_a_tampered_transfer_is_found(
     assert (ran.code, f"{path}: " in ran.out) == (2, True)
 
 
+def test_leakage_is_what_the_manifests_say(bench: Bench, trained: Path) -> None:
+    """Allowed, and said: to unsay it is found."""
+    results = trained.parents[4]
+    other = "synthetic:train=8,val=4,test=5,ood=2"
+    ran = bench("transfer", trained, "--dataset", other, "--allow-leakage", "--results", results)
+    assert ran.code == 0, ran.err
+    assert verify.check(results) == []
+    path, found = only(results)
+    for leakage in ({}, {"pixels": 1}) if not found.leakage else ({}, {**found.leakage, "pixels": 99}):
+        if leakage != found.leakage:
+            forged(path, leakage=leakage)
+            (finding,) = verify.check(results)
+            assert finding.text == "leakage is not what the run's manifest and that of these data share"
+
+
+def test_settings_are_the_run_s(bench: Bench, trained: Path, birdsounds: Path) -> None:
+    results = trained.parents[4]
+    assert bench("transfer", trained, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
+    path, found = only(results)
+    for name, value in (("threshold", 0.4), ("dataset", "folder")):
+        settings = {**found.settings, name: value}
+        forged(path, settings=settings, protocol_digest=protocol.recorded("quick", settings).digest)
+        (finding,) = verify.check(results)
+        assert finding.text == f"setting {name} is not that of the run, or of tested_on"
+    forged(
+        path, settings=found.settings, revision=0, protocol_digest=protocol.recorded("x", found.settings).digest_at(0)
+    )
+    (finding,) = verify.check(results)
+    assert finding.text == "protocol_digest is not that of settings and revision"
+
+
+FREE = ("command", "environment", "finished", "images_per_second")
+"""What of a transfer nothing else says."""
+
+
+def forged(path: Path, **changes: object) -> None:
+    """With checksums that fit."""
+    content = json.loads((path / "transfer.json").read_text())
+    (path / "transfer.json").write_text(json.dumps({**content, **changes}))
+    sums.write(path)
+
+
+def test_hidden_transfers_are_neither_read_nor_checked(bench: Bench, trained: Path, birdsounds: Path) -> None:
+    results = trained.parents[4]
+    assert bench("transfer", trained, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
+    before = transfers.read_all(results)
+    path, _ = only(results)
+    for hidden in (results / "transfers" / ".x" / "one", path.parent / ".one"):
+        shutil.copytree(path, hidden)
+    assert transfers.read_all(results) == before
+    assert verify.check(results) == []
+    (results / "transfers" / ".x").rename(results / "transfers" / "x")
+    assert len(transfers.read_all(results)[0]) == 2
+    (finding,) = verify.check(results)
+    assert finding.text == "the folder is not where the record belongs"
+
+
+def test_no_damage_of_a_transfer_stops_the_check(bench: Bench, trained: Path, birdsounds: Path) -> None:
+    results = trained.parents[4]
+    assert bench("transfer", trained, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
+    path, found = only(results)
+    random = np.random.default_rng(0)
+    for file in (*path.iterdir(), record.manifest_path(results, found.tested_on.manifest)):
+        content = file.read_bytes()
+        for damaged in (b"", content[:1], content[: len(content) // 2], content[:-2], random.bytes(len(content))):
+            file.write_bytes(damaged)
+            assert {finding.run for finding in verify.check(results)} == {path}, file
+            if file.name != sums.NAME and file.parent == path:
+                kept = (path / sums.NAME).read_bytes()
+                sums.write(path)
+                verify.check(results)
+                (path / sums.NAME).write_bytes(kept)
+        file.write_bytes(content)
+    content = json.loads((path / "transfer.json").read_text())
+    for name in content:
+        for odd in (None, -1, "", "\0", "**x", "../..", "x" * 5000, [], {}, {"\0": None}):
+            if odd != content[name]:
+                forged(path, **{**content, name: odd})
+                findings = verify.check(results)
+                assert findings or name in FREE, (name, odd)
+    forged(path, **content)
+    assert verify.check(results) == []
+
+
 def test_the_reader_names_what_it_cannot_read(trained: Path, bench: Bench, birdsounds: Path) -> None:
     results = trained.parents[4]
     assert transfers.read_all(results) == ([], [])

@@ -1,11 +1,13 @@
 """Records are altered in every way that came to mind; each is found, and what was not altered is not."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from helpers import SMALL, TINY, Ran
 
-from benchmark import cli, inputs, keys, metrics, protocol, record, registry, sums, verify
+from benchmark import cli, inputs, keys, metrics, protocol, record, registry, runs, sums, verify
 from benchmark.progress import silent
 from benchmark.runs import WEIGHTS
 from benchmark.verify.badges import VERIFICATION
@@ -84,7 +86,7 @@ class Store:
         """What a more careful one does: digest, keys and place fit again."""
         content = json.loads((run / "run.json").read_text())
         stored = content["protocol"]
-        stored["digest"] = protocol.recorded(stored["name"], stored["settings"]).digest
+        stored["digest"] = protocol.recorded(stored["name"], stored["settings"]).digest_at(stored["revision"])
         table = keys.table(protocol=stored["digest"], manifest=content["dataset"]["manifest"])
         entry, device = content["architecture"], content["device"]
         content["comparability_key"] = table
@@ -564,6 +566,8 @@ def test_seeds_that_predict_nothing_are_no_copies(store: Store) -> None:
     findings = verify.check(store.results)
     assert not found(findings, "predictions.npz", "it is that of seed")
     assert found(findings, "predictions.npz", "not the file that SHA256SUMS lists")
+    shutil.copy(store.run / "logits.csv", store.other / "logits.csv")
+    assert not any("it is that of seed" in finding.text for finding in verify.check(store.results))
 
 
 def test_another_protocol_with_keys_that_fit_is_another_table_and_says_so(store: Store) -> None:
@@ -587,6 +591,62 @@ def test_truth_and_revision_are_the_table_s(store: Store) -> None:
     wrong = [finding for finding in verify.check(store.results) if "is the data's alone" in finding.text]
     assert [(finding.run, finding.text.split()[0]) for finding in wrong] == [(store.run, "sisdr_noisy")]
     assert "row 5" in wrong[0].text
+
+
+def test_a_run_of_other_data_that_claims_the_table(bench: Bench, store: Store) -> None:
+    """Its images are not as many, so that the counts cannot be compared: that is said, and nothing stops."""
+    small = ("--dataset", SMALL.replace("test=4", "test=3"), *TINY[2:], "--results", store.results)
+    assert bench("run", "--arch", "otsu", *small).code == 0
+    (other,) = {path for path in store.otsu.parent.iterdir() if path != store.otsu}
+    assert verify.check(store.results) == []
+    store.put(other, comparability_key=record.read(store.run).comparability_key)
+    sums.write(other)
+    texts = [finding.text for finding in verify.check(store.results) if finding.run == other]
+    assert "comparability_key is not that of protocol.digest and dataset.manifest" in texts
+    assert "dataset.manifest is not that of the other runs of its table" in texts
+
+
+@pytest.mark.parametrize("revision", [0, -1, protocol.REVISION + 1])
+def test_a_revision_that_never_was(store: Store, revision: int) -> None:
+    """Another table of the same name, with digest, keys and place that fit."""
+    store.put(protocol__revision=revision)
+    store.run = store.rekeyed(store.run)
+    texts = {finding.file.name: finding.text for finding in verify.check(store.results)}
+    assert texts.pop("run.json") == f"protocol.revision is {revision}, there are 1 to {protocol.REVISION}"
+    assert list(texts.values()) == ["it is missing"]  # reference scores of that revision
+
+
+@pytest.mark.parametrize("place", ["runs/.x/synthetic/otsu", "runs/quick/.x/otsu", "runs/quick/synthetic/.x"])
+def test_what_is_hidden_is_neither_shown_nor_checked(store: Store, place: str) -> None:
+    before = record.read_all(store.results)
+    hidden = store.results / place / store.otsu.name
+    hidden.parent.mkdir(parents=True)
+    shutil.copytree(store.otsu, hidden)
+    assert record.read_all(store.results) == before
+    assert hidden not in runs.folders(store.results)
+    (above,) = [folder for folder in hidden.parents if folder.name == ".x"]
+    above.rename(above.with_name("x"))
+    shown = store.results / place.replace(".x", "x") / store.otsu.name
+    assert shown in [path for path, _ in record.read_all(store.results)[0]]
+    assert {finding.run for finding in verify.check(store.results)} == {shown}
+
+
+def test_a_missing_file_is_named_by_its_place(store: Store) -> None:
+    (store.run / "examples" / "best.png").unlink()
+    (finding,) = verify.check(store.results)
+    assert finding.file == store.run / "examples" / "best.png"
+
+
+def test_masks_are_held_once(store: Store, tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).random((40, 256, 256)) > 0.5
+    np.savez_compressed(tmp_path / "m.npz", packed=np.packbits(masks, axis=-1), shape=masks.shape)
+    tracemalloc.start()
+    found = verify.unpacked(tmp_path / "m.npz", "packed", "shape", "m.npz")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.dtype == np.bool_
+    np.testing.assert_array_equal(found, masks)
+    assert most < 1.5 * masks.nbytes
 
 
 def test_weights_and_private_pictures_may_be_elsewhere(store: Store) -> None:
@@ -615,6 +675,269 @@ def test_verify_needs_no_torch(store: Store) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "3 of 3 run(s) consistent"
+
+
+# ---------------------------------------------------------------- beside the runs
+
+
+def edited(pattern: str, text: str) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        before = path.read_text()
+        path.write_text(re.sub(pattern, text, before, count=1))
+        assert path.read_text() != before
+
+    return edit
+
+
+REFERENCES: list[tuple[Callable[[Path], None], str]] = [
+    (edited("test-00001", "test-00009"), "its images are not the test split of the manifest"),
+    (edited(r"\n[^\n]+\n$", "\n"), "its images are not the test split of the manifest"),
+    (edited(",ood,", ",main,"), "its images are not the test split of the manifest"),
+    (edited(r"main,[^,]+,", "main,30.1,"), r"truth_mask_sisdr is beyond \+-30 dB"),
+    (edited(r"main,[^,]+,[^,]+,", "main,1.0,-200,"), r"truth_mask_sdr is beyond \+-100 dB"),
+    (edited(r"main,[^,]+,", "main,-inf,"), "it cannot be read"),
+    (edited(r"[^,]+\n$", "7.7777\n"), "all_foreground_sdr is not the sdr_noisy of the runs"),
+    (edited("all_foreground_sisdr", "some_foreground_sisdr"), "it cannot be read"),
+    (Path.unlink, "it is missing"),
+    (lambda path: path.write_bytes(b"\xff\x00") and None, "it cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("change", "pattern"), REFERENCES)
+def test_reference_scores_that_were_altered(store: Store, change: Callable[[Path], None], pattern: str) -> None:
+    """Once, although three runs have them."""
+    found = record.read(store.run)
+    path = record.references_path(store.results, found.dataset.manifest, found.protocol.revision)
+    change(path)
+    (finding,) = verify.check(store.results)
+    assert (finding.run, finding.file) == (path, path)
+    assert re.search(pattern, finding.text), finding
+    assert verify.check(store.results, [store.run]) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern"),
+    [
+        (lambda ends, small: (ends[::-1], small), "does not increase up to their length"),
+        (lambda ends, small: (ends, small[:-1]), "does not increase up to their length"),
+        (lambda ends, small: (ends[1:], small), "its thumbnails are not 6, as the manifest's test images"),
+        (lambda ends, small: (ends.astype(float), small), "its thumbnails are not 6"),
+        (lambda ends, small: (ends - [1, 0, 0, 0, 0, 0], small), "one of its thumbnails is no WebP file"),
+        (lambda ends, small: (ends, small[::-1]), "one of its thumbnails is no WebP file"),
+    ],
+)
+def test_thumbnails_that_were_altered(store: Store, change: Callable[..., Any], pattern: str) -> None:
+    found = record.read(store.run)
+    path = record.pictures_path(store.results, found.dataset.manifest, found.protocol.settings["image_size"])
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["ends"], arrays["thumbnails"] = change(arrays["ends"], arrays["thumbnails"])
+    np.savez_compressed(path, **arrays)
+    (finding,) = verify.check(store.results)
+    assert (finding.run, finding.file) == (path, path)
+    assert re.search(pattern, finding.text), finding
+
+
+# ---------------------------------------------------------------- the learning rate that was chosen
+
+
+@pytest.fixture(scope="module")
+def tuned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that chose among three learning rates, of which the last diverges."""
+    results = tmp_path_factory.mktemp("tuned") / "results"
+    rates = ("--set", "optimiser=sgd", "--set", "learning_rates=[1e-3, 1e-2, 1e30]")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "--arch", "unet:width=4", *TINY, *rates, "--results", str(results)])
+    assert not end.value.code
+    return results
+
+
+@pytest.fixture
+def tuned(tuned_once: Path, tmp_path: Path) -> Store:
+    results = tmp_path / "tuned"
+    shutil.copytree(tuned_once, results)
+    (run,) = results.glob("runs/*/*/unet/*")
+    return Store(results=results, run=run, other=run, otsu=run)
+
+
+def test_a_tuned_run_is_consistent(bench: Bench, tuned: Store, tmp_path: Path) -> None:
+    assert verify.check(tuned.results) == []
+    training = record.read(tuned.run).training
+    assert [each.validation_iou is None for each in training.candidates] == [False, False, True]
+    words = ("run", *TINY, "--results", tmp_path / "more", "--arch")
+    assert bench(*words, "otsu", "--tune", "lr", "--budget", 2).code == 0
+    rates = ("--set", "optimiser=sgd", "--lr", 1e30, "--set", "learning_rates=[1e30, 1e31]")
+    assert bench(*words, "unet:width=4", *rates).code == 0
+    assert {run.status for _, run in record.read_all(tmp_path / "more")[0]} == {"finished", "diverged"}
+    assert verify.check(tmp_path / "more") == []
+
+
+def candidate(number: int, **changes: Any) -> Callable[[Store], None]:
+    def change(store: Store) -> None:
+        stored = [each.model_dump() for each in record.read(store.run).training.candidates]
+        stored[number] |= changes
+        store.put(training__candidates=stored)
+
+    change.__name__ = f"candidate_{number}_{'_'.join(changes)}"
+    return change
+
+
+def other_epoch(store: Store) -> None:
+    """Of the candidate that was not chosen."""
+    training = record.read(store.run).training
+    number = 1 if training.learning_rate == training.candidates[0].learning_rate else 0
+    candidate(number, best_epoch=3 - training.candidates[number].best_epoch)(store)
+
+
+def other_rate_chosen(store: Store) -> None:
+    now = record.read(store.run).training.learning_rate
+    store.put(training__learning_rate=0.01 if now == 0.001 else 0.001)
+
+
+def column(number: int, row: int, text: str) -> Callable[[Store], None]:
+    def change(store: Store) -> None:
+        def edit(before: str) -> str:
+            lines = [line.split(",") for line in before.splitlines()]
+            lines[row][number] = text
+            return "".join(",".join(line) + "\n" for line in lines)
+
+        store.edit("candidates.csv", edit)
+
+    change.__name__ = f"column_{number}_of_row_{row}"
+    return change
+
+
+def curve_of_another(store: Store) -> None:
+    """Of equal length and equal best epoch: the curve of the rate that was not chosen would do as well."""
+    store.edit("history.csv", lambda text: re.sub(r"^1,([\d.]+),[\d.]+", r"1,\1,0.000001", text, flags=re.MULTILINE))
+
+
+TUNED: list[tuple[Callable[[Store], None], str, str]] = [
+    (column(4, 1, "9.000"), "candidates.csv", "its seconds do not add up to training.seconds"),
+    (column(1, 2, "3"), "candidates.csv", "at learning rate 0.001 the epochs do not count from 1"),
+    (column(3, 1, "0.999999"), "candidates.csv", "at learning rate 0.001 "),
+    (column(3, 3, "0.999999"), "candidates.csv", "at learning rate 0.01 "),
+    (column(2, 5, "0.5"), "candidates.csv", r"at learning rate 1e\+30 "),
+    (column(0, 1, "0.002"), "candidates.csv", "its rates are not those of training.candidates"),
+    (candidate(0, validation_iou=0.9999), "candidates.csv", "validation_iou in run.json is not that of the best epoch"),
+    (candidate(1, validation_iou=0.9999), "candidates.csv", "validation_iou in run.json is not that of the best epoch"),
+    (candidate(1, validation_iou=None), "candidates.csv", "disagree on whether the training diverged"),
+    (candidate(2, validation_iou=0.1, best_epoch=1), "candidates.csv", "disagree on whether the training diverged"),
+    (candidate(2, learning_rate=0.1), "run.json", "training.candidates are not the learning_rates of the protocol"),
+    (other_epoch, "candidates.csv", "best_epoch in run.json is [12], the best of candidates.csv is [12]"),
+    (other_rate_chosen, "run.json", "training.learning_rate is not that of the best validation_iou"),
+    (lambda store: store.put(training__candidates=[]), "run.json", "training.candidates are not the learning_rates"),
+    (
+        lambda store: store.put(training__images_per_second=1e9),
+        "run.json",
+        "the median epoch of candidates.csv",
+    ),
+    (lambda store: store.put(training__seconds=1e9), "candidates.csv", "its seconds do not add up"),
+    (curve_of_another, "history.csv", "it is not the curve of the chosen learning rate in candidates.csv"),
+    (lambda store: (store.run / "candidates.csv").unlink(), "candidates.csv", "it is missing"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "file", "pattern"), TUNED)
+def test_a_choice_that_was_altered(tuned: Store, tamper: Tampering, file: str, pattern: str) -> None:
+    tamper(tuned)
+    tuned.seal()
+    findings = verify.check(tuned.results)
+    assert found(findings, file, pattern), findings
+
+
+def test_candidates_of_a_run_that_had_none(store: Store, tuned: Store) -> None:
+    shutil.copy(tuned.run / "candidates.csv", store.run / "candidates.csv")
+    store.put(training__learning_rate=0.001)
+    store.seal()
+    findings = verify.check(store.results)
+    assert found(
+        findings, "candidates.csv", "there was no rate to choose, and such a run leaves no such file; remove it"
+    )
+    assert found(findings, "run.json", "training.candidates is not empty, and there was nothing to choose")
+
+
+# ---------------------------------------------------------------- damage
+
+
+def damages(content: bytes, random: np.random.Generator) -> list[bytes]:
+    """The beginning of a file, nothing, noise, and a file with noise in it."""
+    cuts = [content[:length] for length in (0, 1, len(content) // 2, len(content) - 9)]
+    noise = random.bytes(len(content))
+    at = int(random.integers(0, max(1, len(content) - 8)))
+    return [*cuts, noise, content[:20] + noise[20:], content[:at] + noise[:8] + content[at + 8 :]]
+
+
+def test_no_damage_stops_the_check(tuned: Store) -> None:
+    """Every file of the store, with the checksums of before and with new ones."""
+    random = np.random.default_rng(0)
+    for path in [path for path in tuned.results.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        for damaged in damages(content, random):
+            path.write_bytes(damaged)
+            findings = verify.check(tuned.results)
+            assert {path, tuned.run} & {finding.run for finding in findings}, path
+            assert all("\n" not in str(finding) for finding in findings), path
+            if tuned.run in path.parents and path.name != sums.NAME:
+                kept = (tuned.run / sums.NAME).read_bytes()
+                tuned.seal()
+                verify.check(tuned.results)
+                (tuned.run / sums.NAME).write_bytes(kept)
+        path.write_bytes(content)
+    assert verify.check(tuned.results) == []
+    for damaged in damages(b'{"schema": 1, "verdict": "reproduced"}', random):
+        (tuned.run / VERIFICATION).write_bytes(damaged)
+        (finding,) = verify.check(tuned.results)
+        assert finding.file.name == VERIFICATION
+
+
+ODD: list[Any] = [None, -1, 10**30, 1e308, "", "\0", "../..", "x" * 5000, [], [[]], {}, {"\0": None}, True]
+
+
+def test_no_value_of_a_record_stops_the_check(tuned: Store) -> None:
+    """Of each value in run.json, replaced by some of another kind or size."""
+    path = tuned.run / "run.json"
+    whole = json.loads(path.read_text())
+    for number, names in enumerate(leaves(whole)):
+        for odd in ODD[number % 3 :: 3]:
+            content = json.loads(json.dumps(whole))
+            target = content
+            for name in names[:-1]:
+                target = target[name]
+            if type(target[names[-1]]) is type(odd) and not odd:
+                continue  # an empty text is a text
+            target[names[-1]] = odd
+            path.write_text(json.dumps(content))
+            assert verify.check(tuned.results), (names, odd)
+
+
+def leaves(content: Any) -> list[list[Any]]:
+    """The ways to every value, itself a container or not."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [[name, *way] for name, value in inside for way in ([], *leaves(value))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: [{**row, "height": "x"} for row in rows],
+        lambda rows: [row for row in rows if row["split"] != "test"],
+        lambda rows: [row["id"] for row in rows],
+        lambda rows: [{**row, "groups": None} for row in rows],
+        lambda rows: [{**row, "sound": 7} for row in rows],
+        lambda rows: [{**row, "more": 7} for row in rows],
+        lambda rows: rows[:0],
+    ],
+)
+def test_a_manifest_that_is_none_under_its_own_digest(store: Store, change: Callable[[Any], Any]) -> None:
+    rows = change([json.loads(line) for line in store.manifest().read_text().splitlines()])
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path = record.manifest_path(store.results, digest)
+    path.write_text(text)
+    store.put(dataset__manifest=digest)
+    store.run = store.rekeyed(store.run)
+    assert found(verify.check(store.results), path.name, "it cannot be read")
 
 
 # ---------------------------------------------------------------- the command
@@ -771,6 +1094,50 @@ def test_a_verification_of_other_files_counts_nothing(bench: Bench, store: Store
     assert badge(store.run) == "self-reported", "run.json changed"
     store.seal()
     assert badge(store.run) == "self-reported", "and the checksums with it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tolerance": 0.5, "largest_difference": 400}, "its tolerance is 0.5, where 'alike' is true it is 0"),
+        ({"alike": False, "tolerance": 0.5}, "its tolerance is 0.5, where 'alike' is false it is 0.001"),
+        ({"alike": False, "tolerance": 0.001, "largest_difference": 2}, "more pixels differ than its tolerance"),
+        ({"alike": False, "tolerance": 0.001, "largest_difference": 1}, ""),
+        ({"largest_difference": -1}, "more pixels differ than its tolerance"),
+        ({"largest_native_difference": 1}, "more pixels differ at the files' size"),
+        ({"alike": False, "tolerance": 0.001, "largest_native_difference": 10**6}, "at the files' size"),
+        ({"images": 5}, "it is of 5 images, the run has 6"),
+        ({"largest_difference_db": 0.002}, "the sound scores differ by more dB"),
+        ({"largest_difference_db": float("nan")}, "the sound scores differ by more dB"),
+        ({"largest_difference_db": None}, "it has a difference in dB and the run no sound scores"),
+        ({"message": "one pixel"}, "the weights did not give the run's counts: one pixel"),
+    ],
+)
+def test_a_verification_is_held_to_what_may_differ(store: Store, changes: dict[str, Any], message: str) -> None:
+    """Whatever it says itself; badge and check agree."""
+    good = {
+        "schema": 1,
+        "verdict": "reproduced",
+        "when": "now",
+        "command": "by hand",
+        "device": "this one",
+        "precision": "fp32",
+        "torch": "2",
+        "threads": 1,
+        "alike": True,
+        "tolerance": 0.0,
+        "images": 6,
+        "largest_difference": 0,
+        "largest_native_difference": 0,
+        "largest_difference_db": 0.0,
+        "sums": sums.digest(store.run / sums.NAME),
+    }
+    (store.run / VERIFICATION).write_text(json.dumps(good))
+    assert verify.check(store.results) == []
+    assert badge(store.run) == "verified"
+    (store.run / VERIFICATION).write_text(json.dumps({**good, **changes}))
+    assert [message in finding.text for finding in verify.check(store.results)] == [True] * bool(message)
+    assert badge(store.run) == ("self-reported" if message else "verified")
 
 
 def test_a_verdict_that_was_edited(bench: Bench, store: Store) -> None:

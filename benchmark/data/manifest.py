@@ -110,6 +110,16 @@ def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
     return result
 
 
+def met(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
+    """Kind of group whose disjointness matters -> groups that stand in both; kinds without any are left out."""
+    found = {}
+    for kind in LEAKAGE_GROUPS:
+        known, here = ({groups(row).get(kind) for row in rows} - {None} for rows in (trained, tested))
+        if both := sorted(str(group) for group in known & here):
+            found[kind] = both
+    return found
+
+
 def example_of_leakage(rows: Sequence[Row], kind: str, group: str) -> tuple[Row, Row]:
     """Two rows of different splits that belong to the same group."""
     inside = [row for row in rows if groups(row).get(kind) == group]

@@ -23,14 +23,10 @@ from benchmark.progress import Report
 from benchmark.record import Record
 from benchmark.replay import evaluate
 from benchmark.verify import Verification, counts
-from benchmark.verify.badges import VERIFICATION
+from benchmark.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION
 from benchmark.verify.records import torch_build
 from benchmark.verify.subject import Subject
 
-TOLERANCE = 1e-3
-"""Share of an image's pixels that may differ where the machine is another one."""
-SOUND_TOLERANCE = {True: 1e-3, False: 0.5}
-"""dB of a sound score, on a machine like the run's and on others."""
 DATA_TOLERANCE = 0.05
 """dB of the scores of the noisy sound, which no mask touches, on any machine."""
 

@@ -1,6 +1,5 @@
 """`bench transfer`: a finished run's weights on the test split of data that it was not trained on."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
     headline = record.headline([row.slice for row in test])
     if not any(row.foreground for row in test if row.slice == headline):
         raise UserError("every mask of split 'test' is empty; add images with foreground")
-    met = _met(_trained_rows(request.results, found), test)
+    met = manifest.met(_trained_rows(request.results, found), test)
     if met and not request.allow_leakage:
         kind, groups = next(iter(met.items()))
         group = groups[0]
@@ -135,13 +134,3 @@ def _trained_rows(results: Path, found: Record) -> list[Row]:
         raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")
     rows = [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [row for row in rows if row.split != "test"]
-
-
-def _met(trained: Sequence[Row], tested: Sequence[Row]) -> Mapping[str, list[str]]:
-    """Kind -> groups of that kind that stand in both; kinds without any are left out."""
-    met = {}
-    for kind in manifest.LEAKAGE_GROUPS:
-        known, here = ({manifest.groups(row).get(kind) for row in rows} - {None} for rows in (trained, tested))
-        if both := sorted(str(group) for group in known & here):
-            met[kind] = both
-    return met

@@ -6,6 +6,6 @@ stored weights again and leaves `verification.json`, which `badge` believes as l
 
 from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge
 from benchmark.verify.check import check, seal
-from benchmark.verify.subject import Finding
+from benchmark.verify.subject import Finding, unpacked
 
-__all__ = ["VERIFICATION", "Badge", "Finding", "Verification", "badge", "check", "seal"]
+__all__ = ["VERIFICATION", "Badge", "Finding", "Verification", "badge", "check", "seal", "unpacked"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.record import Record
-from benchmark.verify.subject import Fault, Subject, UnreadableError
+from benchmark.verify.subject import DAMAGED, Fault, Subject, UnreadableError
 
 _TRUTH = ("tp + fn", "surface_truth", "sisdr_noisy", "sdr_noisy")
 _DB_ROUNDING = 0.05
@@ -28,7 +28,8 @@ class Essence:
     truth: Mapping[str, NDArray[Any]]
     predictions: str | None
     """Hash of the predicted masks; None where they are all alike, as those of a collapsed network are."""
-    logits: str
+    logits: str | None
+    """Hash of their histograms; None as there: those of collapsed networks may be alike too."""
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -46,8 +47,9 @@ def essence(subject: Subject) -> Essence | None:
         counts, sounds = subject.images.counts, subject.images.sounds
         masks, logits = subject.predictions, subject.logits.histograms
         settings = subject.settings.model_dump(mode="json")
-    except UnreadableError:
+    except (UnreadableError, *DAMAGED):
         return None
+    varied = masks.any() and not masks.all()
     truth: dict[str, NDArray[Any]] = {"tp + fn": counts["tp"] + counts["fn"], "surface_truth": counts["surface_truth"]}
     truth |= {name: values for name, values in sounds.items() if name in _TRUTH}
     return Essence(
@@ -55,8 +57,8 @@ def essence(subject: Subject) -> Essence | None:
         record=subject.record,
         settings={name: value for name, value in settings.items() if name not in ("name", "title", "about")},
         truth=truth,
-        predictions=_hash(masks) if masks.any() and not masks.all() else None,
-        logits=_hash(logits),
+        predictions=_hash(masks) if varied else None,
+        logits=_hash(logits) if varied else None,
     )
 
 
@@ -74,6 +76,7 @@ def _check_table(runs: Sequence[Essence]) -> Iterator[tuple[Path, Fault]]:
     parts: dict[str, Callable[[Essence], Any]] = {
         "protocol.settings": lambda run: run.settings,
         "protocol.revision": lambda run: run.record.protocol.revision,
+        "dataset.manifest": lambda run: run.record.dataset.manifest,
         "dataset.label": lambda run: run.record.dataset.label,
         "dataset.rendering": lambda run: str(run.record.dataset.rendering),
     }
@@ -83,6 +86,9 @@ def _check_table(runs: Sequence[Essence]) -> Iterator[tuple[Path, Fault]]:
         having = [run for run in runs if name in run.truth]
         if not having:
             continue
+        # Data of another size are no reason to stop: that they claim this table's key is found above.
+        usual = Counter(len(run.truth[name]) for run in having).most_common(1)[0][0]
+        having = [run for run in having if len(run.truth[name]) == usual]
         middle = np.median(np.stack([run.truth[name] for run in having]), axis=0)
         for run in having:
             off = ~np.isclose(run.truth[name], middle, rtol=0, atol=_DB_ROUNDING, equal_nan=True)
@@ -137,4 +143,4 @@ def _groups(runs: Iterable[Essence], by: Callable[[Essence], Hashable]) -> list[
 
 
 def _hash(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).data).hexdigest()

@@ -1,19 +1,19 @@
 """Checks of transfers: runs that were tested on other data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from benchmark import protocol, record, sums, transfers
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
 from benchmark.errors import UserError
 from benchmark.metrics import CONFUSION
+from benchmark.record import Record
 from benchmark.transfers import TransferRecord
 from benchmark.verify import tables
-from benchmark.verify.subject import Fault, Finding
+from benchmark.verify.subject import DAMAGED, Fault, Finding, UnreadableError, fails_on, manifest_rows
 
 _AGAIN = "make it again with bench transfer --force"
 _IMAGES = "images.csv"
@@ -22,24 +22,42 @@ _IMAGES = "images.csv"
 def check_transfers(results: Path) -> list[Finding]:
     """What is wrong with the transfers of a results folder."""
     return [
-        Finding(run=path, file=path / fault.file, text=fault.text, remedy=fault.remedy)
-        for path in sorted(results.glob(f"{transfers.FOLDER}/*/*/"))
-        if not path.name.startswith(".")
-        for fault in _faults(results, path)
+        Finding.of(path, fault)
+        for path in record.folders(results, transfers.PLACES)
+        for fault in dict.fromkeys(_faults(results, path))
     ]
 
 
 def _faults(results: Path, path: Path) -> Iterator[Fault]:
-    yield from _check_checksums(path)
     try:
-        found = transfers.read(path)
-    except (OSError, ValidationError) as error:
-        yield Fault(transfers.NAME, f"it is missing or no transfer of schema 1 ({type(error).__name__})", _AGAIN)
-        return
-    if path.resolve() != transfers.folder(results, found.run_key, found.tested_on.manifest).resolve():
-        yield Fault(transfers.NAME, "the folder is not where the record belongs", _AGAIN)
-    yield from _check_run(results, found)
-    yield from _check_counts(results, path, found)
+        yield from _check_checksums(path)
+        found = _read(path)
+        if path.resolve() != transfers.folder(results, found.run_key, found.tested_on.manifest).resolve():
+            yield Fault(transfers.NAME, "the folder is not where the record belongs", _AGAIN)
+        tested = _tested_rows(results, found)
+        yield from _check_run(results, found, tested)
+        yield from _check_counts(path, found, tested)
+    except UnreadableError as error:
+        yield error.fault
+    except DAMAGED as error:
+        yield fails_on(transfers.NAME, error)
+
+
+def _read(path: Path) -> TransferRecord:
+    try:
+        return transfers.read(path)
+    except DAMAGED as error:
+        text = f"it is missing or no transfer of schema 1 ({type(error).__name__})"
+        raise UnreadableError(Fault(transfers.NAME, text, _AGAIN)) from error
+
+
+def _tested_rows(results: Path, found: TransferRecord) -> list[Row]:
+    """The manifest's rows of the data that the run was tested on."""
+    try:
+        return manifest_rows(results, found.tested_on.manifest)
+    except UnreadableError as error:
+        text = f"{error.fault.file} is missing, or is not the manifest of the data"
+        raise UnreadableError(Fault(transfers.NAME, text, _AGAIN)) from error
 
 
 def _check_checksums(path: Path) -> Iterator[Fault]:
@@ -54,42 +72,60 @@ def _check_checksums(path: Path) -> Iterator[Fault]:
         yield Fault(name, f"it is missing, or {sums.NAME} does not list it", _AGAIN)
 
 
-def _check_run(results: Path, found: TransferRecord) -> Iterator[Fault]:
+def _check_run(results: Path, found: TransferRecord, rows: Sequence[Row]) -> Iterator[Fault]:
     """The run is there, and is still the one whose weights were tested."""
     start = found.run_key[: record.KEY_DIGITS]
-    for folder in results.glob(f"runs/*/*/*/{start}/"):
-        try:
-            run = record.read(folder)
-        except (OSError, ValueError):
-            break  # the checks of the run say so
-        stored = (run.run_key, run.architecture.label, run.seed, run.architecture.source_hash)
-        if stored != (found.run_key, found.architecture, found.seed, found.source_hash):
-            yield Fault(transfers.NAME, f"it does not say what {folder / 'run.json'} says of the run", _AGAIN)
-        if transfers.trained_on(run) != found.trained_on:
-            yield Fault(transfers.NAME, f"trained_on is not what {folder / 'run.json'} says", _AGAIN)
-        if (folder / sums.NAME).is_file() and sums.digest(folder / sums.NAME) != found.run_sums:
-            yield Fault(transfers.NAME, "the run was made again since, or was changed", _AGAIN)
+    folder = next((folder for folder in record.folders(results, record.RUNS) if folder.name == start), None)
+    try:
+        run = record.read(folder) if folder else None
+    except DAMAGED:
+        run = None  # the checks of the run say so
+    if folder is None or run is None:
+        remedy = "restore the run, or remove this"
+        yield Fault(transfers.NAME, f"its run {start} is not there, or cannot be read", remedy)
         return
-    yield Fault(transfers.NAME, f"its run {start} is not there, or cannot be read", "restore the run, or remove this")
+    stored = (run.run_key, run.architecture.label, run.seed, run.architecture.source_hash)
+    if stored != (found.run_key, found.architecture, found.seed, found.source_hash):
+        yield Fault(transfers.NAME, f"it does not say what {folder / 'run.json'} says of the run", _AGAIN)
+    if transfers.trained_on(run) != found.trained_on:
+        yield Fault(transfers.NAME, f"trained_on is not what {folder / 'run.json'} says", _AGAIN)
+    if (folder / sums.NAME).is_file() and sums.digest(folder / sums.NAME) != found.run_sums:
+        yield Fault(transfers.NAME, "the run was made again since, or was changed", _AGAIN)
+    yield from _check_settings(run, found)
+    yield from _check_leakage(results, run, found, rows)
 
 
-def _check_counts(results: Path, path: Path, found: TransferRecord) -> Iterator[Fault]:
+def _check_settings(run: Record, found: TransferRecord) -> Iterator[Fault]:
+    """Only the dataset is another than the run's."""
+    try:
+        own = protocol.recorded(run.protocol.name, run.protocol.settings)
+        here = protocol.recorded(run.protocol.name, found.settings)
+    except UserError:
+        return  # said elsewhere
+    for name in here.changes_from(own.override({"dataset": found.tested_on.label})):
+        yield Fault(transfers.NAME, f"setting {name} is not that of the run, or of tested_on", _AGAIN)
+
+
+def _check_leakage(results: Path, run: Record, found: TransferRecord, rows: Sequence[Row]) -> Iterator[Fault]:
+    """What the run had met of this test is what both manifests make."""
+    trained = [row for row in manifest_rows(results, run.dataset.manifest) if row.split != "test"]
+    met = manifest.met(trained, [row for row in rows if row.split == "test"])
+    if found.leakage != {kind: len(groups) for kind, groups in met.items()}:
+        yield Fault(transfers.NAME, "leakage is not what the run's manifest and that of these data share", _AGAIN)
+
+
+def _check_counts(path: Path, found: TransferRecord, rows: Sequence[Row]) -> Iterator[Fault]:
     """Images and their counts are the manifest's, at the sizes of the protocol and of the files."""
-    place = record.manifest_path(results, found.tested_on.manifest)
-    if not place.is_file() or sums.digest(place) != found.tested_on.manifest:
-        yield Fault(transfers.NAME, f"{place} is missing, or is not the manifest of the data", _AGAIN)
-        return
-    rows = [manifest.read_line(line) for line in place.read_text(encoding="utf-8").splitlines()]
     counted = manifest.counted(rows)
     if found.tested_on.model_dump(mode="json", include=set(counted)) != counted:
         yield Fault(transfers.NAME, "tested_on is not what the manifest's rows make", _AGAIN)
     try:
         settings = protocol.recorded(found.trained_on.protocol, found.settings)
         images = tables.read_images(path / _IMAGES)
-    except (OSError, UserError, ValueError) as error:
+    except (UserError, *DAMAGED) as error:
         yield Fault(_IMAGES, f"it or the settings cannot be read ({error})", _AGAIN)
         return
-    if settings.digest_at(found.revision) != found.protocol_digest:
+    if not 1 <= found.revision <= protocol.REVISION or settings.digest_at(found.revision) != found.protocol_digest:
         yield Fault(transfers.NAME, "protocol_digest is not that of settings and revision", _AGAIN)
     tested = [row for row in rows if row.split == "test"]
     if (images.ids, images.slices) != ([row.id for row in tested], [row.slice for row in tested]):

@@ -6,8 +6,8 @@ from pathlib import Path
 from benchmark import runs as store
 from benchmark import sums
 from benchmark.progress import Report, silent
-from benchmark.verify import between, carried, counts, records, training
-from benchmark.verify.subject import Check, Fault, Finding, Subject, UnreadableError
+from benchmark.verify import beside, between, carried, counts, records, training, tuning
+from benchmark.verify.subject import DAMAGED, Check, Fault, Finding, Subject, UnreadableError, fails_on
 
 CHECKS: tuple[Check, ...] = (
     records.check_checksums,
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     records.check_source,
     records.check_numbers,
     training.check_history,
+    tuning.check_candidates,
     records.check_verification,
 )
 COUNTED: tuple[Check, ...] = (
@@ -45,11 +46,12 @@ def check(results: Path, runs: Sequence[Path] | None = None, report: Report = si
     kept = []
     for number, path in enumerate(paths, start=1):
         subject = Subject(results, path)
-        findings += [_finding(path, fault) for fault in faults(subject)]
+        findings += [Finding.of(path, fault) for fault in faults(subject)]
         kept.append(between.essence(subject))
         report("checking", number, len(paths), "")
-    together = between.check_between([one for one in kept if one is not None])
-    findings += [_finding(path, fault) for path, fault in together]
+    whole = [one for one in kept if one is not None]
+    findings += [Finding.of(path, fault) for path, fault in between.check_between(whole)]
+    findings += beside.check_beside(results, whole)
     return findings + (carried.check_transfers(results) if runs is None else [])
 
 
@@ -61,6 +63,8 @@ def faults(subject: Subject) -> list[Fault]:
             found |= dict.fromkeys(one(subject))
         except UnreadableError as error:
             found[error.fault] = None
+        except DAMAGED as error:  # a value that nothing before has refused
+            found[fails_on("run.json", error)] = None
     return list(found)
 
 
@@ -89,9 +93,3 @@ def _of(subject: Subject) -> Iterator[Check]:
         return
     if finished:
         yield from COUNTED
-
-
-def _finding(path: Path, fault: Fault) -> Finding:
-    # A file of the results store beside the runs comes with its folder.
-    file = Path(fault.file) if "/" in fault.file and not (path / fault.file).exists() else path / fault.file
-    return Finding(run=path, file=file, text=fault.text, remedy=fault.remedy)

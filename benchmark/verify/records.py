@@ -1,13 +1,12 @@
 """Checks of run.json: place, protocol, keys, data, the plugin's source."""
 
-import math
 from collections.abc import Iterator
 
 from benchmark import keys, protocol, record, registry, sums
 from benchmark.data import manifest
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS
-from benchmark.verify.badges import VERIFICATION, Verification
+from benchmark.verify.badges import VERIFICATION, Verification, doubt
 from benchmark.verify.subject import Fault, Subject
 
 UNCOMMITTED = (WEIGHTS, "private/")
@@ -77,6 +76,8 @@ def check_place(subject: Subject) -> Iterator[Fault]:
 def check_protocol(subject: Subject) -> Iterator[Fault]:
     """The digest is that of the settings; what was changed on the command line is among the settings."""
     stored = subject.record.protocol
+    if not 1 <= stored.revision <= protocol.REVISION:
+        yield Fault(_RECORD, f"protocol.revision is {stored.revision}, there are 1 to {protocol.REVISION}")
     if subject.settings.digest_at(stored.revision) != stored.digest:
         yield Fault(_RECORD, "protocol.digest is not that of protocol.settings and protocol.revision")
     if subject.record.dataset.label != subject.settings.dataset:
@@ -193,7 +194,5 @@ def check_verification(subject: Subject) -> Iterator[Fault]:
         return
     if (subject.path / sums.NAME).is_file() and found.sums != sums.digest(subject.path / sums.NAME):
         yield Fault(VERIFICATION, f"it is of other files than {sums.NAME} lists", remedy)
-    elif found.verdict != "reproduced":
-        yield Fault(VERIFICATION, f"the weights did not give the run's counts: {found.message}")
-    elif found.largest_difference > found.tolerance * math.prod(subject.settings.image_size):
-        yield Fault(VERIFICATION, "its verdict is good, and more pixels differ than its tolerance allows", remedy)
+    elif wrong := doubt(found, subject.images, subject.settings.image_size):
+        yield Fault(VERIFICATION, wrong, remedy)

@@ -1,17 +1,18 @@
 """A run under examination: its files, each read when it is first asked for, and what is found wrong."""
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from benchmark import protocol, record, registry, sums
 from benchmark.data import manifest
@@ -26,11 +27,19 @@ RESTORE = "restore the run's folder from where it came from, or run it again wit
 Masks: TypeAlias = NDArray[np.bool_]
 T = TypeVar("T")
 
+DAMAGED = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError),
+    *(TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What the readers of arrays, archives, tables and JSON raise where a file is not what it should be."""
+
+_ROWS = TypeAdapter(list[Row])
+
 
 class Fault(NamedTuple):
-    """What is wrong with a file of a run's folder, and what to do."""
+    """What is wrong with a file, and what to do: a name is of a file of the run's folder, a path of one beside."""
 
-    file: str
+    file: str | Path
     text: str
     remedy: str = RESTORE
 
@@ -50,6 +59,12 @@ class Finding:
     def __str__(self) -> str:
         """`<file>: <what>; <what to do>`."""
         return f"{self.file}: {self.text}; {self.remedy}"
+
+    @classmethod
+    def of(cls, run: Path, fault: Fault) -> Self:
+        """The fault of the run in that folder."""
+        file = fault.file if isinstance(fault.file, Path) else run / fault.file
+        return cls(run=run, file=file, text=fault.text, remedy=fault.remedy)
 
 
 class UnreadableError(Exception):
@@ -76,7 +91,7 @@ class Subject:
             place = ".".join(str(part) for part in first["loc"]) or "file"
             text = f"it is not a record of schema {record.SCHEMA} ({place}: {first['msg']})"
             raise UnreadableError(Fault("run.json", text)) from error
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise UnreadableError(_unreadable("run.json", error)) from error
 
     @cached_property
@@ -90,18 +105,7 @@ class Subject:
     @cached_property
     def rows(self) -> list[Row]:
         """The manifest's rows, once its digest is the record's."""
-        path = record.manifest_path(self.results, self.record.dataset.manifest)
-        name = str(path)
-        if not path.is_file():
-            remedy = "restore it from where the run came from; any run on the same data writes it too"
-            raise UnreadableError(Fault(name, "the manifest of the run's data is missing", remedy))
-        if sums.digest(path) != self.record.dataset.manifest:
-            remedy = "restore it from where the run came from"
-            raise UnreadableError(Fault(name, "its SHA-256 is not the manifest digest in run.json", remedy))
-        try:
-            return [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UnreadableError(_unreadable(name, error)) from error
+        return manifest_rows(self.results, self.record.dataset.manifest)
 
     @cached_property
     def tested(self) -> list[Row]:
@@ -128,6 +132,11 @@ class Subject:
         return self._table("history.csv", tables.read_history)
 
     @cached_property
+    def candidates(self) -> list[tuple[float, tables.History]]:
+        """candidates.csv, of a run whose learning rate was chosen: rates with their curves."""
+        return self._table("candidates.csv", tables.read_candidates)
+
+    @cached_property
     def predictions(self) -> Masks:
         """The predicted masks at the protocol's size (N, H, W)."""
         return self._masks(self.path / "predictions.npz", "packed", "shape", "predictions.npz")
@@ -136,7 +145,7 @@ class Subject:
     def truth(self) -> Masks | None:
         """The true masks at the protocol's size (N, H, W), where the results store has them."""
         path = record.pictures_path(self.results, self.record.dataset.manifest, self.settings.image_size)
-        return self._masks(path, "truth_packed", "truth_shape", str(path)) if path.is_file() else None
+        return self._masks(path, "truth_packed", "truth_shape", path) if path.is_file() else None
 
     def expects(self, name: str) -> bool:
         """Whether a run that ended as this one did leaves this file."""
@@ -149,7 +158,7 @@ class Subject:
     def _table(self, name: str, read: Callable[[Path], T]) -> T:
         try:
             return read(self.path / name)
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise UnreadableError(_unreadable(name, error)) from error
 
     def _require_ids(self, name: str, ids: list[str]) -> None:
@@ -163,7 +172,7 @@ class Subject:
             text = f"line {index + 2} is of '{ids[index]}', the manifest has '{expected[index]}' there"
         raise UnreadableError(Fault(name, text))
 
-    def _masks(self, path: Path, packed: str, shape: str, name: str) -> Masks:
+    def _masks(self, path: Path, packed: str, shape: str, name: str | Path) -> Masks:
         found = unpacked(path, packed, shape, name)
         expected = (len(self.tested), *self.settings.image_size)
         if found.shape != expected:
@@ -171,24 +180,53 @@ class Subject:
         return found
 
 
-def unpacked(path: Path, packed: str, shape: str, name: str) -> Masks:
+def manifest_rows(results: Path, digest: str) -> list[Row]:
+    """The rows of the manifest of that digest.
+
+    Raises:
+        UnreadableError: it is missing, or not that manifest.
+    """
+    path = record.manifest_path(results, digest)
+    if not path.is_file():
+        remedy = "restore it from where the run came from; any run on the same data writes it too"
+        raise UnreadableError(Fault(path, "the manifest of the run's data is missing", remedy))
+    if sums.digest(path) != digest:
+        remedy = "restore it from where the run came from"
+        raise UnreadableError(Fault(path, "its SHA-256 is not the manifest digest in run.json", remedy))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = _ROWS.validate_python([asdict(manifest.read_line(line)) for line in lines])
+        if not any(row.split == "test" for row in rows):
+            raise ValueError("it has no test split")
+    except DAMAGED as error:
+        raise UnreadableError(_unreadable(path, error)) from error
+    return rows
+
+
+def unpacked(path: Path, packed: str, shape: str, name: str | Path) -> Masks:
     """The masks (N, H, W) of an archive, packed along their last axis.
 
     Raises:
         UnreadableError: it is missing or not such an archive; the fault is of the file `name`.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves open what turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             count, height, width = (int(size) for size in archive[shape])
             bits: NDArray[Any] = archive[packed]
         if bits.dtype != np.uint8 or bits.shape != (count, height, -(-width // 8)):
             raise ValueError(f"'{packed}' is not what '{shape}' says")
-        return np.unpackbits(bits, axis=-1, count=width).astype(bool)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return np.unpackbits(bits, axis=-1, count=width).view(np.bool_)  # the same bytes: thousands of masks are many
+    except DAMAGED as error:
         raise UnreadableError(_unreadable(name, error)) from error
 
 
-def _unreadable(name: str, error: Exception) -> Fault:
+def fails_on(name: str | Path, error: Exception) -> Fault:
+    """Of a value in a file that a check fails on."""
+    return Fault(name, f"it, or a file beside it, cannot be ({type(error).__name__}: {registry.first_line(error)})")
+
+
+def _unreadable(name: str | Path, error: Exception) -> Fault:
     if isinstance(error, FileNotFoundError):
         return Fault(name, "it is missing")
     if isinstance(error, json.JSONDecodeError):

@@ -4,6 +4,7 @@ Legend: N images of the test split.
 """
 
 import csv
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics
+from benchmark import metrics, separation
 
+CANDIDATES = ("learning_rate", "epoch", "loss", "validation_iou", "seconds")
 HISTORY = ("epoch", "loss", "validation_iou", "seconds")
 LOGITS = tuple(f"{name}_{number}" for name in ("background", "foreground") for number in range(metrics.LOGIT_BINS))
 
@@ -46,6 +48,15 @@ class History:
     losses: list[float]
     ious: list[float]
     seconds: list[float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """What masks score that need no network: (N,) in dB by column."""
+
+    ids: list[str]
+    slices: list[str]
+    sounds: dict[str, NDArray[np.float64]]
 
 
 def read_images(path: Path) -> Images:
@@ -89,11 +100,51 @@ def read_history(path: Path) -> History:
     columns = _columns(path)
     if tuple(columns) != HISTORY:
         raise ValueError("its columns are not those of a run's history.csv")
+    return _history(columns)
+
+
+def read_candidates(path: Path) -> list[tuple[float, History]]:
+    """Read candidates.csv: each learning rate with its curve, in the order of training.
+
+    Raises:
+        OSError, ValueError: it is missing or not such a table.
+    """
+    header, rows = _rows(path)
+    if tuple(header) != CANDIDATES:
+        raise ValueError("its columns are not those of a run's candidates.csv")
+    found = []
+    for rate, group in itertools.groupby(rows, key=lambda row: row[0]):
+        values = list(zip(*group, strict=True))
+        found.append((float(rate), _history({name: list(values[n]) for n, name in enumerate(CANDIDATES)})))
+    return found
+
+
+def read_references(path: Path) -> References:
+    """Read the reference scores of data.
+
+    Raises:
+        OSError, ValueError: it is missing or not such a table.
+    """
+    columns = _columns(path)
+    scores = [f"{name}_{score}" for name in separation.REFERENCES for score in ("sisdr", "sdr")]
+    if list(columns) != ["id", "slice", *scores]:
+        raise ValueError("its columns are not those of reference scores")
+    return References(
+        ids=columns["id"],
+        slices=columns["slice"],
+        sounds={name: _decibels(columns[name], name) for name in scores},
+    )
+
+
+def _history(columns: dict[str, list[str]]) -> History:
+    seconds = [float(text) for text in columns["seconds"]]
+    if not all(0 <= value < math.inf for value in seconds):
+        raise ValueError("its seconds are no durations")
     return History(
         epochs=_integers(columns["epoch"], "epoch").tolist(),
         losses=[float(text) for text in columns["loss"]],
         ious=[float(text) for text in columns["validation_iou"]],
-        seconds=[float(text) for text in columns["seconds"]],
+        seconds=seconds,
     )
 
 
