@@ -78,7 +78,7 @@ RULES: dict[str, set[str]] = {
     "leaderboard": {
         *("files", "metrics", "protocol", "record", "separation", "statistics", "sums", "transfers", "verify"),
     },
-    "report": {"files", "leaderboard", "record"},
+    "report": {"files", "leaderboard", "record", "verify"},
     "verify": {
         *(
             "data",

@@ -1,14 +1,14 @@
 """Masks and thumbnails as text that stands in a page: small, and the same bytes with every library version."""
 
 import base64
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import verify
 from benchmark.record import pictures_path
 
 SIDE = 160
@@ -43,41 +43,40 @@ class Pictures:
     """True masks and thumbnails of the test images of one table, as far as the results store has them."""
 
     def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
-        self.truth = _unpacked(_arrays(pictures_path(results, manifest, size)), "truth_")
-        stores = [_arrays(pictures_path(results, manifest, size, private=own)) for own in (False, True)[: 1 + private]]
-        store = next((found for found in stores if "thumbnails" in found), {})
-        self._bytes, self._ends = store.get("thumbnails"), store.get("ends")
+        paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
+        self.truth = _masks(paths[0], "truth_packed", "truth_shape")
+        found = [_thumbnails(path) for path in paths[: 1 + private]]
+        self._files = next((files for files in found if files), [])
 
     @property
     def has_thumbnails(self) -> bool:
         """Whether the images may be shown, not the masks alone."""
-        return self._bytes is not None
+        return bool(self._files)
 
     def thumbnail(self, index: int) -> str:
         """A WebP file in base64."""
-        assert self._bytes is not None
-        assert self._ends is not None
-        start = int(self._ends[index - 1]) if index else 0
-        return base64.b64encode(self._bytes[start : int(self._ends[index])].tobytes()).decode()
+        return base64.b64encode(self._files[index]).decode()
 
 
 def predictions(folder: Path) -> NDArray[np.bool_] | None:
     """The predicted masks of a run, (N, H, W)."""
-    return _unpacked(_arrays(folder / "predictions.npz"), "")
+    return _masks(folder / "predictions.npz", "packed", "shape")
 
 
-def _arrays(path: Path) -> Mapping[str, NDArray[np.uint8]]:
-    """Of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
+# Of a file that is missing or damaged nothing is shown: `bench verify` says what is wrong with it.
+
+
+def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
+    try:
+        return verify.unpacked(path, packed, shape, path.name)
+    except verify.UnreadableError:
+        return None
+
+
+def _thumbnails(path: Path) -> list[bytes]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-        return {}
-
-
-def _unpacked(stored: Mapping[str, NDArray[np.uint8]], prefix: str) -> NDArray[np.bool_] | None:
-    if f"{prefix}packed" not in stored:
-        return None
-    count, height, width = (int(side) for side in stored[f"{prefix}shape"])
-    bits = np.unpackbits(stored[f"{prefix}packed"], axis=-1, count=width)
-    return bits.reshape(count, height, width).view(bool)
+            content, ends = stored["thumbnails"].tobytes(), stored["ends"].tolist()
+    except verify.DAMAGED:
+        return []
+    return [content[start:end] for start, end in pairwise([0, *ends])]

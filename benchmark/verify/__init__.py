@@ -6,6 +6,17 @@ stored weights again and leaves `verification.json`, which `badge` believes as l
 
 from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge
 from benchmark.verify.check import check, seal
-from benchmark.verify.subject import Finding, unpacked
+from benchmark.verify.subject import DAMAGED, Finding, UnreadableError, unpacked
 
-__all__ = ["VERIFICATION", "Badge", "Finding", "Verification", "badge", "check", "seal", "unpacked"]
+__all__ = [
+    "DAMAGED",
+    "VERIFICATION",
+    "Badge",
+    "Finding",
+    "UnreadableError",
+    "Verification",
+    "badge",
+    "check",
+    "seal",
+    "unpacked",
+]
