@@ -55,11 +55,12 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
                 rows.append((table, row, cells))
     if not rows:
         return None
+    homes = _homes(tables)
     places = [place for place in names if place in tested]
     return Matrix(
         tests=tuple(texts[place] for place in places),
         rows=tuple(
-            MatrixRow(entry=row.label, trained_on=table.heading, cells=tuple(cells.get(place) for place in places))
+            MatrixRow(entry=row.label, trained_on=homes[table.key], cells=tuple(cells.get(place) for place in places))
             for table, row, cells in rows
         ),
     )
@@ -110,6 +111,14 @@ def _texts(names: Mapping[Place, Name]) -> dict[Place, str]:
     short = {place: label.partition(":")[0] + slice_ for place, (label, slice_) in names.items()}
     several = Counter(short.values())
     return {place: short[place] if several[short[place]] == 1 else "".join(names[place]) for place in names}
+
+
+def _homes(tables: Sequence[Table]) -> dict[str, str]:
+    """Key -> what a table is called, without the parameters of its data where that is enough."""
+    data = {table.key: table.head.dataset.label for table in tables}
+    short = {table.key: table.heading.replace(data[table.key], data[table.key].partition(":")[0]) for table in tables}
+    several = Counter(short.values())
+    return {table.key: short[table.key] if several[short[table.key]] == 1 else table.heading for table in tables}
 
 
 def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Cell]:

@@ -71,7 +71,7 @@ def _cell(found: Cell | None) -> str:
         return "–"
     text = f"{100 * found.iou:.2f}"
     if found.seeds < found.of:
-        text = f"{text}, {found.seeds} of {found.of} seeds"
+        text = f"{text} [{found.seeds}/{found.of}]"
     if found.leaking:
         text = f"{text}, leakage"
     return f"({text})" if found.at_home else text

@@ -76,7 +76,8 @@ AGREEMENT = (
 
 GENERALISATION = (
     "Mean IoU (%) over the seeds of entries trained on one kind of data and tested on another, each at the image size "
-    "of its own protocol; in brackets: the test of its own data. Leakage: some of that test was in its training."
+    "of its own protocol; in brackets: the test of its own data. [2/3]: two of its three seeds "
+    "were tested there. Leakage: some of that test was in its training."
 )
 
 
