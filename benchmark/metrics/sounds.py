@@ -1,0 +1,90 @@
+"""Scores of sounds, from decibels per image."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.metrics.score import Counts, Score
+
+SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "sdr_dvad")
+"""Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
+
+
+def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
+    """By how many dB the masked recording is better than the noisy one: (N,)."""
+    return np.asarray(columns[name] - columns[f"{name}_noisy"])
+
+
+def _over_sounds(values: Callable[[Counts], NDArray[Any]], average: Callable[..., Any] = np.mean) -> Any:
+    """Average over the images whose song is not silent."""
+
+    def compute(columns: Counts) -> float:
+        known = values(columns)
+        known = known[np.isfinite(known)]
+        return float(average(known)) if len(known) else float("nan")
+
+    return compute
+
+
+_SOUND_SCORES = (
+    Score(
+        name="sisdr_improvement",
+        title="SI-SDR gain",
+        definition="SI-SDR (Le Roux et al. 2019) of the recording under the predicted mask against the clean song, "
+        "minus that of the noisy recording, mean over images with song",
+        compute=_over_sounds(lambda columns: improvement(columns, "sisdr")),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr",
+        title="SI-SDR",
+        definition="SI-SDR under the predicted mask, clipped to +-30 dB, mean over images with song",
+        compute=_over_sounds(lambda columns: columns["sisdr"]),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr_median",
+        title="SI-SDR median",
+        definition="the median of the same",
+        compute=_over_sounds(lambda columns: columns["sisdr"], np.median),
+        unit="dB",
+    ),
+    Score(
+        name="sisdr_clipped",
+        title="SI-SDR clipped",
+        definition="share of the images at which SI-SDR stands at +-30 dB",
+        compute=_over_sounds(lambda columns: np.where(np.isfinite(columns["sisdr"]), _clipped(columns), np.nan)),
+    ),
+    Score(
+        name="sdr_improvement",
+        title="SDR gain",
+        definition="SDR = 10 log10(|s|^2 / |s - s'|^2) under the predicted mask, minus that of the noisy recording",
+        compute=_over_sounds(lambda columns: improvement(columns, "sdr")),
+        unit="dB",
+    ),
+    Score(
+        name="sdr",
+        title="SDR",
+        definition="SDR under the predicted mask, mean over images with song; a silent output scores 0 dB",
+        compute=_over_sounds(lambda columns: columns["sdr"]),
+        unit="dB",
+    ),
+    Score(
+        name="sdr_dvad",
+        title="SDR of DVAD",
+        definition="10 ln(|y| / |y - x|) of the noisy y and the masked x, as Zhang & Li 2023 print it: how little was "
+        "removed, no measure of quality; for the ledger only",
+        compute=_over_sounds(lambda columns: columns["sdr_dvad"]),
+        unit="dB",
+    ),
+)
+
+
+def _clipped(columns: Counts) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(columns["sisdr"]) >= 30.0)
+
+
+SOUND_SCORES: Mapping[str, Score] = {score.name: score for score in _SOUND_SCORES}
+"""Every score of sounds by name, for datasets that know the clean song."""
