@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from benchmark import evaluator, files, metrics, pictures, record
+from benchmark import evaluator, files, metrics, pictures, record, store
 from benchmark.data import cache
 from benchmark.evaluator import Evaluation
 from benchmark.network import Network
@@ -28,7 +28,7 @@ def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
 
 def write_manifest(results: Path, cached: cache.Cached) -> None:
     """The manifest, once for all runs on it."""
-    path = record.manifest_path(results, cached.digest)
+    path = store.manifest_path(results, cached.digest)
     if not path.exists():
         files.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
 
@@ -40,7 +40,7 @@ def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
     """
     split = cached.splits["test"]
     size = split.masks.shape[1:]
-    path, private = (record.pictures_path(results, cached.digest, size, private=own) for own in (False, True))
+    path, private = (store.pictures_path(results, cached.digest, size, private=own) for own in (False, True))
     if path.exists() and (ours or private.exists()):
         return
     small = pictures.pack_thumbnails(split.images)
@@ -125,7 +125,7 @@ def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation)
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
     """What masks score that need no network, once for all runs on this data."""
-    path = record.references_path(results, cached.digest, REVISION)
+    path = store.references_path(results, cached.digest, REVISION)
     split = cached.splits["test"]
     if split.has_sounds and not path.exists():
         columns = _decibels(evaluator.references(split, device, report))

@@ -18,6 +18,7 @@ from benchmark import (
     peers,
     record,
     registry,
+    store,
     trainer,
     trial,
     unfinished,
@@ -89,15 +90,15 @@ def run(request: Request, report: Report) -> Outcome:
     micro_batch = trainer.effective_micro_batch(request.manner.micro_batch, settings)
     table = keys.table(protocol=settings.digest, manifest=cached.digest)
     run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
-    path = record.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
+    path = store.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if record.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
+    if store.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         return outcome(status="finished", again=True)
 
-    record.check_writable(request.results)
+    store.check_writable(request.results)
     with peers.joined(machine.device) as group, unfinished.claimed(request.results, path, group, report) as work:
-        if group.agreed(record.finished(path)) and not request.force:
+        if group.agreed(store.finished(path)) and not request.force:
             unfinished.forget(work)
             return outcome(status="finished", again=True)
         hardware.pin_threads(_threads(request.manner, machine, work))
@@ -116,12 +117,12 @@ def run(request: Request, report: Report) -> Outcome:
 
         if not group.first:
             return outcome(status=tried.status, again=False, message=tried.message)
-        if tried.status != "finished" and record.finished(path):
+        if tried.status != "finished" and store.finished(path):
             return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         if tried.evaluation is not None:
             artefacts.write_references(request.results, cached, machine.device, report)
-        with record.writing(path) as target:
+        with store.writing(path) as target:
             artefacts.write_source(target, plugin)
             artefacts.write_history(target, plugin.label, tried.trained)
             if tried.evaluation is not None:
@@ -145,7 +146,7 @@ def run(request: Request, report: Report) -> Outcome:
                 peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
                 environment=describe.environment(),
             )
-            record.write_record(target, finished)
+            store.write_record(target, finished)
         if tried.status != "out-of-memory":  # that may have been a neighbour's fault: what was trained is kept
             unfinished.forget(work)
     return outcome(status=tried.status, again=False, message=tried.message)

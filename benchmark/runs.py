@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark import record
+from benchmark import store
 from benchmark.errors import UserError
 from benchmark.record import Record
 
@@ -11,8 +11,8 @@ WEIGHTS = "model.safetensors"
 
 def folders(results: Path) -> list[Path]:
     """Every folder of a run, readable or not, also where it should not lie; in the order of the paths."""
-    stray = {path for path in record.folders(results, "runs/**/") if (path / "run.json").is_file()}
-    return sorted(stray | set(record.folders(results, record.RUNS)))
+    stray = {path for path in store.folders(results, "runs/**/") if (path / "run.json").is_file()}
+    return sorted(stray | set(store.folders(results, store.RUNS)))
 
 
 def locate(results: Path, text: str) -> Path:

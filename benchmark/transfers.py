@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.record import KEY_DIGITS, DatasetRecord, DeviceRecord, Record, folders, read_each
+from benchmark.record import DatasetRecord, DeviceRecord, Record
+from benchmark.store import KEY_DIGITS, folders, read_each
 
 NAME = "transfer.json"
 FOLDER = "transfers"
@@ -103,6 +104,6 @@ def finished(path: Path, run_sums: str) -> bool:
 def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str]]:
     """Every transfer of a results folder in the order of the paths, and a line on each one that cannot be read.
 
-    Their counts are read as a run's are, by `record.read_counts`.
+    Their counts are read as a run's are, by `store.read_counts`.
     """
     return read_each(folders(results, PLACES), NAME, read, "a transfer of schema 1")

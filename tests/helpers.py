@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmark import protocol, record, registry
+from benchmark import protocol, record, registry, store
 from benchmark.hardware import Hardware
 
 FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
@@ -43,7 +43,7 @@ ARCHITECTURE = ArchitectureSpec(build=Blur, title="Blur", paper="none", citation
 
 
 def runs(results: Path) -> list[record.Record]:
-    return [found for _, found in record.read_all(results)[0]]
+    return [found for _, found in store.read_all(results)[0]]
 
 
 @dataclass(frozen=True)

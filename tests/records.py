@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
-from benchmark import files, metrics, record
+from benchmark import files, keys, metrics, record, store
 
 MASK = 1000
 """Pixels of every mask: an IoU is a whole number of thousandths."""
@@ -66,7 +66,7 @@ def write_manifest(results: Path, data: Data) -> None:
             "foreground": int(data.area[index]),
         }
         lines.append(json.dumps(row))
-    path = record.manifest_path(results, data.digest)
+    path = store.manifest_path(results, data.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
 
@@ -78,7 +78,7 @@ def write_references(results: Path, data: Data) -> None:
         [data.id(index), place, snr + 12, snr + 12, snr, snr]
         for index, (place, snr) in enumerate(zip(data.slices, data.snr, strict=True))
     ]
-    path = record.references_path(results, data.digest, 1)
+    path = store.references_path(results, data.digest, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_csv(path, header, rows)
 
@@ -128,12 +128,10 @@ def _write_run(
             target = target[name]
         target[names[-1]] = value
     unique = {name: str(value) for name, value in changes.items()}
-    content["run_key"] = record.key({"label": label, "seed": seed, "data": data.digest, **unique})
-    folder = record.folder(
-        results, content["protocol"]["name"], "toy", f"a{content['run_key'][:6]}", content["run_key"]
-    )
-    with record.writing(folder) as target_folder:
-        record.write_record(target_folder, record.Record.model_validate(content))
+    content["run_key"] = keys.digest({"label": label, "seed": seed, "data": data.digest, **unique})
+    folder = store.folder(results, content["protocol"]["name"], "toy", f"a{content['run_key'][:6]}", content["run_key"])
+    with store.writing(folder) as target_folder:
+        store.write_record(target_folder, record.Record.model_validate(content))
         header = ["id", "slice", *metrics.COUNT_COLUMNS, *(metrics.SOUND_COLUMNS if gains is not None else ())]
         rows = [
             [data.id(index), place, *_counts(hits[index]), *([] if gains is None else _sounds(data, gains, index))]

@@ -11,7 +11,7 @@ import pytest
 from helpers import NEW_PLUGIN, TINY, Ran, runs, save
 from test_spectrogram import EXAMPLE
 
-from benchmark import files, images, record
+from benchmark import files, images, store
 
 Bench = Callable[..., Ran]
 
@@ -47,14 +47,14 @@ def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
         *("model.safetensors", "examples", "SHA256SUMS"),
     }
     assert {file.name for file in (path / "examples").iterdir()} == {"best.png", "median.png", "worst.png", "curve.png"}
-    found = record.read(path)
+    found = store.read(path)
     assert found.status == "finished"
     assert found.peak_memory_bytes
     assert found.dataset.groups["species"].relation == "disjoint"
     assert (tmp_path / "manifests" / f"{found.dataset.manifest[:12]}.jsonl").read_text().count("\n") == 18
     packed = np.load(path / "predictions.npz")
     masks = np.unpackbits(packed["packed"], axis=-1, count=packed["shape"][-1])
-    counts = record.read_counts([path])[0]
+    counts = store.read_counts([path])[0]
     np.testing.assert_array_equal(masks.sum((1, 2)), counts["tp"] + counts["fp"])
 
     again = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path)
@@ -76,7 +76,7 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
 
     assert bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path).code == 0
     (path,) = (tmp_path / "runs").glob("*/*/*/*")
-    settings = protocol.load("quick").override(record.read(path).protocol.settings)
+    settings = protocol.load("quick").override(store.read(path).protocol.settings)
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=123)
     net.core.load_state_dict(load_file(path / "model.safetensors"))
     net.to(memory_format=torch.channels_last)
@@ -84,7 +84,7 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
     split = DeviceSplit(cached.splits["test"], settings, torch.device("cpu"))
     machine = hardware.resolve("cpu", "fp32")
     found = evaluator.evaluate(net, split, cached.splits["test"], settings, machine, silent)
-    stored = record.read_counts([path])[0]
+    stored = store.read_counts([path])[0]
     for name, values in found.counts.items():
         np.testing.assert_array_equal(values, stored[name], err_msg=name)
 
@@ -103,7 +103,7 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
     losses = [float(line.split(",")[1]) for line in history.read_text().splitlines()[1:]]
     assert losses == pytest.approx(GOLDEN_LOSSES, rel=2e-3)
     (path,) = tmp_path.glob("runs/*/*/otsu/*")
-    counts = record.read_counts([path])[0]
+    counts = store.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
     assert sums == pytest.approx(GOLDEN_OTSU, rel=1e-3)
     (references,) = files.read_tables([next(tmp_path.glob("references/*"))])

@@ -9,7 +9,7 @@ import soundfile
 from helpers import TINY, Ran
 from PIL import Image
 
-from benchmark import record, recordings, separation, spectrogram
+from benchmark import recordings, separation, spectrogram, store
 from benchmark.denoise import choose, cleaner, files
 
 Bench = Callable[..., Ran]
@@ -74,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def denoise(bench: Bench, trained: Path, rule: str, out: Path, *arguments: object) -> Ran:
     label = "known" if rule == "all" else f"known:rule={rule}"  # a default is not spelled out
-    (path,) = (p for p in trained.glob("runs/*/*/known/*") if record.read(p).architecture.label == label)
+    (path,) = (p for p in trained.glob("runs/*/*/known/*") if store.read(p).architecture.label == label)
     options = ("--run", path, "--results", trained, "--plugins", trained, "--out", out)
     return bench("denoise", *arguments, *options)
 
@@ -222,7 +222,7 @@ def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytes
     monkeypatch.setenv("BENCH_PLUGINS", str(trained))
     registry.add_folder(trained)
     path, found = next(
-        entry for entry in record.read_all(trained)[0] if entry[1].architecture.label == "known:rule=bright"
+        entry for entry in store.read_all(trained)[0] if entry[1].architecture.label == "known:rule=bright"
     )
     rate = 22_050
     known = cleaner.Cleaner(path, found, "cpu")
@@ -293,7 +293,7 @@ def test_the_best_is_the_highest_validation_iou(trained: Path) -> None:
     path, _ = choose.choose(trained, choose.BEST, "")
     scores = {run.parent: 0.0 for run in trained.glob("runs/*/*/known/*/run.json")}
     for folder in scores:
-        scores[folder] = choose.validation_iou(folder, record.read(folder))
+        scores[folder] = choose.validation_iou(folder, store.read(folder))
     assert scores[path] == max(scores.values())
 
 

@@ -8,13 +8,13 @@ import pytest
 from helpers import Ran
 from test_leaderboard import TEMPLATE, _counts, write
 
-from benchmark import files, metrics, record, sums, transfers
+from benchmark import files, metrics, record, store, sums, transfers
 from benchmark.leaderboard import formats, tables
 
 
 def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label: str = "wild:x=1") -> Path:
     """A run's transfer to two images of slice main and one of slice far, `hits` of ten pixels found (far: one less)."""
-    own = record.read(run)
+    own = store.read(run)
     data = {**TEMPLATE["dataset"], "label": label, "manifest": digest, "test_slices": {"main": 2, "far": 1}}
     made = transfers.TransferRecord(
         run_key=own.run_key,

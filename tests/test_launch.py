@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import MORTAL, Ran, fingerprint, runs
 
-from benchmark import protocol, record, registry
+from benchmark import protocol, registry, store
 from benchmark.launch import here, jobs
 from benchmark.run import Outcome, Request
 from benchmark.trial import Manner
@@ -98,7 +98,7 @@ def test_a_preempted_job_is_queued_again_and_ends_like_one_that_was_not(
     while not job.done():
         time.sleep(0.1)
     assert isinstance(outcome, Outcome)
-    assert record.read(outcome.path).training.continued_after
+    assert store.read(outcome.path).training.continued_after
     assert fingerprint(outcome.path) == fingerprint(alone.path)
 
 
@@ -147,11 +147,11 @@ def test_two_processes_train_what_one_does_and_go_on_after_a_kill(bench: Bench, 
     ran = together(folder, "two", *more)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("test IoU") == 1  # the first process speaks
-    one, two = (record.read(run_folder(folder / name)) for name in ("one", "two"))
+    one, two = (store.read(run_folder(folder / name)) for name in ("one", "two"))
     assert two.device.devices == 2
     assert two.device.kind == f"2 x {one.device.kind}"
     assert two.training.last_losses == pytest.approx(one.training.last_losses, rel=1e-4)
-    ours, theirs = (record.read_counts([run_folder(folder / name)])[0] for name in ("one", "two"))
+    ours, theirs = (store.read_counts([run_folder(folder / name)])[0] for name in ("one", "two"))
     assert abs(ours["tp"] - theirs["tp"]).sum() <= 3  # pixels on the threshold
 
     died = together(folder, "killed", *more, DIE_AT="5")  # in the second epoch
@@ -159,7 +159,7 @@ def test_two_processes_train_what_one_does_and_go_on_after_a_kill(bench: Bench, 
     assert not (folder / "killed" / "runs").exists()
     ran = together(folder, "killed", *more)
     assert ran.returncode == 0, ran.stderr
-    assert record.read(run_folder(folder / "killed")).training.continued_after == [1]
+    assert store.read(run_folder(folder / "killed")).training.continued_after == [1]
     assert fingerprint(run_folder(folder / "killed")) == fingerprint(run_folder(folder / "two"))
 
 
@@ -168,7 +168,7 @@ def test_two_processes_choose_the_rate_that_one_does_and_go_on_after_a_kill(benc
     assert bench(*command(folder, "--arch", "mortal", "--results", str(folder / "one"), *more)).code == 0
     ran = together(folder, "two", *more)
     assert ran.returncode == 0, ran.stderr
-    one, two = (record.read(run_folder(folder / name)).training for name in ("one", "two"))
+    one, two = (store.read(run_folder(folder / name)).training for name in ("one", "two"))
     assert len(two.candidates) == 2
     assert two.learning_rate == one.learning_rate
     assert two.last_losses == pytest.approx(one.last_losses, rel=1e-4)
@@ -178,7 +178,7 @@ def test_two_processes_choose_the_rate_that_one_does_and_go_on_after_a_kill(benc
     ran = together(folder, "killed", *more)
     assert ran.returncode == 0, ran.stderr
     assert "1 of 2 learning rates are done" in ran.stderr
-    assert record.read(run_folder(folder / "killed")).training.continued_after == [4]
+    assert store.read(run_folder(folder / "killed")).training.continued_after == [4]
     assert fingerprint(run_folder(folder / "killed")) == fingerprint(run_folder(folder / "two"))
 
 

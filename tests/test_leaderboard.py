@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark import files, metrics, record
+from benchmark import files, keys, metrics, record, store
 from benchmark.leaderboard import columns, formats, tables
 
 TEMPLATE: dict[str, Any] = {
@@ -86,13 +86,13 @@ def write(
         for name in names[:-1]:
             target = target[name]
         target[names[-1]] = value
-    content["run_key"] = record.key(
+    content["run_key"] = keys.digest(
         {"label": label, "seed": seed, "key": key, **{k: str(v) for k, v in changes.items()}}
     )
     name = content["architecture"]["name"]
-    folder = record.folder(results, "quick", "toy", name, content["run_key"])
-    with record.writing(folder) as target:
-        record.write_record(target, record.Record.model_validate(content))
+    folder = store.folder(results, "quick", "toy", name, content["run_key"])
+    with store.writing(folder) as target:
+        store.write_record(target, record.Record.model_validate(content))
         rows = [
             [f"image-{index}", "ood" if index > 3 else "main", *_counts(hits - (2 if index > 3 else 0))]
             for index in range(6)
@@ -248,7 +248,7 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         pass
 
     def fail() -> None:
-        with record.writing(path) as target:
+        with store.writing(path) as target:
             (target / "run.json").write_text("{")
             raise StopError
 
@@ -256,7 +256,7 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         fail()
     assert list(tmp_path.iterdir()) == []
     for text in ("first", "second"):
-        with record.writing(path) as target:
+        with store.writing(path) as target:
             (target / "run.json").write_text(text)
         assert [(entry.name, (entry / "run.json").read_text()) for entry in tmp_path.iterdir()] == [("run", text)]
 

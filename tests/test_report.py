@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from test_leaderboard import _counts, write
 
-from benchmark import files, metrics, pictures, record, report
+from benchmark import files, metrics, pictures, report, store
 from benchmark.errors import UserError
 from benchmark.leaderboard import tables
 from benchmark.report import charts, gallery, masks, page
@@ -45,13 +45,13 @@ def furnish(results: Path) -> Path:
         }
         for index in range(8)
     ]
-    manifest = record.manifest_path(results, "c" * 64)
+    manifest = store.manifest_path(results, "c" * 64)
     manifest.parent.mkdir()
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     truth = np.zeros((8, 8, 8), dtype=bool)
     truth[:, :5, :2] = True  # ten pixels
     images = np.random.default_rng(0).integers(0, 255, (8, 8, 8), dtype=np.uint8)
-    path = record.pictures_path(results, "c" * 64, (8, 8))
+    path = store.pictures_path(results, "c" * 64, (8, 8))
     path.parent.mkdir()
     np.savez(
         path, truth_packed=np.packbits(truth, axis=-1), truth_shape=truth.shape, **pictures.pack_thumbnails(images)
@@ -136,12 +136,12 @@ def test_ids_in_the_data_of_the_script_cannot_end_it(tmp_path: Path) -> None:
 
 def test_pictures_stand_once_and_thumbnails_of_others_only_where_asked_for(tmp_path: Path) -> None:
     furnish(tmp_path)
-    own = record.pictures_path(tmp_path, "c" * 64, (8, 8))
+    own = store.pictures_path(tmp_path, "c" * 64, (8, 8))
     with np.load(own) as stored:
         everything = dict(stored)
     first = base64.b64encode(everything["thumbnails"][: everything["ends"][0]].tobytes()).decode()
     assert made(tmp_path).count(first) == 1
-    secret = record.pictures_path(tmp_path, "c" * 64, (8, 8), private=True)
+    secret = store.pictures_path(tmp_path, "c" * 64, (8, 8), private=True)
     secret.parent.mkdir()
     np.savez(secret, thumbnails=everything["thumbnails"], ends=everything["ends"])
     np.savez(own, truth_packed=everything["truth_packed"], truth_shape=everything["truth_shape"])

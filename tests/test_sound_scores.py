@@ -9,7 +9,7 @@ import torch
 from helpers import TINY, Ran
 from torch.nn import functional as F
 
-from benchmark import evaluator, hardware, inputs, metrics, network, protocol, record, registry, separation, spectrogram
+from benchmark import evaluator, hardware, inputs, metrics, network, protocol, registry, separation, spectrogram, store
 from benchmark.contract import Audio, Example, Sample
 from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
@@ -70,12 +70,12 @@ def test_references_against_numpy() -> None:
 def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path: Path) -> None:
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
     (path,) = tmp_path.glob("runs/*/*/*/*")
-    found = record.read(path)
+    found = store.read(path)
     assert found.dataset.rendering is not None
     assert (found.dataset.rendering.sample_rate, found.dataset.rendering.frames) == (32_000, 256)
     assert found.dataset.slices["main"].unseen == ["species"]
-    assert set(metrics.SOUND_COLUMNS) < set(record.read_counts([path])[0])
-    assert record.references_path(tmp_path, found.dataset.manifest, found.protocol.revision).is_file()
+    assert set(metrics.SOUND_COLUMNS) < set(store.read_counts([path])[0])
+    assert store.references_path(tmp_path, found.dataset.manifest, found.protocol.revision).is_file()
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
     assert "SI-SDR gain (dB)" in shown
     for name in separation.REFERENCES:

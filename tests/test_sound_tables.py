@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from test_leaderboard import TEMPLATE, _counts
 
-from benchmark import files, metrics, record, statistics
+from benchmark import files, keys, metrics, record, statistics, store
 from benchmark.leaderboard import formats, tables
 
 COUNT = 60
 
 
-def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, np.ndarray]:
+def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, np.ndarray]:
     """Runs of an entry on 48 images of slice main and 12 of slice call, in 8 songs and 6 backgrounds, one silent."""
     random = np.random.default_rng(0)
     snr = random.uniform(-5, 15, COUNT)
@@ -22,7 +22,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
     gains = []
     for seed in range(seeds):
         content = json.loads(json.dumps(TEMPLATE))
-        content.update(seed=seed, run_key=record.key({"seed": seed}))
+        content.update(seed=seed, run_key=keys.digest({"seed": seed}))
         content["dataset"].update(
             images={"train": 4, "val": 2, "test": COUNT},
             test_slices={"main": 48, "call": 12},
@@ -36,9 +36,9 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
         gains.append(gain)
         columns = {"sisdr": noisy + gain, "sisdr_noisy": noisy, "sdr": noisy + gain / 2, "sdr_noisy": noisy}
         columns["sdr_dvad"] = np.full(COUNT, 7.0)
-        target = record.folder(results, "quick", "toy", "net", content["run_key"])
-        with record.writing(target) as folder:
-            record.write_record(folder, record.Record.model_validate(content))
+        target = store.folder(results, "quick", "toy", "net", content["run_key"])
+        with store.writing(target) as folder:
+            store.write_record(folder, record.Record.model_validate(content))
             rows = [
                 [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in metrics.SOUND_COLUMNS)]
                 for i in range(COUNT)
@@ -63,10 +63,10 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
             )
             for i in range(COUNT)
         ]
-        path = record.manifest_path(results, content["dataset"]["manifest"])
+        path = store.manifest_path(results, content["dataset"]["manifest"])
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
-        references = record.references_path(results, content["dataset"]["manifest"], 1)
+        references = store.references_path(results, content["dataset"]["manifest"], 1)
         references.parent.mkdir(parents=True)
         header = ["id", "slice", "truth_mask_sisdr", "truth_mask_sdr", "all_foreground_sisdr", "all_foreground_sdr"]
         rows = [
@@ -85,7 +85,7 @@ def store(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[str, 
 
 
 def test_means_references_and_intervals(tmp_path: Path) -> None:
-    data = store(tmp_path, seeds=3)
+    data = write_runs(tmp_path, seeds=3)
     board = tables.build(tmp_path)
     assert board.problems == ()
     (table,) = board.tables
@@ -113,7 +113,7 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
 
 
 def test_every_format_shows_them(tmp_path: Path) -> None:
-    store(tmp_path)
+    write_runs(tmp_path)
     board = tables.build(tmp_path)
     markdown = formats.markdown(board)
     assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none where" in markdown
@@ -131,7 +131,7 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
 
 
 def test_references_of_other_images_are_not_believed(tmp_path: Path) -> None:
-    store(tmp_path)
+    write_runs(tmp_path)
     (path,) = (tmp_path / "references").iterdir()
     header, *lines = path.read_text().splitlines()
     path.write_text("\n".join([header, *reversed(lines)]) + "\n")
@@ -141,7 +141,7 @@ def test_references_of_other_images_are_not_believed(tmp_path: Path) -> None:
 
 
 def test_without_the_manifest_the_rest_stands_and_a_line_says_so(tmp_path: Path) -> None:
-    store(tmp_path, manifest=False)
+    write_runs(tmp_path, manifest=False)
     board = tables.build(tmp_path)
     assert len(board.problems) == 1
     assert "no references and no scores by SNR" in board.problems[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import TINY, Ran, birdsounds_tree, save
 
-from benchmark import evaluator, protocol, record, sums, transfers, verify
+from benchmark import evaluator, protocol, store, sums, transfers, verify
 from benchmark.data.batches import DeviceSplit
 from benchmark.progress import silent
 from benchmark.replay import evaluate
@@ -42,7 +42,7 @@ def test_a_run_is_tested_on_other_data(bench: Bench, trained: Path, birdsounds: 
     assert ran.code == 0, ran.err
     assert re.search(r"unet:width=4, seed 0, trained on synthetic:\S+: test IoU \d+\.\d\d % on birdsounds in ", ran.out)
     path, found = only(results)
-    run = record.read(trained)
+    run = store.read(trained)
     assert path == results / "transfers" / run.run_key[:12] / found.tested_on.manifest[:12]
     assert {file.name for file in path.iterdir()} == {"transfer.json", "images.csv", "SHA256SUMS"}
     assert (found.run_key, found.seed, found.leakage) == (run.run_key, 0, {})
@@ -52,7 +52,7 @@ def test_a_run_is_tested_on_other_data(bench: Bench, trained: Path, birdsounds: 
     assert found.command.startswith(f"bench transfer {trained.name} --dataset birdsounds --data ROOT --device cpu")
     assert str(tmp_path) not in (path / "transfer.json").read_text()
     assert found.settings == {**run.protocol.settings, "dataset": "birdsounds"}
-    assert record.manifest_path(results, found.tested_on.manifest).read_text().count("\n") == 8
+    assert store.manifest_path(results, found.tested_on.manifest).read_text().count("\n") == 8
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
     written = (path / "transfer.json").read_bytes()
@@ -75,7 +75,7 @@ def test_its_counts_are_those_of_the_stored_weights(
     assert (
         bench("transfer", trained.name, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
     )
-    run = record.read(trained)
+    run = store.read(trained)
     settings = protocol.load("quick").override({**run.protocol.settings, "dataset": "birdsounds"})
     _, cached = evaluate.load_data("birdsounds", settings, birdsounds, silent)
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=77)
@@ -85,7 +85,7 @@ def test_its_counts_are_those_of_the_stored_weights(
     fresh = evaluator.evaluate(net, split, cached.splits["test"], settings, machine, silent)
     path, found = only(results)
     assert found.tested_on.manifest == cached.digest
-    stored = record.read_counts([path])[0]
+    stored = store.read_counts([path])[0]
     for name, values in fresh.counts.items():
         np.testing.assert_array_equal(values, stored[name], err_msg=name)
 
@@ -100,7 +100,7 @@ def test_the_manifest_is_that_of_a_run_on_the_other_data(bench: Bench, birdsound
     (other,) = results.glob("runs/*/birdsounds/otsu/*")
     command = ("transfer", path, "--dataset", "birdsounds", "--data", birdsounds, "--results", results)
     assert bench(*command).code == 0
-    assert only(results)[1].tested_on.manifest == record.read(other).dataset.manifest
+    assert only(results)[1].tested_on.manifest == store.read(other).dataset.manifest
     ran = bench("transfer", other, "--dataset", "birdsounds", "--data", birdsounds, "--results", results)
     assert (ran.code, "was trained on these very data" in ran.err) == (2, True)
 
@@ -111,7 +111,7 @@ def test_sound_scores_come_along(bench: Bench, trained: Path, tmp_path: Path) ->
     ran = bench("transfer", trained, "--dataset", other, "--allow-leakage", "--results", results)
     assert ran.code == 0, ran.err
     path, _ = only(results)
-    assert np.isfinite(record.read_counts([path])[0]["sisdr"]).all()
+    assert np.isfinite(store.read_counts([path])[0]["sisdr"]).all()
 
 
 def copied_test(root: Path, other: Path, *, name: str) -> Path:
@@ -172,7 +172,7 @@ def test_refusals(bench: Bench, trained: Path, birdsounds: Path, tmp_path: Path)
     refused("every mask of split 'test' is empty")
     for mask in (birdsounds / "Test" / "Masks").iterdir():
         shutil.copy(tmp_path / mask.name, mask)
-    manifest = record.manifest_path(results, record.read(trained).dataset.manifest)
+    manifest = store.manifest_path(results, store.read(trained).dataset.manifest)
     text = manifest.read_text()
     manifest.write_text(text.replace("train-00000", "train-00009"))
     refused("which says what the run was trained on, is missing or changed: restore it")
@@ -300,7 +300,7 @@ def test_no_damage_of_a_transfer_stops_the_check(bench: Bench, trained: Path, bi
     assert bench("transfer", trained, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
     path, found = only(results)
     random = np.random.default_rng(0)
-    for file in (*path.iterdir(), record.manifest_path(results, found.tested_on.manifest)):
+    for file in (*path.iterdir(), store.manifest_path(results, found.tested_on.manifest)):
         content = file.read_bytes()
         for damaged in (b"", content[:1], content[: len(content) // 2], content[:-2], random.bytes(len(content))):
             file.write_bytes(damaged)

@@ -14,7 +14,7 @@ import torch
 from helpers import FP32, SETTINGS, TINY, Ran, pixelwise, runs
 from torch import nn
 
-from benchmark import evaluator, metrics, protocol, record, trainer
+from benchmark import evaluator, metrics, protocol, store, trainer
 from benchmark.checkpoints import Checkpoints
 from benchmark.data import cache
 from benchmark.errors import UserError
@@ -334,7 +334,7 @@ def test_from_the_command_to_the_record(bench: Bench, tmp_path: Path) -> None:
     assert "learning_rates = [0.000316, 0.001, 0.00316]" in ran.out
     assert "tuning: learning rate 0.000316, 2 of 3" in ran.err
     (path,) = tmp_path.glob("runs/*/*/*/*")
-    found = record.read(path)
+    found = store.read(path)
     ious = {each.learning_rate: each.validation_iou or 0 for each in found.training.candidates}
     assert list(ious) == [0.001, 0.000316, 0.00316]
     chosen = found.training.learning_rate
@@ -355,8 +355,8 @@ def test_from_the_command_to_the_record(bench: Bench, tmp_path: Path) -> None:
     assert (alone / "images.csv").read_bytes() == (path / "images.csv").read_bytes()
     assert curves(alone / "history.csv") == curves(path / "history.csv")
     assert not (alone / "candidates.csv").exists()
-    assert record.read(alone).training.learning_rate is None
-    assert record.read(alone).protocol.digest != found.protocol.digest
+    assert store.read(alone).training.learning_rate is None
+    assert store.read(alone).protocol.digest != found.protocol.digest
     assert bench("leaderboard", "--results", tmp_path).code == 0
 
 
@@ -430,5 +430,5 @@ def test_a_record_from_before_can_be_read(bench: Bench, tmp_path: Path) -> None:
         del written["training"][name]
     del written["protocol"]["settings"]["learning_rates"]
     (path / "run.json").write_text(json.dumps(written))
-    assert record.read(path).training.candidates == []
-    assert record.read(path).training.learning_rate is None
+    assert store.read(path).training.candidates == []
+    assert store.read(path).training.learning_rate is None

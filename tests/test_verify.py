@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from helpers import SMALL, TINY, Ran
 
-from benchmark import cli, inputs, keys, metrics, protocol, record, registry, runs, sums, verify
+from benchmark import cli, inputs, keys, metrics, protocol, registry, runs, sums, verify
 from benchmark.progress import silent
 from benchmark.runs import WEIGHTS
+from benchmark.store import KEY_DIGITS, manifest_path, pictures_path, read, read_all, references_path
 from benchmark.verify.badges import VERIFICATION
 from benchmark.verify.subject import Subject
 
@@ -103,10 +104,10 @@ class Store:
         )
         (run / "run.json").write_text(json.dumps(content, indent=2) + "\n")
         sums.write(run)
-        return run.rename(run.parent / content["run_key"][: record.KEY_DIGITS])
+        return run.rename(run.parent / content["run_key"][:KEY_DIGITS])
 
     def manifest(self) -> Path:
-        return record.manifest_path(self.results, record.read(self.run).dataset.manifest)
+        return manifest_path(self.results, read(self.run).dataset.manifest)
 
 
 @pytest.fixture(scope="module")
@@ -126,22 +127,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(made: Path, tmp_path: Path) -> Store:
     results = tmp_path / "results"
     shutil.copytree(made, results)
-    unets = {record.read(path).seed: path for path in (results / "runs/quick/synthetic/unet").iterdir()}
+    unets = {read(path).seed: path for path in (results / "runs/quick/synthetic/unet").iterdir()}
     (otsu,) = (results / "runs/quick/synthetic/otsu").iterdir()
     return Store(results=results, run=unets[0], other=unets[1], otsu=otsu)
 
 
 def truth(store: Store) -> np.ndarray:
     """The true masks of the test split at the protocol's size."""
-    found = record.read(store.run)
+    found = read(store.run)
     settings = protocol.recorded("quick", found.protocol.settings)
     cached = inputs.load_data(registry.load("datasets", SMALL), settings, None, silent)
     return np.array(cached.splits["test"].masks)
 
 
 def put_truth(store: Store, masks: np.ndarray) -> None:
-    found = record.read(store.run)
-    path = record.pictures_path(store.results, found.dataset.manifest, found.protocol.settings["image_size"])
+    found = read(store.run)
+    path = pictures_path(store.results, found.dataset.manifest, found.protocol.settings["image_size"])
     assert path.is_file()  # every run leaves it
     np.savez_compressed(path, truth_packed=np.packbits(masks, axis=-1), truth_shape=np.array(masks.shape))
 
@@ -312,7 +313,7 @@ def seconds_altered(store: Store) -> None:
 
 
 def best_epoch_altered(store: Store) -> None:
-    store.put(training__best_epoch=3 - record.read(store.run).training.best_epoch)
+    store.put(training__best_epoch=3 - read(store.run).training.best_epoch)
 
 
 def speed_altered(store: Store) -> None:
@@ -340,7 +341,7 @@ def override_hidden(store: Store) -> None:
 
 
 def override_wrong(store: Store) -> None:
-    store.put(protocol__overrides={**record.read(store.run).protocol.overrides, "epochs": 30})
+    store.put(protocol__overrides={**read(store.run).protocol.overrides, "epochs": 30})
 
 
 def dataset_renamed(store: Store) -> None:
@@ -599,7 +600,7 @@ def test_a_run_of_other_data_that_claims_the_table(bench: Bench, store: Store) -
     assert bench("run", "--arch", "otsu", *small).code == 0
     (other,) = {path for path in store.otsu.parent.iterdir() if path != store.otsu}
     assert verify.check(store.results) == []
-    store.put(other, comparability_key=record.read(store.run).comparability_key)
+    store.put(other, comparability_key=read(store.run).comparability_key)
     sums.write(other)
     texts = [finding.text for finding in verify.check(store.results) if finding.run == other]
     assert "comparability_key is not that of protocol.digest and dataset.manifest" in texts
@@ -618,16 +619,16 @@ def test_a_revision_that_never_was(store: Store, revision: int) -> None:
 
 @pytest.mark.parametrize("place", ["runs/.x/synthetic/otsu", "runs/quick/.x/otsu", "runs/quick/synthetic/.x"])
 def test_what_is_hidden_is_neither_shown_nor_checked(store: Store, place: str) -> None:
-    before = record.read_all(store.results)
+    before = read_all(store.results)
     hidden = store.results / place / store.otsu.name
     hidden.parent.mkdir(parents=True)
     shutil.copytree(store.otsu, hidden)
-    assert record.read_all(store.results) == before
+    assert read_all(store.results) == before
     assert hidden not in runs.folders(store.results)
     (above,) = [folder for folder in hidden.parents if folder.name == ".x"]
     above.rename(above.with_name("x"))
     shown = store.results / place.replace(".x", "x") / store.otsu.name
-    assert shown in [path for path, _ in record.read_all(store.results)[0]]
+    assert shown in [path for path, _ in read_all(store.results)[0]]
     assert {finding.run for finding in verify.check(store.results)} == {shown}
 
 
@@ -660,7 +661,7 @@ def test_weights_and_private_pictures_may_be_elsewhere(store: Store) -> None:
 
 def test_records_without_torch_s_build_are_of_a_build_that_exists(store: Store) -> None:
     """As those that were made before the build was recorded."""
-    version = record.read(store.run).environment["torch"]
+    version = read(store.run).environment["torch"]
     assert "+" in version or version.replace(".", "").isdigit()
     store.put(environment__torch=version.partition("+")[0])
     store.seal()
@@ -706,8 +707,8 @@ REFERENCES: list[tuple[Callable[[Path], None], str]] = [
 @pytest.mark.parametrize(("change", "pattern"), REFERENCES)
 def test_reference_scores_that_were_altered(store: Store, change: Callable[[Path], None], pattern: str) -> None:
     """Once, although three runs have them."""
-    found = record.read(store.run)
-    path = record.references_path(store.results, found.dataset.manifest, found.protocol.revision)
+    found = read(store.run)
+    path = references_path(store.results, found.dataset.manifest, found.protocol.revision)
     change(path)
     (finding,) = verify.check(store.results)
     assert (finding.run, finding.file) == (path, path)
@@ -727,8 +728,8 @@ def test_reference_scores_that_were_altered(store: Store, change: Callable[[Path
     ],
 )
 def test_thumbnails_that_were_altered(store: Store, change: Callable[..., Any], pattern: str) -> None:
-    found = record.read(store.run)
-    path = record.pictures_path(store.results, found.dataset.manifest, found.protocol.settings["image_size"])
+    found = read(store.run)
+    path = pictures_path(store.results, found.dataset.manifest, found.protocol.settings["image_size"])
     with np.load(path) as archive:
         arrays = dict(archive)
     arrays["ends"], arrays["thumbnails"] = change(arrays["ends"], arrays["thumbnails"])
@@ -762,19 +763,19 @@ def tuned(tuned_once: Path, tmp_path: Path) -> Store:
 
 def test_a_tuned_run_is_consistent(bench: Bench, tuned: Store, tmp_path: Path) -> None:
     assert verify.check(tuned.results) == []
-    training = record.read(tuned.run).training
+    training = read(tuned.run).training
     assert [each.validation_iou is None for each in training.candidates] == [False, False, True]
     words = ("run", *TINY, "--results", tmp_path / "more", "--arch")
     assert bench(*words, "otsu", "--tune", "lr", "--budget", 2).code == 0
     rates = ("--set", "optimiser=sgd", "--lr", 1e30, "--set", "learning_rates=[1e30, 1e31]")
     assert bench(*words, "unet:width=4", *rates).code == 0
-    assert {run.status for _, run in record.read_all(tmp_path / "more")[0]} == {"finished", "diverged"}
+    assert {run.status for _, run in read_all(tmp_path / "more")[0]} == {"finished", "diverged"}
     assert verify.check(tmp_path / "more") == []
 
 
 def candidate(number: int, **changes: Any) -> Callable[[Store], None]:
     def change(store: Store) -> None:
-        stored = [each.model_dump() for each in record.read(store.run).training.candidates]
+        stored = [each.model_dump() for each in read(store.run).training.candidates]
         stored[number] |= changes
         store.put(training__candidates=stored)
 
@@ -784,13 +785,13 @@ def candidate(number: int, **changes: Any) -> Callable[[Store], None]:
 
 def other_epoch(store: Store) -> None:
     """Of the candidate that was not chosen."""
-    training = record.read(store.run).training
+    training = read(store.run).training
     number = 1 if training.learning_rate == training.candidates[0].learning_rate else 0
     candidate(number, best_epoch=3 - training.candidates[number].best_epoch)(store)
 
 
 def other_rate_chosen(store: Store) -> None:
-    now = record.read(store.run).training.learning_rate
+    now = read(store.run).training.learning_rate
     store.put(training__learning_rate=0.01 if now == 0.001 else 0.001)
 
 
@@ -933,7 +934,7 @@ def test_a_manifest_that_is_none_under_its_own_digest(store: Store, change: Call
     rows = change([json.loads(line) for line in store.manifest().read_text().splitlines()])
     text = "".join(json.dumps(row) + "\n" for row in rows)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    path = record.manifest_path(store.results, digest)
+    path = manifest_path(store.results, digest)
     path.write_text(text)
     store.put(dataset__manifest=digest)
     store.run = store.rekeyed(store.run)
@@ -993,7 +994,7 @@ def test_an_empty_store(bench: Bench, tmp_path: Path) -> None:
 
 
 def badge(run: Path) -> str:
-    return verify.badge(run, record.read(run))
+    return verify.badge(run, read(run))
 
 
 def test_weights_that_give_the_counts_are_verified(bench: Bench, store: Store) -> None:

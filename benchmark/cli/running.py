@@ -230,10 +230,10 @@ def _summary(outcome: "Outcome") -> str:
     start = f"{outcome.label}, seed {outcome.seed}: "
     if outcome.status != "finished":
         return f"{start}{outcome.status} ({outcome.message}), see {outcome.path}"
-    from benchmark import metrics, record
+    from benchmark import metrics, store
 
-    counts = record.read_counts([outcome.path])[0]
-    headline = counts["slice"] == record.read(outcome.path).headline_slice
+    counts = store.read_counts([outcome.path])[0]
+    headline = counts["slice"] == store.read(outcome.path).headline_slice
     iou = metrics.SCORES["iou"].compute({name: counts[name][headline] for name in metrics.COUNT_COLUMNS})
     again = " (finished before; --force runs it again)" if outcome.again else ""
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"

@@ -176,9 +176,9 @@ def transfer(
 
 
 def _transferred(outcome: "Outcome") -> str:
-    from benchmark import metrics, record
+    from benchmark import metrics, record, store
 
-    found, counts = outcome.found, record.read_counts([outcome.path])[0]
+    found, counts = outcome.found, store.read_counts([outcome.path])[0]
     inside = counts["slice"] == record.headline(list(found.tested_on.test_slices))
     iou = metrics.SCORES["iou"].compute({name: counts[name][inside] for name in metrics.COUNT_COLUMNS})
     again = " (done before; --force does it again)" if outcome.again else ""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark import record
+from benchmark import store
 from benchmark.errors import UserError
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS, again
@@ -25,7 +25,7 @@ def choose(results: Path, run: str, table: str) -> Run:
     """
     if run != BEST:
         return _usable(_named(results, run))
-    found = [entry for entry in record.read_all(results)[0] if entry[1].status == "finished"]
+    found = [entry for entry in store.read_all(results)[0] if entry[1].status == "finished"]
     found = [entry for entry in found if _can_clean(entry[1])]
     if not found:
         raise UserError(f"no run in {results} that could clean; train one: bench run --arch unet")
@@ -63,7 +63,7 @@ def _tables(entries: Sequence[Run]) -> dict[str, Record]:
 
 def _named_tables(tables: Mapping[str, Record]) -> str:
     return ", ".join(
-        f"{key[: record.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
+        f"{key[: store.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
     )
 
 
@@ -81,12 +81,12 @@ def _can_clean(found: Record) -> bool:
 def _named(results: Path, run: str) -> Run:
     if (Path(run) / "run.json").is_file():
         try:
-            return Path(run), record.read(Path(run))
+            return Path(run), store.read(Path(run))
         except (OSError, ValueError) as error:
             raise UserError(f"{run} cannot be read: {next(iter(str(error).splitlines()), '')}") from error
     if Path(run).exists() or os.sep in run:
         raise UserError(f"{run} is no run's folder (it has no run.json)")
-    entries: Sequence[Run] = record.read_all(results)[0]
+    entries: Sequence[Run] = store.read_all(results)[0]
     found = [entry for entry in entries if entry[1].run_key.startswith(run)]
     if len(found) != 1:
         raise UserError(

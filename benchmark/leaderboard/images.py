@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.record import headline, manifest_path
+from benchmark.record import headline
+from benchmark.store import manifest_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
-from benchmark.record import Record, read_counts
+from benchmark.record import Record
+from benchmark.store import read_counts
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 

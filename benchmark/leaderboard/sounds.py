@@ -11,7 +11,7 @@ from benchmark.files import read_ids, read_tables
 from benchmark.leaderboard.board import Row
 from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import intervals
-from benchmark.record import references_path
+from benchmark.store import references_path
 
 SCORES = ("sisdr_improvement", "sisdr", "sisdr_median", "sisdr_clipped", "sdr_improvement", "sdr")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import record, statistics, verify
+from benchmark import statistics, store, verify
 from benchmark.leaderboard import generalisation, images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
@@ -25,7 +25,7 @@ _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
 def build(results: Path) -> Board:
     """Read every record below `results` and group it."""
-    found, problems = record.read_all(results)
+    found, problems = store.read_all(results)
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import artefacts, describe, inputs, record, registry, stored, sums, transfers
+from benchmark import artefacts, describe, inputs, record, registry, store, stored, sums, transfers
 from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
@@ -56,7 +56,7 @@ def transfer(request: Request, report: Report) -> Outcome:
     path = transfers.folder(request.results, found.run_key, cached.digest)
     if transfers.finished(path, run_sums) and not request.force:
         return Outcome(path=path, found=transfers.read(path), again=True)
-    record.check_writable(request.results)
+    store.check_writable(request.results)
     machine = evaluate.machine_for(found, request.device)
     evaluation = evaluate.evaluate(request.run, found, settings, cached, machine, report)
     described = describe.protocol(settings, {})
@@ -79,7 +79,7 @@ def transfer(request: Request, report: Report) -> Outcome:
         environment=describe.environment(),
     )
     artefacts.write_manifest(request.results, cached)
-    with record.writing(path) as target:
+    with store.writing(path) as target:
         artefacts.write_counts(target, cached.splits["test"], evaluation)
         transfers.write(target, made)
     return Outcome(path=path, found=made, again=False)
@@ -87,7 +87,7 @@ def transfer(request: Request, report: Report) -> Outcome:
 
 def _run(path: Path) -> Record:
     try:
-        found = record.read(path)
+        found = store.read(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path / 'run.json'} cannot be read; look with: bench verify {path}") from error
     if found.status != "finished":
@@ -129,7 +129,7 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
     """What the run was trained and validated on, by the manifest of then."""
-    path = record.manifest_path(results, found.dataset.manifest)
+    path = store.manifest_path(results, found.dataset.manifest)
     if not path.is_file() or sums.digest(path) != found.dataset.manifest:
         raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")
     rows = [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import verify
-from benchmark.record import pictures_path
+from benchmark.store import pictures_path
 
 SIDE = 160
 """Longest side of a mask on the page, in pixels."""

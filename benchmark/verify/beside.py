@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import protocol, record, separation
+from benchmark import protocol, separation, store
 from benchmark.data.manifest import Row
 from benchmark.verify import tables
 from benchmark.verify.between import Essence
@@ -28,9 +28,9 @@ def check_beside(results: Path, runs: Sequence[Essence]) -> Iterator[Finding]:
         if "sisdr_noisy" in run.truth:
             references.setdefault((digest, stored.revision), []).append(run)
         size = protocol.recorded(stored.name, stored.settings).image_size
-        pictures[record.pictures_path(results, digest, size)] = digest
+        pictures[store.pictures_path(results, digest, size)] = digest
     for (digest, revision), those in references.items():
-        path = record.references_path(results, digest, revision)
+        path = store.references_path(results, digest, revision)
         yield from _findings(path, _check_references(path, _tested(results, digest), those))
     for path, digest in pictures.items():
         if path.is_file():

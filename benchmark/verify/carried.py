@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import protocol, record, sums, transfers
+from benchmark import protocol, store, sums, transfers
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
 from benchmark.errors import UserError
@@ -23,7 +23,7 @@ def check_transfers(results: Path) -> list[Finding]:
     """What is wrong with the transfers of a results folder."""
     return [
         Finding.of(path, fault)
-        for path in record.folders(results, transfers.PLACES)
+        for path in store.folders(results, transfers.PLACES)
         for fault in dict.fromkeys(_faults(results, path))
     ]
 
@@ -74,10 +74,10 @@ def _check_checksums(path: Path) -> Iterator[Fault]:
 
 def _check_run(results: Path, found: TransferRecord, rows: Sequence[Row]) -> Iterator[Fault]:
     """The run is there, and is still the one whose weights were tested."""
-    start = found.run_key[: record.KEY_DIGITS]
-    folder = next((folder for folder in record.folders(results, record.RUNS) if folder.name == start), None)
+    start = found.run_key[: store.KEY_DIGITS]
+    folder = next((folder for folder in store.folders(results, store.RUNS) if folder.name == start), None)
     try:
-        run = record.read(folder) if folder else None
+        run = store.read(folder) if folder else None
     except DAMAGED:
         run = None  # the checks of the run say so
     if folder is None or run is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmark import keys, protocol, record, registry, sums
+from benchmark import keys, protocol, registry, store, sums
 from benchmark.data import manifest
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS
@@ -67,7 +67,7 @@ def check_place(subject: Subject) -> Iterator[Fault]:
     if entry.label != label:
         yield Fault(_RECORD, f"the architecture's label is '{entry.label}', name and parameters make '{label}'")
     dataset = found.dataset.label.partition(":")[0]
-    expected = record.folder(subject.results, found.protocol.name, dataset, entry.name, found.run_key)
+    expected = store.folder(subject.results, found.protocol.name, dataset, entry.name, found.run_key)
     if subject.path.resolve() != expected.resolve():
         remedy = f"move it to {expected}" if not expected.exists() else f"remove it; the run is {expected}"
         yield Fault(_RECORD, "the folder is not where the record belongs", remedy)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark import protocol, record, registry, sums
+from benchmark import protocol, record, registry, store, sums
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
 from benchmark.errors import UserError
@@ -85,7 +85,7 @@ class Subject:
     def record(self) -> Record:
         """run.json."""
         try:
-            return record.read(self.path)
+            return store.read(self.path)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "file"
@@ -144,7 +144,7 @@ class Subject:
     @cached_property
     def truth(self) -> Masks | None:
         """The true masks at the protocol's size (N, H, W), where the results store has them."""
-        path = record.pictures_path(self.results, self.record.dataset.manifest, self.settings.image_size)
+        path = store.pictures_path(self.results, self.record.dataset.manifest, self.settings.image_size)
         return self._masks(path, "truth_packed", "truth_shape", path) if path.is_file() else None
 
     def expects(self, name: str) -> bool:
@@ -186,7 +186,7 @@ def manifest_rows(results: Path, digest: str) -> list[Row]:
     Raises:
         UnreadableError: it is missing, or not that manifest.
     """
-    path = record.manifest_path(results, digest)
+    path = store.manifest_path(results, digest)
     if not path.is_file():
         remedy = "restore it from where the run came from; any run on the same data writes it too"
         raise UnreadableError(Fault(path, "the manifest of the run's data is missing", remedy))

@@ -1,0 +1,189 @@
+"""The results store: one run = one folder with one JSON and its counts.
+
+    results/runs/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/
+        run.json            everything that says what was run, on what, and how long it took
+        images.csv          integer counts per test image: every score is derived from them; sound scores in dB
+        logits.csv          per test image, histograms of the logits over background and over foreground
+        history.csv         loss and validation IoU per epoch
+        candidates.csv      the same for every learning rate, where the protocol has several to choose from
+        predictions.npz     the predicted masks, one bit per pixel
+        plugin.py           the architecture's source
+        examples/           pictures: the best, the median and the worst test image, the learning curve
+        model.safetensors   the weights (not committed)
+        SHA256SUMS          the checksums of all of these
+        verification.json   if `bench verify --predict` did it again: what came of it; in no checksum
+    results/manifests/<manifest digest, 12 digits>.jsonl
+    results/transfers/                              see `benchmark.transfers`
+    results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
+    results/pictures/<the same>-<height>x<width>.npz    the true masks of the test, and thumbnails of embedded data;
+                                                        thumbnails of a user's data in private/ (not committed)
+
+A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from benchmark import files, sums
+from benchmark.errors import UserError
+from benchmark.files import sync
+from benchmark.record import SCHEMA, Record
+
+KEY_DIGITS = 12
+RUNS = "runs/*/*/*/*/"
+"""Where runs lie in a results folder."""
+
+R = TypeVar("R")
+
+
+def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
+    """Where a run lies. The names are plugin names or file stems."""
+    return results / "runs" / protocol / dataset / architecture / run_key[:KEY_DIGITS]
+
+
+def finished(path: Path) -> bool:
+    """Whether a run folder holds a finished run."""
+    try:
+        return read(path).status == "finished" and (path / "images.csv").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def read(path: Path) -> Record:
+    """The record of a run folder.
+
+    Raises:
+        OSError, ValueError: it is missing, truncated, or of another schema.
+    """
+    return Record.model_validate_json((path / "run.json").read_bytes())
+
+
+def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
+    return read_each(folders(results, RUNS), "run.json", read, f"a record of schema {SCHEMA}")
+
+
+def folders(results: Path, pattern: str) -> list[Path]:
+    """The folders of a results folder that a pattern finds, in the order of the paths: those that are read and checked.
+
+    Hidden ones, and those inside hidden ones, are under way or put aside, and are neither read nor checked.
+    """
+    found = {path for path in results.glob(pattern) if path.is_dir()}
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(results).parts))
+
+
+def read_each(
+    paths: Iterable[Path], name: str, read_one: Callable[[Path], R], what: str
+) -> tuple[list[tuple[Path, R]], list[str]]:
+    """What is in the file of that name in each folder, in the order of the paths, and a line on each that fails.
+
+    `what` it should be.
+    """
+    records, problems = [], []
+    for path in paths:
+        try:
+            records.append((path, read_one(path)))
+        except FileNotFoundError:
+            problems.append(f"{path} has no {name}: remove the folder or restore the file")
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "file"
+            problems.append(f"{path / name} is not {what} ({place}: {first['msg']})")
+        except (OSError, ValueError) as error:
+            problems.append(f"{path / name} cannot be read: {error}")
+    return records, problems
+
+
+def check_writable(results: Path) -> None:
+    """Refuse a results folder before hours are spent on what cannot be stored.
+
+    Raises:
+        UserError: it, or the folder that it would be made in, is no folder or may not be written to.
+    """
+    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(
+            f"cannot write results to {results}: {existing} is no folder that you may write to; use --results"
+        )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
+
+    The checksums of what it holds are written last.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        with _temporary_folder(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was stored") from error
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        sums.write(temporary)
+        for file in (file for file in temporary.rglob("*") if file.is_file()):
+            sync(file)
+        sync(temporary)
+        _replace(temporary, path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_record(target: Path, record: Record) -> None:
+    """Write run.json into a run folder under way."""
+    (target / "run.json").write_text(record.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+
+
+def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
+    """The columns of each run's images.csv: `id` and `slice` as strings, counts as integers, decibels as floats.
+
+    Files with the same header are parsed in one go: a thousand small parses would cost seconds.
+
+    Raises:
+        OSError, ValueError: a file is missing or not such a table.
+    """
+    return files.read_tables([path / "images.csv" for path in paths])
+
+
+def manifest_path(results: Path, digest: str) -> Path:
+    """Where the manifest of that digest lies."""
+    return results / "manifests" / f"{digest[:KEY_DIGITS]}.jsonl"
+
+
+def pictures_path(results: Path, digest: str, size: Sequence[int], *, private: bool = False) -> Path:
+    """Where true masks and thumbnails of the test images of that manifest lie, at (height, width)."""
+    folder = results / "pictures" / "private" if private else results / "pictures"
+    return folder / f"{digest[:KEY_DIGITS]}-{size[0]}x{size[1]}.npz"
+
+
+def references_path(results: Path, digest: str, revision: int) -> Path:
+    """Where the reference scores of the data of that manifest lie, as computed under that revision."""
+    return results / "references" / f"{digest[:KEY_DIGITS]}-{revision}.csv"
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        temporary.rename(path)
+        return
+    old = path.parent / f".tmp-{path.name}-{os.getpid()}-old"
+    path.rename(old)  # `unfinished` puts it back if a kill comes before the next line
+    temporary.rename(path)
+    shutil.rmtree(old)
