@@ -15,8 +15,9 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
@@ -106,8 +107,14 @@ def _places(kind: Kind) -> dict[str, list[_Place]]:
     return found
 
 
-def _entry_points(group: str) -> list[EntryPoint]:
+def _entry_points(group: str) -> Sequence[EntryPoint]:
     """Those of a group; a package whose own list is damaged hides no other."""
+    return _listed(group, tuple(sys.path))
+
+
+@functools.lru_cache
+def _listed(group: str, _path: tuple[str, ...]) -> Sequence[EntryPoint]:
+    """Looking through all installed packages takes a while; they stay what they are as long as the path does."""
     try:
         return list(entry_points(group=group))
     except Exception:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 FEWEST_GROUPS = 5
 """With fewer independent groups of a kind no interval is given."""
@@ -24,8 +24,10 @@ LEVEL = 0.95
 
 Values: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = Sequence[NDArray[Any]]
-Part: TypeAlias = tuple[float, float]
-"""A part of a variance, and its degrees of freedom."""
+Alike: TypeAlias = "Labels | Kinds"
+"""The labels, or what was made of them where they are used again and again."""
+Part: TypeAlias = tuple[Any, Any]
+"""A part of a variance, of one mean or of P of them, and its degrees of freedom: (), or (P,)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +50,15 @@ class Estimate:
         return float(2 * special.stdtr(self.degrees, -abs(self.mean) / self.error))
 
 
-def obstacle(seeds: int, labels: Labels, *, deterministic: bool = False) -> str | None:
+def obstacle(seeds: int, labels: Alike, *, deterministic: bool = False) -> str | None:
     """Why nothing can be said of how sure a mean is; None where something can.
 
     `deterministic`: there is nothing to train, so that no seed would give another result.
     """
-    if not labels:
+    kinds = Kinds.of(labels)
+    if not kinds.alone:
         return "the data name no recordings, songs or species"
-    sizes = [np.unique(kind, return_counts=True)[1] for kind in labels]
-    fewest = min(sizes, key=effective)
+    fewest = min((kind.sizes for kind in kinds.alone), key=effective)
     if len(fewest) < FEWEST_GROUPS:
         return f"{len(fewest)} independent groups, fewer than {FEWEST_GROUPS}"
     if effective(fewest) < FEWEST_GROUPS - 0.1:  # five that are all but equal are five
@@ -77,71 +79,150 @@ def effective(sizes: NDArray[np.intp]) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def mean(values: Values, labels: Labels) -> Estimate:
+def mean(values: Values, labels: Alike) -> Estimate:
     """The mean of (S, N) values over images and seeds.
 
     Its variance has a part per kind of group (`clustered`) and s^2 / S of the seeds' means; the degrees of freedom are
     Satterthwaite's (1946, Biometrics Bulletin 2), see `_degrees`. A single seed (1, N) has no such part: `obstacle`.
     """
-    return _estimate(values.mean(0), labels, [values])
+    return means([values], labels)[0]
 
 
-def difference(first: Values, second: Values, labels: Labels) -> Estimate:
+def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
+    """The same of several entries, whose images are the same."""
+    known = [_Entry.of(values) for values in entries]
+    largest = np.array([entry.largest for entry in known])
+    return _estimates(np.stack([entry.means for entry in known]), Kinds.of(labels), [_seeds(known)], largest)
+
+
+def difference(first: Values, second: Values, labels: Alike) -> Estimate:
     """By how much the mean of (S, N) values is above that of other (S', N) values of the same images.
 
     Paired by image: what makes an image hard for both cancels. Not paired by seed: the same number starts two
     networks that have nothing in common.
     """
-    return _estimate(first.mean(0) - second.mean(0), labels, [first, second])
+    return _against(_Entry.of(first), [_Entry.of(second)], Kinds.of(labels))[0]
 
 
-def _estimate(means: Values, labels: Labels, trained: Sequence[Values]) -> Estimate:
-    groups = clustered(means, labels)
-    seeds = [(float(runs.mean(1).var(ddof=1)) / len(runs), len(runs) - 1.0) for runs in trained if len(runs) > 1]
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Means over the seeds (N,), the part of the variance that the seeds have, and the largest absolute value."""
+
+    means: Values
+    seeds: Part
+    largest: float
+
+    @classmethod
+    def of(cls, values: Values) -> "_Entry":
+        runs = len(values)
+        seeds = (float(values.mean(1).var(ddof=1)) / runs, runs - 1.0) if runs > 1 else (0.0, 1.0)
+        return cls(values.mean(0), seeds, float(np.abs(values).max()))
+
+
+def _against(entry: _Entry, others: Sequence[_Entry], kinds: "Kinds") -> list[Estimate]:
+    """By how much the entry is above each of P others."""
+    largest = np.maximum(entry.largest, [other.largest for other in others])
+    means = entry.means - np.stack([other.means for other in others])
+    return _estimates(means, kinds, [entry.seeds, _seeds(others)], largest)
+
+
+def _seeds(entries: Sequence[_Entry]) -> Part:
+    variances, degrees = zip(*(entry.seeds for entry in entries), strict=True)
+    return np.array(variances), np.array(degrees)
+
+
+def _estimates(means: Values, kinds: "Kinds", seeds: Sequence[Part], largest: Any) -> list[Estimate]:
+    """Of each row of (P, N) means; `largest` is the absolute value that they were computed from, () or (P,)."""
+    groups = clustered(means, kinds)
     variance = sum(part for part, _ in (*groups, *seeds))
     # Of values that are all the same, rounding leaves some 1e-17.
-    negligible = 1e-12 * (1 + max(float(np.abs(runs).max()) for runs in trained))
-    if math.sqrt(variance) <= negligible:
-        found = float(means.mean())
-        return Estimate(mean=found if abs(found) > negligible else 0.0, error=0.0, degrees=math.inf)
-    return Estimate(mean=float(means.mean()), error=math.sqrt(variance), degrees=_degrees(groups, seeds))
+    negligible = 1e-12 * (1 + largest)
+    none = variance <= negligible**2
+    with np.errstate(invalid="ignore", divide="ignore"):  # of those that are none
+        degrees = np.where(none, math.inf, _degrees(groups, seeds))
+    centres = means.mean(1)
+    centres = np.where(none & (np.abs(centres) <= negligible), 0.0, centres)
+    errors = np.where(none, 0.0, np.sqrt(np.where(none, 1.0, variance)))
+    return [
+        Estimate(mean=centre, error=error, degrees=freedom)
+        for centre, error, freedom in zip(centres.tolist(), errors.tolist(), degrees.tolist(), strict=True)
+    ]
 
 
-def _degrees(groups: Sequence[Part], seeds: Sequence[Part]) -> float:
+def _degrees(groups: Sequence[Part], seeds: Sequence[Part]) -> Any:
     """Satterthwaite's degrees of freedom, where the seeds weigh as much as their variance may well be.
 
     Three seeds often lie close together by luck. Their variance is then estimated too low, and with it its weight in
     the degrees of freedom: the interval is too narrow twice over, and covers 92 % where the seeds dominate. So the
     weight is taken from the upper end of the variance's one-sided 75 % confidence interval.
     """
-    upper = [(part * degrees / float(special.chdtri(degrees, 0.75)), degrees) for part, degrees in seeds]
+    upper = [(part * degrees / special.chdtri(degrees, 0.75), degrees) for part, degrees in seeds]
     parts = [*groups, *upper]
     return sum(part for part, _ in parts) ** 2 / sum(part**2 / degrees for part, degrees in parts)
 
 
-def clustered(values: Values, labels: Labels) -> list[Part]:
-    """The variance of the mean of (N,) values whose images are alike within groups of one or two kinds, in parts.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Images (N,) in the order of their groups, and where each of the groups starts (G,)."""
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    degrees: float
+    """As many groups as they count, less 1."""
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.intp]) -> "_Kind":
+        order = np.argsort(numbers, kind="stable")
+        starts = np.unique(numbers[order], return_index=True)[1]
+        return cls(order, starts, effective(np.diff([*starts, len(numbers)])) - 1)
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """Images of each group, (G,)."""
+        return np.diff([*self.starts, len(self.order)])
+
+    def variance(self, centred: Values) -> Part:
+        """Of the mean of each row of (P, N), clustered, with the small-sample factor G / (G - 1)."""
+        sums, count = np.add.reduceat(centred[:, self.order], self.starts, axis=1), len(self.starts)
+        return (sums**2).sum(1) / centred.shape[1] ** 2 * count / (count - 1), self.degrees
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """One or two kinds of groups; where there are two, also what is alike in both."""
+
+    alone: tuple[_Kind, ...]
+    both: _Kind | None
+
+    @classmethod
+    def of(cls, labels: Alike) -> "Kinds":
+        """From the labels of each kind, (N,)."""
+        if isinstance(labels, Kinds):
+            return labels
+        numbers = [np.unique(kind, return_inverse=True)[1].ravel() for kind in labels]
+        both = _Kind.of(numbers[0] * len(numbers[0]) + numbers[1]) if len(numbers) > 1 else None
+        return cls(tuple(_Kind.of(number) for number in numbers), both)
+
+
+def clustered(values: Values, kinds: Kinds) -> list[Part]:
+    """The variance of the mean of each row of (P, N) values, alike within groups of one or two kinds, in parts (P,).
 
     Cameron, Gelbach & Miller 2011 (Journal of Business & Economic Statistics 29), equation 2.11: the variance by one
     kind and by the other, minus that by both together. Where that is below the variance by one kind alone, the latter.
     """
-    kinds = [np.unique(kind, return_inverse=True)[1].ravel() for kind in labels]
-    alone = [_by_groups(values, kind) for kind in kinds]
-    if len(kinds) == 1:
+    centred = values - values.mean(1, keepdims=True)
+    alone = [kind.variance(centred) for kind in kinds.alone]
+    if kinds.both is None:
         return alone
-    both = np.unique(kinds[0] * len(values) + kinds[1], return_inverse=True)[1]
-    overlap, degrees = _by_groups(values, both)
-    largest = max(alone)
-    if sum(part for part, _ in alone) - overlap < largest[0]:
-        return [largest]
-    return [*alone, (-overlap, degrees)]
-
-
-def _by_groups(values: Values, kind: NDArray[np.intp]) -> Part:
-    """Variance of the mean, clustered, with the small-sample factor G / (G - 1); G - 1 of as many effective groups."""
-    sums = np.bincount(kind, weights=values - values.mean())
-    count = len(sums)
-    return float((sums**2).sum()) / len(values) ** 2 * count / (count - 1), effective(np.bincount(kind)) - 1
+    (first, of_first), (second, of_second) = alone
+    overlap, of_overlap = kinds.both.variance(centred)
+    single = first + second - overlap < np.maximum(first, second)
+    larger = first >= second
+    return [
+        (np.where(single & ~larger, 0.0, first), of_first),
+        (np.where(single & larger, 0.0, second), of_second),
+        (np.where(single, 0.0, -overlap), of_overlap),
+    ]
 
 
 def pigeonhole(
@@ -190,10 +271,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def differences(entries: Sequence[Values], labels: Labels) -> dict[tuple[int, int], tuple[Estimate, float]]:
+def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int], tuple[Estimate, float]]:
     """Every pair of K entries -> their `difference`, and its p-value after Holm's correction over all pairs."""
-    pairs = list(combinations(range(len(entries)), 2))
-    estimates = [difference(entries[first], entries[second], labels) for first, second in pairs]
+    kinds, known = Kinds.of(labels), [_Entry.of(values) for values in entries]
+    pairs = list(combinations(range(len(known)), 2))
+    estimates = [
+        found for index, entry in enumerate(known[:-1]) for found in _against(entry, known[index + 1 :], kinds)
+    ]
     adjusted = holm([estimate.p_value for estimate in estimates])
     return {pair: (estimate, p) for pair, estimate, p in zip(pairs, estimates, adjusted, strict=True)}
 
@@ -239,6 +323,8 @@ def agreement(first: Sequence[float], second: Sequence[float], level: float = LE
     count = len(first)
     if count < FEWEST_RANKED:
         return None
+    from scipy import stats  # takes a second, and few boards have two tables with five entries in common
+
     tau = float(stats.kendalltau(first, second).statistic)
     if math.isnan(tau):
         return None

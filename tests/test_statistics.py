@@ -267,7 +267,7 @@ def test_the_clustered_variance_is_the_double_sum(data: st.DataObject) -> None:
         cells = list(zip(*kinds, strict=True))
         both = pairs(lambda i, j: cells[i] == cells[j], len(set(cells)))
         expected = max(sum(alone) - both, *alone)
-    found = sum(part for part, _ in statistics.clustered(values, kinds))
+    found = sum(part for part, _ in statistics.clustered(values[None], statistics.Kinds.of(kinds)))
     assert found == pytest.approx(expected, abs=1e-12)
 
 

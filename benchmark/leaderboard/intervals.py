@@ -1,7 +1,7 @@
 """Means over the images of a stratum, with how sure they are."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,25 +9,53 @@ from numpy.typing import NDArray
 from benchmark import statistics
 from benchmark.leaderboard.board import Interval
 from benchmark.leaderboard.images import Images, Stratum
+from benchmark.statistics import Kinds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What an entry reached on each image, (S, N), NaN where it is not defined.
+
+    `whole`: no seed failed. `deterministic`: another seed would give nothing else.
+    """
+
+    values: NDArray[np.float64]
+    deterministic: bool
+    whole: bool = True
 
 
 def intervals(
-    values: NDArray[np.float64], images: Images, strata: Sequence[Stratum], *, deterministic: bool, whole: bool = True
-) -> tuple[Interval | None, ...]:
-    """The mean of (S, N) values in each stratum; NaN values are left out, and a stratum without any is None.
+    entries: Sequence[Measured], images: Images, strata: Sequence[Stratum]
+) -> list[tuple[Interval | None, ...]]:
+    """The mean of each entry in each stratum; NaN values are left out, and a stratum without any is None.
 
     No interval is given where the seeds are not `whole`: some failed, and the others alone would look too sure.
     """
-    found = (_interval(values, images, stratum, deterministic=deterministic) for stratum in strata)
-    return tuple(one if one is None or whole else replace(one, half_width=None) for one in found)
+    known = [np.isfinite(entry.values).all(axis=0) for entry in entries]
+    result: list[list[Interval | None]] = [[None] * len(strata) for _ in entries]
+    for number, stratum in enumerate(strata):
+        # Entries of a table nearly always share their images: hundreds are computed at once.
+        alike: dict[bytes, list[int]] = {}
+        for index, defined in enumerate(known):
+            alike.setdefault((stratum.inside & defined).tobytes(), []).append(index)
+        for mask, members in alike.items():
+            inside = np.frombuffer(mask, dtype=np.bool_)
+            if inside.any():
+                for index, found in zip(
+                    members, _intervals([entries[i] for i in members], images, inside), strict=True
+                ):
+                    result[index][number] = found
+    return [tuple(found) for found in result]
 
 
-def _interval(values: NDArray[np.float64], images: Images, stratum: Stratum, *, deterministic: bool) -> Interval | None:
-    inside = stratum.inside & np.isfinite(values).all(axis=0)
-    if not inside.any():
-        return None
-    kept = values[:, inside]
-    labels = [labels[inside] for labels in images.groups]
-    sure = statistics.obstacle(len(values), labels, deterministic=deterministic) is None
-    half = statistics.mean(kept, labels).half_width() if sure else None
-    return Interval(mean=float(kept.mean()), half_width=half, images=int(inside.sum()))
+def _intervals(entries: Sequence[Measured], images: Images, inside: NDArray[np.bool_]) -> Iterator[Interval]:
+    kinds = Kinds.of([labels[inside] for labels in images.groups])
+    values = [entry.values[:, inside] for entry in entries]
+    sure = [
+        entry.whole and statistics.obstacle(len(entry.values), kinds, deterministic=entry.deterministic) is None
+        for entry in entries
+    ]
+    able = [own for own, one in zip(values, sure, strict=True) if one]
+    halves = iter([found.half_width() for found in statistics.means(able, kinds)] if able else [])
+    for own, one in zip(values, sure, strict=True):
+        yield Interval(mean=float(own.mean()), half_width=next(halves) if one else None, images=int(inside.sum()))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +14,9 @@ from benchmark.record import Record
 from benchmark.store import read_counts
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
+
+_AT_ONCE = 500
+"""Tables parsed together: many small parses cost seconds, the counts of thousands of runs gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,16 @@ class Scored:
 def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Iterator[Scored]:
     """Finished runs with their scores, the others without; what cannot be used is noted, a line each."""
     finished = [(path, record) for path, record in runs if record.status == "finished"]
-    for (path, record), counts in zip(finished, _read_all([path for path, _ in finished]), strict=True):
-        try:
-            yield _score(path, record, complete(counts, record.dataset.test_slices))
-        except ValueError as error:
-            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for start in range(0, len(finished), _AT_ONCE):
+        part = finished[start : start + _AT_ONCE]
+        for (path, record), counts in zip(part, _read_all([path for path, _ in part]), strict=True):
+            try:
+                run = _score(path, record, complete(counts, record.dataset.test_slices))
+            except ValueError as error:
+                problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+            else:
+                yield replace(run, ids=known.setdefault(run.ids, run.ids))
     for path, record in runs:
         if record.status != "finished":
             yield Scored(path, record, {}, {})

@@ -10,7 +10,7 @@ from benchmark import metrics
 from benchmark.files import read_ids, read_tables
 from benchmark.leaderboard.board import Row
 from benchmark.leaderboard.images import Images
-from benchmark.leaderboard.intervals import intervals
+from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.store import references_path
 
 SCORES = ("sisdr_improvement", "sisdr", "sisdr_median", "sisdr_clipped", "sdr_improvement", "sdr")
@@ -47,5 +47,5 @@ def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) 
         status="reference",
         scores=scores.pop(images.places[0]),
         slice_scores=scores,
-        by_snr=intervals(gains, images, images.by_snr(), deterministic=True),
+        by_snr=intervals([Measured(values=gains, deterministic=True)], images, images.by_snr())[0],
     )

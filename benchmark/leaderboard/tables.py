@@ -2,12 +2,13 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,12 @@ from benchmark import statistics, store, verify
 from benchmark.leaderboard import generalisation, images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
-from benchmark.leaderboard.intervals import intervals
+from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
-from benchmark.record import ReportedRecord
+from benchmark.record import Record, ReportedRecord
+from benchmark.statistics import Kinds
+
+Badging: TypeAlias = Callable[[Path, Record], str]
 
 _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
@@ -29,7 +33,8 @@ def build(results: Path) -> Board:
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
-    tables = sorted((_table(results, key, runs, problems) for key, runs in groups.items()), key=_table_order)
+    badge = partial(verify.badge, sources=cache(verify.sources))
+    tables = sorted((_table(results, key, runs, badge, problems) for key, runs in groups.items()), key=_table_order)
     names = Counter(table.heading for table in tables)
     tables = [
         replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
@@ -44,7 +49,7 @@ def build(results: Path) -> Board:
     )
 
 
-def _table(results: Path, key: str, runs: Sequence[Scored], problems: list[str]) -> Table:
+def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, problems: list[str]) -> Table:
     runs = _alike(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
@@ -52,7 +57,9 @@ def _table(results: Path, key: str, runs: Sequence[Scored], problems: list[str])
         row = (own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash)
         groups.setdefault(row, []).append(run)
     known, references = _known(results, runs, problems)
-    rows = [_row(members, _distinction(names, groups), known) for names, members in groups.items()]
+    rows = [_row(members, _distinction(names, groups), known, badge) for names, members in groups.items()]
+    if known:
+        rows = _with_strata(rows, known)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
     heard = any(run.gains is not None for run in runs)
     return Table(
@@ -102,7 +109,7 @@ def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -
     return f" ({', '.join(shown)})" if shown else ""
 
 
-def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> Row:
+def _row(members: Sequence[Scored], distinction: str, known: Images | None, badge: Badging) -> Row:
     newest: dict[int, Scored] = {}
     for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
         newest[run.record.seed] = run  # a finished run stands before any other, then the newer one
@@ -110,7 +117,7 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
     runs = [run for run in chosen if run.record.status == "finished"]
     failed = [run for run in chosen if run.record.status != "finished"]
     first: Scored | None = runs[0] if runs else None
-    row = Row(
+    return Row(
         label=chosen[0].record.architecture.label + distinction,
         status=(runs or failed)[0].record.status,
         runs=tuple(run.record for run in runs or failed),
@@ -123,16 +130,14 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None) -> R
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_badge(runs),
+        badge=_least({badge(run.folder, run.record) for run in runs}),
         gains=_stacked([run.gains for run in runs]),
         aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
     )
-    return _with_strata(row, known) if known and row.aligned else row
 
 
-def _badge(runs: Sequence[Scored]) -> str:
-    """That of all seeds: the least that is true of each."""
-    found = {verify.badge(run.folder, run.record) for run in runs}
+def _least(found: Collection[str]) -> str:
+    """The badge of all seeds: the least that is true of each."""
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
@@ -141,18 +146,25 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
     return np.stack(known) if known else np.zeros((0, 0))
 
 
-def _with_strata(row: Row, known: Images) -> Row:
-    kinds = {"snr": known.by_snr(), "area": known.by_area()}
-    return replace(
-        row,
-        strata={
-            kind: intervals(row.ious, known, strata, deterministic=row.deterministic, whole=not row.failed)
-            for kind, strata in kinds.items()
-        },
-        by_snr=intervals(row.gains, known, kinds["snr"], deterministic=row.deterministic, whole=not row.failed)
-        if len(row.gains)
-        else (),
+def _with_strata(rows: Sequence[Row], known: Images) -> list[Row]:
+    """The rows, those of the known images with their scores by stratum."""
+    aligned = [index for index, row in enumerate(rows) if row.aligned]
+    heard = [index for index in aligned if len(rows[index].gains)]
+    snr, area = known.by_snr(), known.by_area()
+    ious, gains = (
+        [_measured(rows[i], rows[i].ious) for i in aligned],
+        [_measured(rows[i], rows[i].gains) for i in heard],
     )
+    result = list(rows)
+    for index, by_snr, by_area in zip(aligned, intervals(ious, known, snr), intervals(ious, known, area), strict=True):
+        result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
+    for index, by_snr in zip(heard, intervals(gains, known, snr), strict=True):
+        result[index] = replace(result[index], by_snr=by_snr)
+    return result
+
+
+def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
+    return Measured(values=values, deterministic=row.deterministic, whole=not row.failed)
 
 
 # ---------------------------------------------------------------- ranks
@@ -166,11 +178,11 @@ def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     if known is None or not able:
         return tuple(result)
     kept = with_mask(rows[able[0]], known)
-    labels = [group[kept] for group in known.groups]
+    labels = Kinds.of([group[kept] for group in known.groups])
     values = [rows[index].ious[:, kept] for index in able]
     ranks = statistics.rank_sets(len(able), statistics.differences(values, labels))
-    for index, own, found in zip(able, values, ranks, strict=True):
-        result[index] = replace(result[index], interval=statistics.mean(own, labels), ranks=found)
+    for index, own, found in zip(able, statistics.means(values, labels), ranks, strict=True):
+        result[index] = replace(result[index], interval=own, ranks=found)
     return tuple(result)
 
 

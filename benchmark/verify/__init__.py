@@ -4,7 +4,7 @@
 stored weights again and leaves `verification.json`, which `badge` believes as long as no file has changed since.
 """
 
-from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge
+from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge, sources
 from benchmark.verify.check import check, seal
 from benchmark.verify.subject import DAMAGED, Finding, UnreadableError, unpacked
 
@@ -18,5 +18,6 @@ __all__ = [
     "badge",
     "check",
     "seal",
+    "sources",
     "unpacked",
 ]

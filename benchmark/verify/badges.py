@@ -1,7 +1,7 @@
 """What a row of the leaderboard may be called: verified, self-reported, or of an older source."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -54,15 +54,20 @@ class Verification(BaseModel):
     sums: str
 
 
-def badge(path: Path, record: Record) -> Badge:
-    """The badge of a run's folder; imports neither torch nor a plugin.
+def sources(name: str) -> Sequence[Path]:
+    """The files in which an architecture of that name is found now."""
+    return registry.sources("architectures", name)
+
+
+def badge(path: Path, record: Record, sources: Callable[[str], Sequence[Path]] = sources) -> Badge:
+    """The badge of a run's folder; imports neither torch nor a plugin. Who asks often hands in `sources` that remember.
 
     "older source": the plugin of that name that is found now has another source, whatever was verified. "verified":
     `verification.json` is good and is of these very files (the weights, which count nothing by themselves, are not
     read). A plugin that is not found has no other source.
     """
-    sources = registry.sources("architectures", record.architecture.name)
-    if sources and record.architecture.source_hash not in [registry.hash_file(source) for source in sources]:
+    found = sources(record.architecture.name)
+    if found and record.architecture.source_hash not in [registry.hash_file(source) for source in found]:
         return "older source"
     return "verified" if _verified(path, record) else "self-reported"
 
