@@ -90,7 +90,7 @@ def mean(values: Values, labels: Alike) -> Estimate:
 
 def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
     """The same of several entries, whose images are the same."""
-    known = [_Entry.of(values) for values in entries]
+    known = _all(entries)
     largest = np.array([entry.largest for entry in known])
     return _estimates(np.stack([entry.means for entry in known]), Kinds.of(labels), [_seeds(known)], largest)
 
@@ -101,7 +101,8 @@ def difference(first: Values, second: Values, labels: Alike) -> Estimate:
     Paired by image: what makes an image hard for both cancels. Not paired by seed: the same number starts two
     networks that have nothing in common.
     """
-    return _against(_Entry.of(first), [_Entry.of(second)], Kinds.of(labels))[0]
+    one, other = _all([first, second])
+    return _against(one, [other], Kinds.of(labels))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,19 @@ class _Entry:
     seeds: Part
     largest: float
 
-    @classmethod
-    def of(cls, values: Values) -> "_Entry":
-        runs = len(values)
-        seeds = (float(values.mean(1).var(ddof=1)) / runs, runs - 1.0) if runs > 1 else (0.0, 1.0)
-        return cls(values.mean(0), seeds, float(np.abs(values).max()))
+
+def _all(entries: Sequence[Values]) -> list[_Entry]:
+    """Of each (S, N); those with as many seeds are computed together."""
+    result: list[_Entry | None] = [None] * len(entries)
+    for runs in {len(values) for values in entries}:
+        members = [index for index, values in enumerate(entries) if len(values) == runs]
+        values = np.stack([entries[index] for index in members])
+        parts = values.mean(2).var(1, ddof=1) / runs if runs > 1 else np.zeros(len(members))
+        degrees = max(runs - 1.0, 1.0)
+        found = zip(values.mean(1), parts.tolist(), np.abs(values).max((1, 2)).tolist(), strict=True)
+        for index, (means, part, largest) in zip(members, found, strict=True):
+            result[index] = _Entry(means, (part, degrees), largest)
+    return [entry for entry in result if entry]
 
 
 def _against(entry: _Entry, others: Sequence[_Entry], kinds: "Kinds") -> list[Estimate]:
@@ -273,7 +282,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int], tuple[Estimate, float]]:
     """Every pair of K entries -> their `difference`, and its p-value after Holm's correction over all pairs."""
-    kinds, known = Kinds.of(labels), [_Entry.of(values) for values in entries]
+    kinds, known = Kinds.of(labels), _all(entries)
     pairs = list(combinations(range(len(known)), 2))
     estimates = [
         found for index, entry in enumerate(known[:-1]) for found in _against(entry, known[index + 1 :], kinds)

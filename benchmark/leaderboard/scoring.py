@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
+from benchmark.metrics import Score
 from benchmark.record import Record
 from benchmark.store import read_counts
 
@@ -41,12 +42,17 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for start in range(0, len(finished), _AT_ONCE):
         part = finished[start : start + _AT_ONCE]
+        alike: dict[tuple[Any, ...], list[tuple[Path, Record, Counts]]] = {}
         for (path, record), counts in zip(part, _read_all([path for path, _ in part]), strict=True):
             try:
-                run = _score(path, record, complete(counts, record.dataset.test_slices))
+                counts = complete(counts, record.dataset.test_slices)
             except ValueError as error:
                 problems.append(f"{path / 'images.csv'} cannot be used: {error}")
             else:
+                layout = (*record.dataset.test_slices, _heard(counts), tuple(counts["slice"].tolist()))
+                alike.setdefault(layout, []).append((path, record, counts))
+        for runs_alike in alike.values():
+            for run in _score(runs_alike):
                 yield replace(run, ids=known.setdefault(run.ids, run.ids))
     for path, record in runs:
         if record.status != "finished":
@@ -86,32 +92,44 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     return counts
 
 
-def _score(folder: Path, record: Record, counts: Counts) -> Scored:
-    heard = all(name in counts for name in metrics.SOUND_COLUMNS)
+def _heard(counts: Counts) -> bool:
+    return all(name in counts for name in metrics.SOUND_COLUMNS)
+
+
+def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
+    """Runs on as many images in the same slices, all of them at once."""
+    _, first, layout = runs[0]
+    heard = _heard(layout)
     columns = [*metrics.COUNT_COLUMNS, *(metrics.SOUND_COLUMNS if heard else ())]
+    stacked = {column: np.stack([counts[column] for *_, counts in runs]) for column in columns}
     by_slice = {}
-    for name in record.dataset.test_slices:
-        inside = np.flatnonzero(counts["slice"] == name)
-        by_slice[name] = {column: counts[column][inside] for column in columns}
-    headline = record.headline_slice
+    for name in first.dataset.test_slices:
+        inside = np.flatnonzero(layout["slice"] == name)
+        by_slice[name] = {column: values[:, inside] for column, values in stacked.items()}
     # All scores of the headline, and of the other slices the two that the tables show.
-    scores = {name: score.compute(by_slice[headline]) for name, score in metrics.SCORES.items()}
     shown = {"iou": metrics.SCORES["iou"]}
+    every = dict(metrics.SCORES)
     if heard:
-        scores |= {name: score.compute(by_slice[headline]) for name, score in metrics.SOUND_SCORES.items()}
+        every |= metrics.SOUND_SCORES
         shown |= {"sisdr_improvement": metrics.SOUND_SCORES["sisdr_improvement"]}
-    others = {
-        name: {score: shown[score].compute(part) for score in shown}
-        for name, part in by_slice.items()
-        if name != headline
-    }
-    ious = np.where(metrics.truth_is_empty(counts), np.nan, metrics.image_iou(counts))
-    return Scored(
-        folder,
-        record,
-        scores,
-        others,
-        tuple(counts["id"]),
-        ious,
-        metrics.improvement(counts, "sisdr") if heard else None,
-    )
+    headline = first.headline_slice
+    scores = _by_run(every, by_slice[headline])
+    others = {name: _by_run(shown, part) for name, part in by_slice.items() if name != headline}
+    ious = np.where(metrics.truth_is_empty(stacked), np.nan, metrics.image_iou(stacked))
+    gains = metrics.improvement(stacked, "sisdr") if heard else None
+    for index, (folder, record, counts) in enumerate(runs):
+        yield Scored(
+            folder,
+            record,
+            scores[index],
+            {name: found[index] for name, found in others.items()},
+            tuple(counts["id"]),
+            ious[index],
+            None if gains is None else gains[index],
+        )
+
+
+def _by_run(scores: Mapping[str, Score], columns: Counts) -> list[dict[str, float]]:
+    """The scores of each run of columns (R, N)."""
+    found = [score.over(columns).tolist() for score in scores.values()]
+    return [dict(zip(scores, values, strict=True)) for values in zip(*found, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
@@ -12,10 +13,30 @@ Counts: TypeAlias = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A number derived from the columns of a split: `compute` gives it in its unit, NaN where undefined."""
+    """A number derived from the columns of a split, in its unit, NaN where undefined.
+
+    `over` takes the columns of as many runs as one likes, (..., N), and gives (...); `compute` those of one, (N,).
+    """
 
     name: str
     title: str
     definition: str
-    compute: Callable[[Counts], float]
+    over: Callable[[Counts], NDArray[np.float64]]
     unit: Literal["share", "count", "dB"] = "share"
+
+    def compute(self, columns: Counts) -> float:
+        """Of one run, columns (N,)."""
+        return float(self.over(columns))
+
+
+def mean(values: NDArray[Any], kept: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Of those `kept` of the last axis, NaN where there is none: (..., N) -> (...)."""
+    if kept is None:
+        kept = np.ones(values.shape, dtype=np.bool_)
+    return ratio(np.where(kept, values, 0.0).sum(-1), kept.sum(-1))
+
+
+def ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:
+    """Element-wise, NaN where the denominator is 0."""
+    undefined = np.full(np.shape(denominator), np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) != 0))

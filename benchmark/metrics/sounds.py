@@ -6,26 +6,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.score import Counts, Score
+from benchmark.metrics.score import Counts, Score, mean
 
 SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "sdr_dvad")
 """Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
 
 
 def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
-    """By how many dB the masked recording is better than the noisy one: (N,)."""
+    """By how many dB the masked recording is better than the noisy one: (..., N)."""
     return np.asarray(columns[name] - columns[f"{name}_noisy"])
 
 
-def _over_sounds(values: Callable[[Counts], NDArray[Any]], average: Callable[..., Any] = np.mean) -> Any:
-    """Average over the images whose song is not silent."""
+def _over_sounds(values: Callable[[Counts], NDArray[Any]]) -> Callable[[Counts], NDArray[np.float64]]:
+    """Mean over the images whose song is not silent."""
 
-    def compute(columns: Counts) -> float:
+    def over(columns: Counts) -> NDArray[np.float64]:
         known = values(columns)
-        known = known[np.isfinite(known)]
-        return float(average(known)) if len(known) else float("nan")
+        return mean(known, np.isfinite(known))
 
-    return compute
+    return over
+
+
+def _median(columns: Counts) -> NDArray[np.float64]:
+    """Of SI-SDR over the same images: NaN is sorted to the end, and does not count."""
+    values = np.sort(np.where(np.isfinite(columns["sisdr"]), columns["sisdr"], np.nan), axis=-1)
+    count = np.isfinite(values).sum(-1, keepdims=True)
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, count // 2], axis=0)
+    found = [np.take_along_axis(values, np.minimum(place, values.shape[-1] - 1), axis=-1) for place in middle]
+    return np.asarray(np.where(count, (found[0] + found[1]) / 2, np.nan)[..., 0])
 
 
 _SOUND_SCORES = (
@@ -34,41 +44,41 @@ _SOUND_SCORES = (
         title="SI-SDR gain",
         definition="SI-SDR (Le Roux et al. 2019) of the recording under the predicted mask against the clean song, "
         "minus that of the noisy recording, mean over images with song",
-        compute=_over_sounds(lambda columns: improvement(columns, "sisdr")),
+        over=_over_sounds(lambda columns: improvement(columns, "sisdr")),
         unit="dB",
     ),
     Score(
         name="sisdr",
         title="SI-SDR",
         definition="SI-SDR under the predicted mask, clipped to +-30 dB, mean over images with song",
-        compute=_over_sounds(lambda columns: columns["sisdr"]),
+        over=_over_sounds(lambda columns: columns["sisdr"]),
         unit="dB",
     ),
     Score(
         name="sisdr_median",
         title="SI-SDR median",
         definition="the median of the same",
-        compute=_over_sounds(lambda columns: columns["sisdr"], np.median),
+        over=_median,
         unit="dB",
     ),
     Score(
         name="sisdr_clipped",
         title="SI-SDR clipped",
         definition="share of the images at which SI-SDR stands at +-30 dB",
-        compute=_over_sounds(lambda columns: np.where(np.isfinite(columns["sisdr"]), _clipped(columns), np.nan)),
+        over=_over_sounds(lambda columns: np.where(np.isfinite(columns["sisdr"]), _clipped(columns), np.nan)),
     ),
     Score(
         name="sdr_improvement",
         title="SDR gain",
         definition="SDR = 10 log10(|s|^2 / |s - s'|^2) under the predicted mask, minus that of the noisy recording",
-        compute=_over_sounds(lambda columns: improvement(columns, "sdr")),
+        over=_over_sounds(lambda columns: improvement(columns, "sdr")),
         unit="dB",
     ),
     Score(
         name="sdr",
         title="SDR",
         definition="SDR under the predicted mask, mean over images with song; a silent output scores 0 dB",
-        compute=_over_sounds(lambda columns: columns["sdr"]),
+        over=_over_sounds(lambda columns: columns["sdr"]),
         unit="dB",
     ),
     Score(
@@ -76,7 +86,7 @@ _SOUND_SCORES = (
         title="SDR of DVAD",
         definition="10 ln(|y| / |y - x|) of the noisy y and the masked x, as Zhang & Li 2023 print it: how little was "
         "removed, no measure of quality; for the ledger only",
-        compute=_over_sounds(lambda columns: columns["sdr_dvad"]),
+        over=_over_sounds(lambda columns: columns["sdr_dvad"]),
         unit="dB",
     ),
 )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,13 +22,10 @@ def csv(board: Board, chosen: Sequence[str] = ()) -> str:
             "table": table.key[:12],
             "protocol": table.head.protocol.name,
             "dataset": table.head.dataset.label,
-            **{
-                column.name: column.text(row) if column.rounded(row) is not None else ""
-                for column in _shown(table, chosen)
-            },
+            **{column.name: column.text(row) if column.rounded(row) is not None else "" for column in shown},
             **({} if chosen else {"not_ranked": row.unranked}),
         }
-        for table in board.tables
+        for table, shown in ((table, _shown(table, chosen)) for table in board.tables)
         for row in (*table.rows, *(() if chosen else table.references))
     ]
     return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
@@ -44,7 +41,7 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
                 "protocol": table.head.protocol.model_dump(),
                 "dataset": table.head.dataset.model_dump(),
                 "units": list(table.images.kinds) if table.images else [],
-                "rows": [_row(table, row, _shown(table, chosen)) for row in table.rows],
+                "rows": _rows(table, _shown(table, chosen)),
                 "references": [
                     {
                         "name": row.label,
@@ -99,9 +96,13 @@ def _shown(table: Table, chosen: Sequence[str]) -> list[Column]:
     return columns.chosen(table, chosen) if chosen else columns.of(table)
 
 
-def _row(table: Table, row: Row, shown: Sequence[Column]) -> dict[str, Any]:
+def _rows(table: Table, shown: Sequence[Column]) -> list[dict[str, Any]]:
     images = table.images
     strata = {"snr": images.by_snr(), "area": images.by_area()} if images else {}
+    return [_row(row, shown, strata) for row in table.rows]
+
+
+def _row(row: Row, shown: Sequence[Column], strata: Mapping[str, Sequence[Stratum]]) -> dict[str, Any]:
     return {
         **{column.name: column.rounded(row) for column in shown},
         "ranks": row.ranks,
