@@ -13,8 +13,14 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from benchmark.errors import UserError
+
+
+def cache_folder() -> Path:
+    """`BENCH_CACHE`, or the user's cache folder: what lies there can be made again."""
+    return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -217,6 +217,11 @@ def sources(kind: Kind, name: str) -> list[Path]:
     return [path for module in modules for path in _files_of(module)]
 
 
+def installed(kind: Kind) -> list[Path]:
+    """The files of every plugin that an installed package brings; imports none of them."""
+    return [path for entry in _entry_points(f"benchmark.{kind}") for path in _files_of(entry.module)]
+
+
 def _files_of(module: str) -> list[Path]:
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
 from benchmark import files, keys, metrics, record, store
+from benchmark.leaderboard import tables
+from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.formats import WRITERS
 
 MASK = 1000
 """Pixels of every mask: an IoU is a whole number of thousandths."""
@@ -50,6 +53,15 @@ def recordings(count: int = 48, units: int = 8, *, other: int = 0, **changes: An
             **changes,
         }
     )
+
+
+def write_tables(results: Path, folder: Path | None = None, *, suffixes: Sequence[str] = tuple(WRITERS)) -> Board:
+    """The board of what lies there, written as the command does."""
+    board = tables.build(results)
+    (folder or results).mkdir(exist_ok=True)
+    for suffix in suffixes:
+        ((folder or results) / f"leaderboard.{suffix}").write_text(WRITERS[suffix](board, ()), encoding="utf-8")
+    return board
 
 
 def write_manifest(results: Path, data: Data) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import Ran
-from records import recordings, write_entry, write_manifest, write_references
+from records import recordings, write_entry, write_manifest, write_references, write_tables
 from rich.console import Console
 
 from benchmark.leaderboard import columns, formats, tables, view
@@ -171,15 +171,14 @@ def _terminal(board: Board) -> str:
 
 
 def test_the_same_records_give_the_same_bytes_in_another_process(tmp_path: Path, board: Board) -> None:
-    formats.write(board, tmp_path / "here", list(formats.WRITERS))
+    write_tables(tmp_path, tmp_path / "here")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom benchmark.leaderboard import formats, tables\n"
-        "formats.write(tables.build(Path(sys.argv[1])), Path(sys.argv[2]), list(formats.WRITERS))"
+        "import sys\nfrom pathlib import Path\nfrom records import write_tables\nwrite_tables(*map(Path, sys.argv[1:]))"
     )
     for seed in ("1", "2"):
         subprocess.run(
             [sys.executable, "-c", code, tmp_path, tmp_path / seed],
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
             check=True,
         )
         for suffix in formats.WRITERS:
@@ -225,7 +224,7 @@ def test_latex_compiles(tmp_path: Path, tables_: int) -> None:
             tmp_path, data, STRANGE, np.full((2, 48), 0.5), comparability_key=f"{number:02}" * 32,
             protocol__name=f"p{number}_&%#{{}}~^", architecture__title=STRANGE, dataset__title=STRANGE,
         )  # fmt: skip
-    formats.write(tables.build(tmp_path), tmp_path, ["tex"])
+    write_tables(tmp_path, suffixes=["tex"])
     (tmp_path / "document.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage{graphicx}\n"
         "\\begin{document}\n\\input{leaderboard}\n\\end{document}\n"

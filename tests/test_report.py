@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import Ran
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -24,6 +25,12 @@ from benchmark.leaderboard import tables
 from benchmark.report import charts, gallery, masks, page
 
 EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
+
+
+def written(results: Path) -> Path:
+    path = results / "leaderboard.html"
+    path.write_text(report.rendered(tables.build(results), results), encoding="utf-8")
+    return path
 
 
 def furnish(results: Path) -> Path:
@@ -99,7 +106,7 @@ def test_the_page_asks_for_nothing_but_itself(tmp_path: Path) -> None:
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     furnish(tmp_path)
-    texts = [report.write(tables.build(tmp_path), tmp_path, tmp_path).read_bytes() for _ in range(2)]
+    texts = [report.rendered(tables.build(tmp_path), tmp_path) for _ in range(2)]
     assert texts[0] == texts[1]
 
 
@@ -198,10 +205,11 @@ def test_a_loss_that_is_no_number_ends_the_curve(tmp_path: Path) -> None:
     assert ",nan" not in text
 
 
-def test_the_page_with_private_pictures_lies_where_nobody_commits_it(tmp_path: Path) -> None:
+def test_the_page_with_private_pictures_lies_where_nobody_commits_it(bench: Callable[..., Ran], tmp_path: Path) -> None:
     furnish(tmp_path)
-    path = report.write(tables.build(tmp_path), tmp_path, tmp_path, private=True)
-    assert path == tmp_path / "private" / "leaderboard.html"
+    ran = bench("leaderboard", "--results", tmp_path, "--private", "--format", "html")
+    path = tmp_path / "private" / "leaderboard.html"
+    assert (ran.code, path.is_file()) == (0, True)
     assert not (tmp_path / "leaderboard.html").exists()
 
 
@@ -331,7 +339,7 @@ class Opened:
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
     furnish(tmp_path)
-    found = Opened(browser, report.write(tables.build(tmp_path), tmp_path, tmp_path))
+    found = Opened(browser, written(tmp_path))
     yield found
     assert found.said == []
     assert [url for url in found.asked if not url.startswith("data:")] == [(tmp_path / "leaderboard.html").as_uri()]
@@ -423,7 +431,7 @@ def test_no_string_of_a_user_runs(browser: Any, tmp_path: Path) -> None:
     write(
         tmp_path, label="plain", architecture__label=EVIL, architecture__title=EVIL, command=EVIL, dataset__label=EVIL
     )
-    found = Opened(browser, report.write(tables.build(tmp_path), tmp_path, tmp_path))
+    found = Opened(browser, written(tmp_path))
     found.page.locator(".open").first.click()
     assert found.page.evaluate("window.hacked") is None
     assert found.said == []

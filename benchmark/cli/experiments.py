@@ -1,13 +1,20 @@
 """`bench leaderboard`, `bench list`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
 from benchmark.errors import UserError, nearest
+from benchmark.files import write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.leaderboard.remembered import Said
 
 _FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 
@@ -45,30 +52,60 @@ def leaderboard(
     """
     from rich.console import Console
 
-    from benchmark.leaderboard import formats, tables, view
+    from benchmark.leaderboard import remembered
 
     if check:
         _check(results)
         return
-    part = view.View(protocols=protocol or [], sort=sort, columns=_names([columns]))
-    chosen = _formats(format_, printing=not part.whole and out is None)
-    board = tables.build(results)
-    for problem in board.problems:
+    shown = _names([columns])
+    chosen = _formats(format_, printing=bool(protocol or sort or shown) and out is None)
+    console = Console(width=width, highlight=False)
+    asked = {"protocols": protocol or [], "sort": sort, "columns": shown, "formats": sorted(chosen)}
+    make = partial(_said, results, asked, console, private=private)
+    if "html" in chosen:  # its pictures may be private: they are not put into a cache
+        said = make()
+    else:
+        said = remembered.said(results, {**asked, "console": [console.width, console.color_system]}, make)
+    for problem in said.problems:
         complain(f"skipped: {problem}")
-    if not board.tables:
-        raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    board = view.seen(board, part)
     # Before anything is printed: the reader may have seen enough (| head).
-    written = formats.write(board, out or results, [name for name in chosen if name in formats.WRITERS], part.columns)
-    if "html" in chosen:
-        from benchmark import report
-
-        written.append(report.write(board, results, out or results, sort=sort or "iou", private=private))
+    written = []
+    for name, text in said.texts.items():
+        path = (out or results) / ("private" if private and name == "html" else "") / f"leaderboard.{name}"
+        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
+        written.append(path)
     if "terminal" in chosen:
-        formats.print_terminal(board, Console(width=width, highlight=False), part.columns)
-        say(f"{formats.wording.RANKS}\n{formats.wording.NOTE}")
+        console.file.write(said.terminal)
     if written:
         say(f"Written: {', '.join(str(path) for path in written)}")
+
+
+def _said(results: Path, asked: Mapping[str, Any], console: "Console", *, private: bool) -> "Said":
+    """Every text that was asked for, made of the records.
+
+    Raises:
+        UserError: no record can be used, or there is no such protocol or column.
+    """
+    from benchmark.leaderboard import formats, tables, view
+    from benchmark.leaderboard.remembered import Said
+
+    board = tables.build(results)
+    if not board.tables:
+        for problem in board.problems:
+            complain(f"skipped: {problem}")
+        raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
+    columns = asked["columns"]
+    board = view.seen(board, view.View(protocols=asked["protocols"], sort=asked["sort"], columns=columns))
+    texts = {name: writer(board, columns) for name, writer in formats.WRITERS.items() if name in asked["formats"]}
+    if "html" in asked["formats"]:
+        from benchmark import report
+
+        texts["html"] = report.rendered(board, results, sort=asked["sort"] or "iou", private=private)
+    with console.capture() as captured:
+        if "terminal" in asked["formats"]:
+            formats.print_terminal(board, console, columns)
+            console.print(f"{formats.wording.RANKS}\n{formats.wording.NOTE}", markup=False, soft_wrap=True)
+    return Said(problems=list(board.problems), texts=texts, terminal=captured.get())
 
 
 def _check(results: Path) -> None:
