@@ -90,7 +90,19 @@ RULES: dict[str, set[str]] = {
         *("registry", "runs", "spectrogram", "stored"),
     },
     "leaderboard": {
-        *("files", "metrics", "protocol", "record", "store", "separation", "statistics", "sums", "transfers", "verify"),
+        *(
+            "files",
+            "metrics",
+            "protocol",
+            "record",
+            "registry",
+            "separation",
+            "statistics",
+            "store",
+            "sums",
+            "transfers",
+        ),
+        "verify",
     },
     "report": {"files", "leaderboard", "record", "store", "verify"},
     "verify": {
@@ -129,7 +141,19 @@ RULES: dict[str, set[str]] = {
     "scaffold": {"files", "registry"},
     "listing": {"contract", "network", "progress", "protocol", "registry"},
     "cli": {
-        *("audit", "checks", "denoise", "launch", "leaderboard", "listing", "metrics", "mix", "progress", "protocol"),
+        *(
+            "audit",
+            "checks",
+            "denoise",
+            "files",
+            "launch",
+            "leaderboard",
+            "listing",
+            "metrics",
+            "mix",
+            "progress",
+            "protocol",
+        ),
         *(
             "record",
             "store",

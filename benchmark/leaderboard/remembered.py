@@ -6,11 +6,13 @@ lies in the cache folder, may be removed at any time, and is never read by `benc
 that takes a while.
 """
 
+import gc
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -48,10 +50,23 @@ def said(results: Path, asked: Mapping[str, Any], make: Callable[[], Said]) -> S
     try:
         return Said(**json.loads(path.read_bytes()))
     except (OSError, TypeError, ValueError):
-        found = make()
+        with _uncollected():
+            found = make()
     if all(changed < began - _SETTLED for *_, changed in states):
         _keep(path, found)
     return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Ten thousand records stay until the end: looking for garbage among them again and again takes a sixth longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _keep(path: Path, found: Said) -> None:
