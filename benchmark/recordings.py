@@ -21,6 +21,11 @@ from benchmark.errors import UserError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 
+LOUDEST = 1e9
+"""Of samples, whose full scale is 1 (where somebody stored integers as floats, 2 ** 31): squares and sums stay finite."""
+HIGHEST_RATE = 384_000
+"""Hz; bats are recorded at this."""
+
 Real = NDArray[np.floating[Any]]
 
 
@@ -119,7 +124,7 @@ def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, in
 
 
 def check_numbers(samples: Real, path: Path) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN and infinity, and numbers so large that their powers would become infinite.
 
     Raises:
         UserError: there are some.
@@ -127,6 +132,8 @@ def check_numbers(samples: Real, path: Path) -> None:
     bad = int((~np.isfinite(samples)).sum())
     if bad:
         raise UserError(f"{path} has {bad} sample(s) that are no finite numbers; export it again")
+    if samples.size and (largest := float(np.abs(samples).max())) > LOUDEST:
+        raise UserError(f"{path} has samples of {largest:.3g}, where 1 is full scale; export it again")
 
 
 def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
@@ -160,7 +167,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """The open file.
 
     Raises:
-        UserError: it is missing, empty, or not a recording, or turns out to be damaged while it is read.
+        UserError: it is missing, empty, not a recording, or of a sample rate that none has, or turns out to be damaged while it is read.
     """
     try:
         if path.is_file() and path.stat().st_size == 0:
@@ -168,6 +175,10 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise UserError(f"{path} holds no samples")
+            if not 0 < file.samplerate <= HIGHEST_RATE:
+                raise UserError(
+                    f"{path} states a sample rate of {file.samplerate} Hz; export it at up to {HIGHEST_RATE}"
+                )
             if _shorter_than_it_says(path):
                 raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
             yield file

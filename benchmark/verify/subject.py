@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark import protocol, record, registry, sums
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
-from benchmark.errors import UserError
+from benchmark.errors import UserError, one_line
 from benchmark.protocol import Protocol
 from benchmark.record import Record
 from benchmark.verify import tables
@@ -58,7 +58,7 @@ class Finding:
 
     def __str__(self) -> str:
         """`<file>: <what>; <what to do>`."""
-        return f"{self.file}: {self.text}; {self.remedy}"
+        return one_line(f"{self.file}: {self.text}; {self.remedy}")
 
     @classmethod
     def of(cls, run: Path, fault: Fault) -> Self:
