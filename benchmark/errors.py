@@ -15,7 +15,7 @@ class UserError(ValueError):
 
 
 def one_line(text: str) -> str:
-    r"""A text for the terminal, whatever is quoted in it: control characters as `\n`, and without its middle if long."""
+    r"""A text for the terminal, whatever it quotes: control characters as `\n`, and without its middle if long."""
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     half = _LONGEST // 2 - 3
     return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"

@@ -22,9 +22,11 @@ from benchmark.errors import UserError
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 
 LOUDEST = 1e9
-"""Of samples, whose full scale is 1 (where somebody stored integers as floats, 2 ** 31): squares and sums stay finite."""
+"""Of samples, whose full scale is 1, or 2 ** 15 where integers are stored as floats: sums of squares stay finite."""
 HIGHEST_RATE = 384_000
 """Hz; bats are recorded at this."""
+_LARGEST_FACTOR = 100_000
+"""Of a resampling; the filter has some 90 taps for each."""
 
 Real = NDArray[np.floating[Any]]
 
@@ -167,7 +169,8 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """The open file.
 
     Raises:
-        UserError: it is missing, empty, not a recording, or of a sample rate that none has, or turns out to be damaged while it is read.
+        UserError: it is missing, empty, not a recording, of a sample rate that none has, or turns out to be damaged
+            while it is read.
     """
     try:
         if path.is_file() and path.stat().st_size == 0:
@@ -202,11 +205,16 @@ def resample(samples: Real, rate: int, to: int) -> Real:
     """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay.
 
     Flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would be 2 dB down there.
+
+    Raises:
+        UserError: the rates have so little in common that the filter would take gigabytes.
     """
     if rate == to:
         return samples
     divisor = gcd(rate, to)
     up, down = to // divisor, rate // divisor
+    if max(up, down) > _LARGEST_FACTOR:
+        raise UserError(f"a recording at {rate} Hz cannot be brought to {to} Hz; export it at a usual rate, e.g. 96000")
     return np.asarray(signal.resample_poly(samples, up, down, window=_steep(max(up, down))))
 
 

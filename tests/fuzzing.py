@@ -61,8 +61,6 @@ def outcome(call: Callable[[], T]) -> T | UserError:
             require_one_line(str(error))
             found = error
     count("refusal" if isinstance(found, UserError) else "result")
-    if os.environ.get("BENCH_FUZZ_SHOW") and isinstance(found, UserError):
-        print(found)
     return found
 
 

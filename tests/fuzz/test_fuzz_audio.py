@@ -182,6 +182,11 @@ def test_a_damaged_recording_is_read_or_refused(
         assert len(read[0]) == header.samples
 
 
+def test_rates_with_nothing_in_common() -> None:
+    """The filter would have 35 million taps: 2 GB, and a quarter of a minute."""
+    assert "export it at a usual rate" in refused(lambda: recordings.resample(np.zeros(1_000), 383_987, 32_000))
+
+
 @cases(40)
 @given(content=st.binary(max_size=90), start=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb"]))
 def test_what_is_no_recording(folder: Path, content: bytes, start: bytes) -> None:
@@ -211,7 +216,7 @@ class Transparent:
     def band(self, own: int) -> float:
         return self.rate(own) / 2
 
-    def grid(self, samples: Any, own: int, *, start: int, frames: tuple[int, int]) -> Grid:
+    def grid(self, samples: Any, own: int, *, frames: tuple[int, int], **_: Any) -> Grid:
         recordings.resample(samples.astype(np.float64), own, self.rate(own))
         weights = np.ones((BINS, frames[1] - frames[0]), np.float32)
         return Grid(weights=weights, first=frames[0], rate=self.rate(own))
