@@ -21,6 +21,15 @@ def one_line(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception that says something; nothing where even that fails."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the most similar known name, or nothing."""
     matches = difflib.get_close_matches(name, list(known), n=1)

@@ -156,7 +156,11 @@ def load(name: str) -> Protocol:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"no protocol file {path}") from error
-    except (ValueError, RecursionError, OSError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, nested too deep
+    except (
+        ValueError,
+        RecursionError,
+        OSError,
+    ) as error:  # no TOML or UTF-8, 5,000 digits, nested too deep
         raise UserError(f"{path} is not a readable TOML file: {error}") from error
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")

@@ -125,7 +125,7 @@ def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, in
             yield begin, end, held
 
 
-def check_numbers(samples: Real, path: Path) -> None:
+def check_numbers(samples: Real, path: Path | str) -> None:
     """Refuse NaN and infinity, and numbers so large that their powers would become infinite.
 
     Raises:

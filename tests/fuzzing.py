@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import UserError
@@ -35,13 +35,18 @@ class HangError(BaseException):
     """Not an Exception, so that nothing in the code under test takes it for a damaged file."""
 
 
-def cases(fast: int, *, cost: int = 1) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """How many examples a property gets: `fast`, or in the long profile a `cost`-th of BENCH_FUZZ."""
+def cases(fast: int, *, cost: int = 1, shrink: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """How many examples a property gets: `fast`, or in the long profile a `cost`-th of BENCH_FUZZ.
+
+    Without `shrink` a failing case is shown as it was found: where cases are slow, making it small takes minutes.
+    """
+    phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])]
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         chosen = settings(
             max_examples=max(1, LONG // cost) if LONG else fast,
             derandomize=not LONG,
+            phases=phases,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -58,8 +63,10 @@ def outcome(call: Callable[[], T]) -> T | UserError:
         try:
             found: T | UserError = call()
         except UserError as error:
-            require_one_line(str(error))
             found = error
+    if isinstance(found, UserError):
+        require_one_line(str(found))
+        assert "HangError" not in str(found), found  # caught as if it were a plugin's
     count("refusal" if isinstance(found, UserError) else "result")
     return found
 
@@ -82,6 +89,18 @@ def require_one_line(text: str) -> None:
     assert text.strip(), "an empty refusal"
     assert text.isprintable(), repr(text)
     assert len(text) <= 2_000, len(text)
+
+
+def require_ended(code: int, complaints: str, *, usual: tuple[int, ...] = (0, 2)) -> None:
+    """A command ended well, or with 2 after it said why; never with a traceback or a bug of ours."""
+    assert code in usual, (code, complaints)
+    assert "Traceback" not in complaints, complaints
+    assert "this is a bug" not in complaints, complaints
+    lines = [line for line in complaints.splitlines() if line.startswith("bench: ")]
+    for line in lines:
+        require_one_line(line.removeprefix("bench: "))
+    assert code != 2 or complaints.strip(), "refused without a word"
+    count("refusal" if code == 2 else "result")
 
 
 @contextmanager

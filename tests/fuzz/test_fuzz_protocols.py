@@ -55,7 +55,7 @@ def require_sound(found: Protocol, given_: dict[str, Any]) -> None:
     """Every number can be computed with, and what was given is what is held, or is the same in another spelling."""
     for size in found.image_size:
         assert type(size) is int
-        assert 0 < size
+        assert size > 0
     for name in ("epochs", "batch_size"):
         assert type(getattr(found, name)) is int
         assert getattr(found, name) > 0
@@ -146,7 +146,10 @@ def test_what_is_no_protocol(folder: Path, content: bytes, name: str) -> None:
 
 
 @cases(60)
-@given(name=TEXTS | st.sampled_from(["quick", "../protocols/quick", "/etc/passwd", "/dev/null.toml", "x" * 5_000 + ".toml"]))
+@given(
+    name=TEXTS
+    | st.sampled_from(["quick", "../protocols/quick", "/etc/passwd", "/dev/null.toml", "x" * 5_000 + ".toml"])
+)
 @example(name="\0.toml")
 @example(name="x" * 300 + ".toml")
 @example(name="/tmp.toml/a.toml")
