@@ -21,9 +21,31 @@ WORDS = st.sampled_from(
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "run": (
         ["run", "--arch", "otsu", "--dataset", "folder", "--data", "nowhere"],
-        ["--arch", "--protocol", "--seed", "--seeds", "--results", "--plugins", "--epochs", "--batch-size", "--lr"]
-        + ["--image-size", "--weights", "--set", "--tune", "--budget", "--device", "--precision", "--threads"]
-        + ["--execution", "--micro-batch", "--data-on", "--checkpoint-every", "--launcher", "--job", "--data"],
+        [
+            *(
+                "--arch",
+                "--protocol",
+                "--seed",
+                "--seeds",
+                "--results",
+                "--plugins",
+                "--epochs",
+                "--batch-size",
+                "--lr",
+            ),
+            *(
+                "--batch-size",
+                "--image-size",
+                "--weights",
+                "--set",
+                "--tune",
+                "--budget",
+                "--device",
+                "--precision",
+                "--threads",
+            ),
+            *("--execution", "--micro-batch", "--data-on", "--checkpoint-every", "--launcher", "--job", "--data"),
+        ],
     ),
     "leaderboard": (
         ["leaderboard", "--results", "nowhere"],
@@ -43,8 +65,29 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "new": (["new", "arch", "2x"], ["--to"]),
     "mix": (
         ["data", "mix", "--song", "nowhere", "--background", "nowhere", "--out", "out"],
-        ["--song", "--background", "--out", "--other", "--bird", "--seed", "--train", "--seconds", "--sample-rate"]
-        + ["--channel", "--highpass", "--lowpass", "--active-db", "--peak", "--smoothing", "--radius", "--smallest"],
+        [
+            *(
+                "--song",
+                "--background",
+                "--out",
+                "--other",
+                "--bird",
+                "--seed",
+                "--train",
+                "--seconds",
+                "--sample-rate",
+            ),
+            *(
+                "--channel",
+                "--sample-rate",
+                "--highpass",
+                "--active-db",
+                "--peak",
+                "--smoothing",
+                "--radius",
+                "--smallest",
+            ),
+        ],
     ),
     "audit": (["data", "audit", "nowhere"], ["--picture"]),
     "denoise": (
@@ -52,6 +95,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["--run", "--out", "--table", "--mask", "--above", "--device", "--results", "--plugins"],
     ),
 }
+VALUES = st.sampled_from(PATHS) | WORDS | TEXTS
 CALLS = st.sampled_from(list(COMMANDS)).flatmap(
     lambda name: st.tuples(
         st.just(name),

@@ -136,8 +136,9 @@ def test_a_damaged_checkpoint_is_passed_over(
 # ---------------------------------------------------------------- manifests, and the tables of made datasets
 
 LINE = json.loads(
-    '{"split": "test", "id": "a", "slice": "main", "groups": {"recording": "r"}, "strata": {}, "height": 3, "width": 4,'
-    '"foreground": 5, "image_sha256": "0", "mask_sha256": "1", "sound": {"sample_rate": 1, "samples": 2, "sha256": "3"}}'
+    '{"split": "test", "id": "a", "slice": "main", "groups": {"recording": "r"}, "strata": {}, "height": 3, '
+    '"width": 4, "foreground": 5, "image_sha256": "0", "mask_sha256": "1", '
+    '"sound": {"sample_rate": 1, "samples": 2, "sha256": "3"}}'
 )
 
 
