@@ -27,6 +27,11 @@ def blaming(plugin: Plugin) -> Iterator[None]:
                 f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
                 "the batch size leaves one over: change it with --batch-size"
             ) from error
+        if isinstance(error, RuntimeError) and "does not require grad" in first_line(error):
+            raise UserError(
+                f"{plugin.label}: its logits do not depend on its parameters (detach()? no_grad()?), so that nothing "
+                "can be trained"
+            ) from error
         place = registry.place(error, plugin.source)
         if not place:
             raise

@@ -189,10 +189,10 @@ def hash_code(code: bytes) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """The same of a file; each is parsed once as long as it does not change.
+    """The same of a file; each is parsed once as long as it does not change. What is no Python has that of its bytes.
 
     Raises:
-        OSError, SyntaxError: it cannot be read.
+        OSError: it cannot be read.
     """
     state = path.stat()
     return _hash_file(path, state.st_mtime_ns, state.st_size)
@@ -200,7 +200,11 @@ def hash_file(path: Path) -> str:
 
 @functools.lru_cache
 def _hash_file(path: Path, *_state: int) -> str:
-    return hash_code(path.read_bytes())
+    code = path.read_bytes()
+    try:
+        return hash_code(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last two: nested too deep
+        return hashlib.sha256(code).hexdigest()
 
 
 def sources(kind: Kind, name: str) -> list[Path]:

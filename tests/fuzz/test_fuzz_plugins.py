@@ -306,14 +306,15 @@ TINY = ("--dataset", "synthetic:train=2,val=1,test=1,ood=1", "--image-size", 16,
 @example(code=with_one(AT_FORWARD="return logits.detach()"), check=False)
 @example(code=with_one(AT_FORWARD="raise Abrupt"), check=True)
 def test_the_commands(bench: Bench, folder: Path, tmp_path: Path, code: bytes, check: bool) -> None:
+    results = tmp_path / f"results-{next(numbers)}"
     with plugin(folder, "architectures", code) as name:
-        words = ("check", name) if check else ("run", "--arch", name, *TINY, "--results", tmp_path / "results")
+        words = ("check", name) if check else ("run", "--arch", name, *TINY, "--results", results)
         ran = bench(*words, "--plugins", folder)
     require_ended(ran.code, ran.err, usual=(0, 1, 2) if check else (0, 2))
     if ran.code == 1:
         assert "failed" in ran.out
     if not check and ran.code == 2:
-        assert not list(tmp_path.glob("results/runs/*")), "a refusal leaves nothing"
+        assert not list(results.glob("runs/*")), "a refusal leaves nothing"
 
 
 def test_an_interruption_is_one(bench: Bench, folder: Path, tmp_path: Path) -> None:
