@@ -1,5 +1,6 @@
 """What a plugin gives and gets: the only module of ours that every plugin imports."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ __all__ = [
     "Splits",
     "UserError",
 ]
+
+_LARGEST_MULTIPLE = 1_024
+"""Pixels; images are padded to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +79,24 @@ class ArchitectureSpec:
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
     """Where title, weights or reported numbers depend on the parameters: parameters -> the refined spec."""
 
+    def __post_init__(self) -> None:
+        """Refuse here, where the plugin's line is known, what would fail far from it.
+
+        Raises:
+            UserError: a field of another type than is stated.
+        """
+        _require(self, "build", callable(self.build), "a class or function")
+        for name in ("title", "paper", "citation"):
+            _require(self, name, isinstance(getattr(self, name), str), "a text")
+        _require(self, "title", self.title.isprintable(), "one line of printable characters")
+        whole = type(self.size_multiple) is int and 1 <= self.size_multiple <= _LARGEST_MULTIPLE
+        _require(self, "size_multiple", whole, f"a whole number from 1 to {_LARGEST_MULTIPLE}")
+        for name in ("pretrained", "licence"):
+            _require(self, name, isinstance(getattr(self, name), str | None), "a text or None")
+        _require(self, "reported", _all_are(Reported, self.reported), "a tuple of Reported")
+        _require(self, "without_gradient", _all_are(str, self.without_gradient), "a tuple of names or patterns")
+        _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audio:
@@ -126,6 +148,17 @@ class Rendering:
     lowpass: float | None = None
     peak: float | None = None
 
+    def __post_init__(self) -> None:
+        """Every number is None, or positive and finite.
+
+        Raises:
+            UserError: one is not.
+        """
+        for name in self.__slots__:
+            value = getattr(self, name)
+            kept = value is None or (isinstance(value, int | float) and 0 < value < math.inf)
+            _require(self, name, kept, "a positive number or None")
+
 
 Splits = Mapping[str, Sequence[Sample]]
 """Split name ("train", "val", "test") -> its samples in a fixed order."""
@@ -150,3 +183,26 @@ class DatasetSpec:
     """How the images were made from sound; None where nothing is known of it."""
     resolve: "Callable[..., DatasetSpec] | None" = None
     """Where title, licence or rendering depend on what lies in the folder: what `load` takes -> the refined spec."""
+
+    def __post_init__(self) -> None:
+        """As that of an architecture.
+
+        Raises:
+            UserError: a field of another type than is stated.
+        """
+        _require(self, "load", callable(self.load), "a function")
+        for name in ("title", "paper", "citation", "licence"):
+            _require(self, name, isinstance(getattr(self, name), str), "a text")
+        _require(self, "title", self.title.isprintable(), "one line of printable characters")
+        _require(self, "needs_root", isinstance(self.needs_root, bool), "True or False")
+        _require(self, "rendering", isinstance(self.rendering, Rendering | None), "a Rendering or None")
+        _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
+
+
+def _require(spec: object, name: str, kept: bool, what: str) -> None:
+    if not kept:
+        raise UserError(f"{type(spec).__name__}: {name} = {getattr(spec, name)!r} is not {what}")
+
+
+def _all_are(kind: type, values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)

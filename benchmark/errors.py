@@ -3,9 +3,31 @@
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 2_000
+"""Characters of a message: what a file or a plugin says of itself may be megabytes."""
+
 
 class UserError(ValueError):
     """A mistake that the user can mend. Its message is one line that names the fix; the command ends with code 2."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(str(message)))
+
+
+def one_line(text: str) -> str:
+    r"""A text for the terminal, whatever it quotes: control characters as `\n`, and without its middle if long."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    half = _LONGEST // 2 - 3
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception that says something; nothing where even that fails."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

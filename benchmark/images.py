@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from benchmark.errors import UserError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""What the suffixes stand for. Pillow would look at the content alone, and hand PostScript to another program."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _NUMBER_MODES = _SIXTEEN_BIT_MODES | {"I", "F"}
@@ -43,12 +45,12 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Decode an image to uint8: (H, W) where it is grey, also if saved as equal channels, else (H, W, 3).
 
-    16-bit greys are scaled to 8 bits; an alpha channel is dropped.
+    16-bit greys are scaled to 8 bits, of 16-bit colours the upper 8 bits are taken; an alpha channel is dropped.
 
     Raises:
-        UserError: the file is not a readable image.
+        UserError: the file is not a readable image, or it is not plain which pixels it stands for.
     """
-    with _opened(path) as image:
+    with _opened(path) as (image, _):
         if image.mode in _GREY_MODES:
             return np.asarray(image.convert("L"))
         # Pillow before 10.3 opens 16-bit PNG as mode I.
@@ -58,7 +60,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             raise UserError(
                 f"{path} has pixels of which white is unknown (mode {image.mode}); save it with 8 or 16 bits"
             )
-        pixels = np.asarray(image.convert("RGB"))
+        # By way of RGBA: Pillow would warn of a palette with transparency otherwise.
+        pixels = np.asarray(image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB"))
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
     return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
 
@@ -67,13 +70,20 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     """Decode a mask to bool (H, W): foreground is every visible pixel above zero in any channel.
 
     Raises:
-        UserError: the file is not a readable image.
+        UserError: the file is not a readable image, or it is not plain which of its pixels are foreground.
     """
-    with _opened(path) as image:
-        if image.format == "JPEG":
+    with _opened(path) as (image, stored):
+        if image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg":
             raise UserError(f"{path}: JPEG smears masks; threshold it and save it as PNG")
-        if image.mode in _NUMBER_MODES:
-            return np.asarray(image) > 0
+        numbers = image.mode in _NUMBER_MODES
+        if (not numbers and ";16" in stored) or ("transparency" in image.info and (numbers or "L;" in stored)):
+            # Pillow cuts 16-bit colours to 8 bits, and compares a transparent value of other depths with 8-bit pixels.
+            raise UserError(f"{path}: colour or transparency in other than 8 bits; save it as an 8-bit grey PNG")
+        if numbers:
+            values = np.asarray(image)
+            if not np.isfinite(values).all():
+                raise UserError(f"{path} has pixels that are no finite numbers; save it as an 8-bit grey PNG")
+            return values > 0
         pixels = np.asarray(image.convert("RGBA"))
     return np.asarray((pixels[..., :3] > 0).any(axis=2) & (pixels[..., 3] > 0))
 
@@ -101,18 +111,41 @@ def _resize(array: NDArray[np.uint8], size: tuple[int, int], rule: Image.Resampl
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[tuple[Any, str]]:
+    """The decoded image, and how its pixels are stored, as Pillow calls it ("L;4", "RGB;16B")."""
     # Pillow reports damage in a dozen ways (OSError, SyntaxError, ValueError, EOFError, struct.error, a warning about
-    # decompression bombs): for the user they are one case, a file that cannot be read.
+    # decompression bombs or about tags that lack their end): for the user they are one case, a file that cannot be
+    # read.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            warnings.simplefilter("error", UserWarning)
+            with Image.open(path, formats=_FORMATS) as image:
+                stored = _stored(image)
+                _require_plain(path, image)
                 image.load()
-                yield image
+                yield image, stored
     except UserError:
         raise
     except Exception as error:
         raise UserError(
             f"{path} is not a readable image ({error or type(error).__name__}); restore or remove it"
         ) from error
+
+
+def _stored(image: Any) -> str:
+    """Pillow's raw mode; the first of the arguments of its decoders, which have them alone or in a tuple."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _require_plain(path: Path, image: Any) -> None:
+    """Refuse what viewers show otherwise than it is stored: a mask drawn over it would not fit."""
+    if image.mode == "LAB":  # whether and how this becomes RGB hangs on how Pillow was built
+        raise UserError(f"{path} is in CIELAB; save it as RGB or grey")
+    frames = getattr(image, "n_frames", 1)
+    if frames != 1:
+        raise UserError(f"{path} holds {frames} images; save the one that is meant")
+    turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if turn != 1:
+        raise UserError(f"{path} says in its EXIF that it is to be turned (orientation {turn}); save it upright")

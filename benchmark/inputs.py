@@ -1,13 +1,14 @@
 """From a plugin's name to data that may be trained on, with each mistake laid at the right door."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark import record, registry
 from benchmark.contract import DatasetSpec
 from benchmark.data import cache, manifest, validity
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.progress import Report
 from benchmark.protocol import Protocol
 from benchmark.registry import Plugin
@@ -18,23 +19,23 @@ def blaming(plugin: Plugin) -> Iterator[None]:
     """An exception out of the plugin's file is its author's to mend: one line with file and line number."""
     try:
         yield
-    except UserError:
+    except (KeyboardInterrupt, UserError):
         raise
-    except Exception as error:
-        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+    except BaseException as error:  # SystemExit too: nothing that a plugin raises ends the program without a word
+        if isinstance(error, ValueError) and "more than 1 value per channel" in first_line(error):
             raise UserError(
                 f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
                 "the batch size leaves one over: change it with --batch-size"
+            ) from error
+        if isinstance(error, RuntimeError) and "does not require grad" in first_line(error):
+            raise UserError(
+                f"{plugin.label}: its logits do not depend on its parameters (detach()? no_grad()?), so that nothing "
+                "can be trained"
             ) from error
         place = registry.place(error, plugin.source)
         if not place:
             raise
         raise UserError(f"{plugin.label} failed: {type(error).__name__}: {first_line(error)}{place}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return next(iter(str(error).splitlines()), "")
 
 
 def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
@@ -43,7 +44,19 @@ def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
     if spec.resolve is None:
         return spec
     with blaming(dataset):
-        return spec.resolve(root=root, **dataset.parameters)
+        found = _called(dataset, "resolve", spec.resolve, root)
+    if not isinstance(found, DatasetSpec):
+        raise UserError(f"{dataset.label}: resolve() gives a {type(found).__name__}, not a DatasetSpec")
+    return found
+
+
+def _called(dataset: Plugin, name: str, function: Callable[..., object], root: Path | None) -> object:
+    """What a function of the plugin gives for the folder and the parameters, if it takes them."""
+    try:
+        inspect.signature(function).bind(root=root, **dataset.parameters)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{dataset.label}: {name}(*, root, ...) cannot be called: {error}") from error
+    return function(root=root, **dataset.parameters)
 
 
 def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Report) -> cache.Cached:
@@ -55,9 +68,9 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     spec: DatasetSpec = dataset.spec
     validity.check_root(dataset.name, spec, root)
     with blaming(dataset):
-        splits = spec.load(root=root, **dataset.parameters)
+        splits = _called(dataset, "load", spec.load, root)
     return cache.prepare(
-        splits,
+        validity.checked_listing(splits),
         identity={"dataset": dataset.label, "source": dataset.source_hash},
         size=settings.image_size,
         grey=settings.channels == 1,

@@ -1,6 +1,7 @@
 """An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
 
 import copy
+import inspect
 import pickle
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,11 @@ class Network(nn.Module):
             raise UserError(f"{self.label}: forward() returns a {type(logits).__name__}, not a tensor of logits")
         if logits.shape != expected:
             raise UserError(f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}")
+        if not logits.is_floating_point() or logits.layout != torch.strided or logits.device != image.device:
+            raise UserError(
+                f"{self.label}: forward() returns logits of {logits.dtype}, {logits.layout}, on {logits.device}; they "
+                f"must be dense floats on {image.device}"
+            )
         return logits[..., :height, :width]
 
 
@@ -57,8 +63,9 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     spec: ArchitectureSpec = plugin.spec
     pretrained = starts_pretrained(spec, protocol)
     torch.manual_seed(seed)
+    arguments = _arguments(plugin, protocol, pretrained=pretrained)
     try:
-        core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
+        core: object = spec.build(**arguments)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
@@ -67,6 +74,8 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
             f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
             "or HF_HOME points, or train from random weights with --weights none (another table)"
         ) from error
+    if not isinstance(core, nn.Module):
+        raise UserError(f"{plugin.label}: build() gives a {type(core).__name__}, not a torch.nn.Module")
     if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
         raise UserError(
             f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
@@ -123,7 +132,13 @@ def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
 
 def _arguments(plugin: Plugin, protocol: Protocol, *, pretrained: bool) -> Mapping[str, Any]:
     arguments = {"in_channels": protocol.channels, "pretrained": pretrained, **plugin.parameters}
-    if "image_size" in accepted(plugin.spec.build):
-        multiple = plugin.spec.size_multiple
-        arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)
+    try:
+        if isinstance(plugin.spec.build, nn.Module):
+            raise TypeError("it is a network already, not what makes one")
+        if "image_size" in accepted(plugin.spec.build):
+            multiple = plugin.spec.size_multiple
+            arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)
+        inspect.signature(plugin.spec.build).bind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{plugin.label}: build(*, in_channels, pretrained, ...) cannot be called: {error}") from error
     return arguments

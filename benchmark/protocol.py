@@ -25,7 +25,10 @@ DEFAULT = "quick"
 UNDIGESTED = ("name", "title", "about")
 """Fields that move no number."""
 
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, le=1_000_000)]
+"""Far above what anybody wants, far below what breaks something that works with it."""
+Side = Annotated[int, Field(gt=0, le=16_384)]
+"""Pixels; an image of that size takes 800 MB in colour."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -46,7 +49,7 @@ class Protocol(BaseModel):
     about: str
     dataset: str
     """Dataset and its parameters, e.g. `synthetic:train=64`."""
-    image_size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)] = (512, 512)
+    image_size: Annotated[tuple[Side, Side], BeforeValidator(_square)] = (512, 512)
     """A single number is both."""
     channels: Literal[1, 3] = 3
     normalisation: Literal["none", "imagenet"] = "imagenet"
@@ -65,6 +68,14 @@ class Protocol(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     empty_masks: Literal["excluded"] = "excluded"
     """What `iou` does with images whose mask is empty at native size; `iou_empty1` stands beside it."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        """`epochs = true` would be one epoch."""
+        if any(isinstance(part, bool) for part in (value if isinstance(value, list | tuple) else [value])):
+            raise ValueError("no setting is true or false")
+        return value
 
     @field_validator("learning_rates")
     @classmethod
@@ -145,7 +156,11 @@ def load(name: str) -> Protocol:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"no protocol file {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (
+        ValueError,
+        RecursionError,
+        OSError,
+    ) as error:  # no TOML or UTF-8, 5,000 digits, nested too deep
         raise UserError(f"{path} is not a readable TOML file: {error}") from error
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")
@@ -174,5 +189,12 @@ def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) ->
             message = f"setting '{setting}' is missing {source}"
         else:
             given, why = first["input"], first["msg"].removeprefix("Value error, ")
-            message = f"setting '{setting}' = {given!r} {source}: {why[0].lower()}{why[1:]}"
+            message = f"setting '{setting}' = {_shown(given)} {source}: {why[0].lower()}{why[1:]}"
         raise UserError(message) from error
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # more digits than Python writes, or nested too deep
+        return f"a {type(value).__name__}"

@@ -21,6 +21,13 @@ from benchmark.errors import UserError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 
+LOUDEST = 1e9
+"""Of samples, whose full scale is 1, or 2 ** 15 where integers are stored as floats: sums of squares stay finite."""
+HIGHEST_RATE = 384_000
+"""Hz; bats are recorded at this."""
+_LARGEST_FACTOR = 100_000
+"""Of a resampling; the filter has some 90 taps for each."""
+
 Real = NDArray[np.floating[Any]]
 
 
@@ -118,8 +125,8 @@ def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, in
             yield begin, end, held
 
 
-def check_numbers(samples: Real, path: Path) -> None:
-    """Refuse NaN and infinity.
+def check_numbers(samples: Real, path: Path | str) -> None:
+    """Refuse NaN and infinity, and numbers so large that their powers would become infinite.
 
     Raises:
         UserError: there are some.
@@ -127,6 +134,8 @@ def check_numbers(samples: Real, path: Path) -> None:
     bad = int((~np.isfinite(samples)).sum())
     if bad:
         raise UserError(f"{path} has {bad} sample(s) that are no finite numbers; export it again")
+    if samples.size and (largest := float(np.abs(samples).max())) > LOUDEST:
+        raise UserError(f"{path} has samples of {largest:.3g}, where 1 is full scale; export it again")
 
 
 def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
@@ -160,7 +169,8 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """The open file.
 
     Raises:
-        UserError: it is missing, empty, or not a recording, or turns out to be damaged while it is read.
+        UserError: it is missing, empty, not a recording, of a sample rate that none has, or turns out to be damaged
+            while it is read.
     """
     try:
         if path.is_file() and path.stat().st_size == 0:
@@ -168,6 +178,10 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise UserError(f"{path} holds no samples")
+            if not 0 < file.samplerate <= HIGHEST_RATE:
+                raise UserError(
+                    f"{path} states a sample rate of {file.samplerate} Hz; export it at up to {HIGHEST_RATE}"
+                )
             if _shorter_than_it_says(path):
                 raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
             yield file
@@ -191,11 +205,16 @@ def resample(samples: Real, rate: int, to: int) -> Real:
     """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay.
 
     Flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would be 2 dB down there.
+
+    Raises:
+        UserError: the rates have so little in common that the filter would take gigabytes.
     """
     if rate == to:
         return samples
     divisor = gcd(rate, to)
     up, down = to // divisor, rate // divisor
+    if max(up, down) > _LARGEST_FACTOR:
+        raise UserError(f"a recording at {rate} Hz cannot be brought to {to} Hz; export it at a usual rate, e.g. 96000")
     return np.asarray(signal.resample_poly(samples, up, down, window=_steep(max(up, down))))
 
 

@@ -26,7 +26,7 @@ from typing import Any, Literal, get_type_hints
 
 import benchmark
 from benchmark.contract import ArchitectureSpec, DatasetSpec
-from benchmark.errors import UserError, nearest
+from benchmark.errors import UserError, first_line, nearest
 
 Kind = Literal["architectures", "datasets"]
 
@@ -168,14 +168,16 @@ def load(kind: Kind, text: str) -> Plugin:
     spec = getattr(module, attribute, None)
     if not isinstance(spec, wanted):
         raise UserError(f"{known[name][0].words} must end with {attribute} = {wanted.__name__}(...)")
-    source = Path(inspect.getfile(module))
+    source = Path(str(module.__spec__.origin if module.__spec__ else known[name][0].words))  # __file__ is the plugin's
     try:
         parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
         if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
             spec = spec.resolve(parameters)
-    except UserError:
+            if not isinstance(spec, ArchitectureSpec):
+                raise TypeError(f"resolve() gives a {type(spec).__name__}, not an ArchitectureSpec")
+    except (KeyboardInterrupt, UserError):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         what = f"{type(error).__name__}: {first_line(error)}{place(error, source)}"
         raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     if isinstance(spec, ArchitectureSpec) and parameters:
@@ -194,10 +196,10 @@ def hash_code(code: bytes) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """The same of a file; each is parsed once as long as it does not change.
+    """The same of a file; each is parsed once as long as it does not change. What is no Python has that of its bytes.
 
     Raises:
-        OSError, SyntaxError: it cannot be read.
+        OSError: it cannot be read.
     """
     state = path.stat()
     return _hash_file(path, state.st_mtime_ns, state.st_size)
@@ -205,7 +207,11 @@ def hash_file(path: Path) -> str:
 
 @functools.lru_cache
 def _hash_file(path: Path, *_state: int) -> str:
-    return hash_code(path.read_bytes())
+    code = path.read_bytes()
+    try:
+        return hash_code(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last two: nested too deep
+        return hashlib.sha256(code).hexdigest()
 
 
 def sources(kind: Kind, name: str) -> list[Path]:
@@ -266,11 +272,6 @@ def place(error: BaseException, source: Path | None = None) -> str:
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an exception that says something."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
 def _builder(spec: Any) -> Callable[..., Any]:
     function: Callable[..., Any] = spec.build if isinstance(spec, ArchitectureSpec) else spec.load
     return function
@@ -284,7 +285,9 @@ def _import(found: _Place) -> ModuleType:
     """The module; an exception in it, even an attempt to end the program, is its author's to mend."""
     try:
         return importlib.import_module(found.module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = error.msg if isinstance(error, SyntaxError) else first_line(error)
         where = place(error) or _outermost(error)
         raise UserError(f"{found.words} cannot be imported: {type(error).__name__}: {what}{where}") from error

@@ -1,12 +1,14 @@
 """The network of a finished run, with the weights that it was stored with."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from benchmark import network, registry
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.record import Record
@@ -32,11 +34,26 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
     if count == 0:
         return net
     try:
-        net.core.load_state_dict(load_file(path / WEIGHTS))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        text = next(iter(str(error).splitlines()), "")
+        weights = load_file(path / WEIGHTS)
+        _require_alike(weights, net.core.state_dict())
+        net.core.load_state_dict(weights)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        text = first_line(error)
         raise UserError(f"{path / WEIGHTS} cannot be used ({text}); train it again: {again(found)}") from error
     return net
+
+
+def _require_alike(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse what torch would convert without a word, and what no finished training stores.
+
+    Raises:
+        ValueError: a tensor of another number format than the network's, or one that is not finite.
+    """
+    for name, value in weights.items():
+        if name in own and value.dtype != own[name].dtype:
+            raise ValueError(f"{name} is {value.dtype}, that of the network is {own[name].dtype}")
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} holds what is no finite number")
 
 
 def require(path: Path, found: Record) -> Plugin:

@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchmark import evaluator, hardware, inputs, trainer
+from benchmark import evaluator, hardware, trainer
 from benchmark.checkpoints import Checkpoints
 from benchmark.data.batches import DeviceSplit
 from benchmark.data.cache import Cached, CachedSplit
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.evaluator import Evaluation
 from benchmark.hardware import Hardware
 from benchmark.network import Network
@@ -90,7 +90,7 @@ def conduct(
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        trial = replace(trial, message=inputs.first_line(error) or type(error).__name__)
+        trial = replace(trial, message=first_line(error) or type(error).__name__)
     else:
         return replace(trial, status="finished", evaluation=evaluation)
     # Outside of the handler, whose traceback holds on to the memory.

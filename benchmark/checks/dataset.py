@@ -15,6 +15,7 @@ from benchmark.checks.outcome import ContractError, InapplicableError, Result, r
 from benchmark.checks.plugin import require_bibtex, require_keywords
 from benchmark.contract import DatasetSpec, Example, Sample, Splits
 from benchmark.data import manifest, validity
+from benchmark.errors import first_line
 from benchmark.registry import Plugin
 
 DECODED = 4
@@ -106,7 +107,7 @@ def check_metadata(source: Source) -> None:
 
 def check_splits(source: Source) -> str:
     """train, val and test, none empty, each id once, each a Sample."""
-    validity.check_listing(source.splits)
+    validity.checked_listing(source.splits)
     unknown = [split for split in source.splits if split not in validity.SPLITS]
     if unknown:
         raise ContractError(f"split '{unknown[0]}' is none of {', '.join(validity.SPLITS)}")
@@ -196,7 +197,7 @@ def check_workers(source: Source) -> None:
             try:
                 pool.submit(samples[0].read).result()
             except Exception as error:
-                why = f"{type(error).__name__}: {registry.first_line(error)}"
+                why = f"{type(error).__name__}: {first_line(error)}"
                 raise ContractError(f"a worker cannot read {split}/{samples[0].id}: {why}") from error
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeVar
 import torch
 
 from benchmark import registry
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.registry import Plugin
 
 
@@ -48,7 +48,9 @@ def result(check: Callable[[Subject], str | None], subject: Subject) -> Result:
             said = check(subject)
     except InapplicableError as reason:
         return Result(check=name, outcome="skipped", reason=str(reason))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Result(check=name, outcome="failed", reason=describe(error, subject.plugin))
     return Result(check=name, outcome="passed", reason=said or "")
 
@@ -56,9 +58,9 @@ def result(check: Callable[[Subject], str | None], subject: Subject) -> Result:
 def describe(error: BaseException, plugin: Plugin) -> str:
     """An exception in one line; one that is no reason of ours with its kind and its place in the plugin's file."""
     if isinstance(error, ContractError | UserError):
-        return registry.first_line(error)
+        return first_line(error)
     place = registry.place(error, plugin.source)
-    return f"{type(error).__name__}: {registry.first_line(error)}{place}"
+    return f"{type(error).__name__}: {first_line(error)}{place}"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark import registry
 from benchmark.checks.outcome import ContractError
-from benchmark.registry import first_line
+from benchmark.errors import first_line
 
 
 def require_keywords(

@@ -12,11 +12,11 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from benchmark import network, registry
+from benchmark import network
 from benchmark.checks.outcome import ContractError, InapplicableError, quiet
 from benchmark.checks.plugin import require_bibtex, require_keywords
 from benchmark.checks.subject import SIZE, Subject, settings
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 
 
 def check_signature(subject: Subject) -> None:
@@ -66,7 +66,7 @@ def check_weights(subject: Subject) -> str | None:
             loaded = [_state(subject, seed, "pretrained") for seed in (0, 1)]
     except (UserError, OSError) as error:
         if "in loading state_dict" in str(error):
-            raise ContractError(f"the weights do not fit the network: {registry.first_line(error)}") from error
+            raise ContractError(f"the weights do not fit the network: {first_line(error)}") from error
         return "not at hand, and asked for"
     random = [_state(subject, seed, "none") for seed in (0, 1)]
     drawn = [name for name in random[0] if not torch.equal(random[0][name], random[1][name])]

@@ -4,6 +4,7 @@ import functools
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -11,7 +12,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import benchmark
-from benchmark.errors import UserError
+from benchmark.errors import UserError, one_line
 
 app = typer.Typer(
     name="bench",
@@ -41,7 +42,7 @@ P = ParamSpec("P")
 
 
 def speaking(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a user's mistake into one line and code 2, an interruption into one line and code 130."""
+    """Turn a user's mistake into one line and code 2, an interruption into one and code 130, our bug into one and 1."""
 
     @functools.wraps(command)
     def spoken(*arguments: P.args, **options: P.kwargs) -> None:
@@ -55,8 +56,22 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             complain("interrupted; what was finished is kept, and the same command starts the rest again")
             sys.exit(130)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise  # a code that the command chose; a reader who has seen enough
+        except Exception as error:
+            if os.environ.get("BENCH_DEBUG"):
+                raise
+            complain(f"this is a bug of birdmask-bench, or of a plugin: {_named(error)}; --debug shows the traceback")
+            sys.exit(1)
 
     return spoken
+
+
+def _named(error: Exception) -> str:
+    """Kind, message and place of an exception."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"({frame.filename}, line {frame.lineno})"
+    return one_line(f"{type(error).__name__}: {error} {place}" if str(error) else f"{type(error).__name__} {place}")
 
 
 def _version(value: bool) -> None:
@@ -94,12 +109,13 @@ def option(name: str, value: Path, default: str) -> str:
 def say(text: str) -> None:
     """Print a line; of several processes that torchrun started, the first one does."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(text)
+        # A file name that is no UTF-8 has letters that no terminal can print.
+        typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    typer.echo(f"bench: {text}", err=True)
+    typer.echo(f"bench: {one_line(text)}", err=True)
 
 
 def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:

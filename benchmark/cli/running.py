@@ -284,9 +284,10 @@ def _parsed(text: str) -> Any:
     import tomllib
 
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, nested too deep
         return text
+    return read["value"] if len(read) == 1 else text  # a line break would end the value, and begin another setting
 
 
 def _command(label: str, protocol: str, overrides: dict[str, Any], seed: int, *, flags: Sequence[str]) -> str:

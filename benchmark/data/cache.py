@@ -30,7 +30,7 @@ from benchmark.contract import Example, Sample, Splits
 from benchmark.data import validity
 from benchmark.data.manifest import Row, SoundRow, read_line
 from benchmark.data.validity import SPLITS
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.progress import Report
 
 _IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
@@ -104,7 +104,7 @@ def prepare(
     Raises:
         UserError: a split is missing or empty, ids repeat, an image or mask cannot be read or does not fit the other.
     """
-    validity.check_listing(splits)
+    splits = validity.checked_listing(splits)
     key = _key(splits, {**identity, "size": list(size), "grey": grey})
     entry = default_folder() / key
     if not (entry / "manifest.jsonl").is_file():
@@ -123,10 +123,18 @@ def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
     digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     for split in SPLITS:
         for sample in splits[split]:
-            state = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sample.files]
+            state = [_state(sample, path) for path in sample.files]
             listed = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
             digest.update(json.dumps(listed, sort_keys=True).encode())
     return digest.hexdigest()[:24]
+
+
+def _state(sample: Sample, path: Path) -> tuple[str, int, int]:
+    try:
+        found = path.stat()
+        return str(path.resolve()), found.st_size, found.st_mtime_ns
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise UserError(f"sample '{sample.id}': {path} cannot be read: {error}") from error
 
 
 def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, report: Report) -> None:
@@ -229,10 +237,11 @@ class _SplitWriter:
 def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, keep_native: bool) -> _Decoded:
     try:
         example = sample.read()
-    except UserError:
+    except (KeyboardInterrupt, UserError):
         raise
-    except Exception as error:
-        raise UserError(f"sample '{sample.id}' cannot be read: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # the plugin's; SystemExit too
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"sample '{sample.id}' cannot be read: {what}") from error
     validity.check_example(sample, example)
     sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
     row = Row(

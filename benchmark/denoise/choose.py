@@ -70,7 +70,7 @@ def _named_tables(tables: Mapping[str, Record]) -> str:
 def _rank(entry: Run) -> tuple[float, str]:
     try:
         return validation_iou(*entry), entry[1].run_key
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line that lacks its end has None in it
         return float("-inf"), entry[1].run_key
 
 

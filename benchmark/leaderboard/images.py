@@ -2,8 +2,10 @@
 
 import itertools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +78,17 @@ def load(results: Path, digest: str) -> Images:
     """What is stored for the data of that manifest.
 
     Raises:
-        OSError, ValueError, KeyError: the manifest is missing or broken.
+        OSError, ValueError: the manifest is missing or broken.
     """
-    lines = manifest_path(results, digest).read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["split"] == "test"]
+    path = manifest_path(results, digest)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        return _load([row for row in map(json.loads, lines) if row["split"] == "test"])
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{path} is no manifest ({type(error).__name__})") from error
+
+
+def _load(rows: Sequence[Mapping[str, Any]]) -> Images:
     slices = np.array([row["slice"] for row in rows])
     places = list(dict.fromkeys(slices.tolist()))
     first = headline(places)

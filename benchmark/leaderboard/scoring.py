@@ -14,6 +14,9 @@ from benchmark.metrics import Score
 from benchmark.record import Record
 from benchmark.store import read_counts
 
+_MOST = 10**12
+"""Pixels of an image; their sums fit into 64 bits."""
+
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 
 _AT_ONCE = 500
@@ -86,6 +89,11 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
+    for name in metrics.COUNT_COLUMNS:
+        if len(counts[name]) and not 0 <= counts[name].min() <= counts[name].max() <= _MOST:
+            raise ValueError(f"column {name} holds what is no count of pixels")
+    if not expected:
+        raise ValueError("the record names no slice of the test")
     slices = dict(Counter(counts["slice"].tolist()))
     if slices != expected:
         raise ValueError(f"it holds {slices} images, the record says {expected}")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import statistics, store, verify
+from benchmark.errors import one_line
 from benchmark.leaderboard import generalisation, images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
@@ -45,7 +46,7 @@ def build(results: Path) -> Board:
         published=tuple(_published(tables)),
         comparisons=tuple(_comparisons(tables)),
         matrix=generalisation.matrix(results, tables, problems),
-        problems=tuple(problems),
+        problems=tuple(map(one_line, problems)),  # they quote what stands in the files
     )
 
 

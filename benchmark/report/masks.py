@@ -75,7 +75,8 @@ def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
 
 def _thumbnails(path: Path) -> list[bytes]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: NumPy leaves open what turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             content, ends = stored["thumbnails"].tobytes(), stored["ends"].tolist()
     except verify.DAMAGED:
         return []

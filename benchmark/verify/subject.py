@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark import protocol, record, registry, store, sums
+from benchmark import protocol, record, store, sums
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line, one_line
 from benchmark.protocol import Protocol
 from benchmark.record import Record
 from benchmark.verify import tables
@@ -58,7 +58,7 @@ class Finding:
 
     def __str__(self) -> str:
         """`<file>: <what>; <what to do>`."""
-        return f"{self.file}: {self.text}; {self.remedy}"
+        return one_line(f"{self.file}: {self.text}; {self.remedy}")
 
     @classmethod
     def of(cls, run: Path, fault: Fault) -> Self:
@@ -223,7 +223,7 @@ def unpacked(path: Path, packed: str, shape: str, name: str | Path) -> Masks:
 
 def fails_on(name: str | Path, error: Exception) -> Fault:
     """Of a value in a file that a check fails on."""
-    return Fault(name, f"it, or a file beside it, cannot be ({type(error).__name__}: {registry.first_line(error)})")
+    return Fault(name, f"it, or a file beside it, cannot be ({type(error).__name__}: {first_line(error)})")
 
 
 def _unreadable(name: str | Path, error: Exception) -> Fault:
@@ -231,4 +231,4 @@ def _unreadable(name: str | Path, error: Exception) -> Fault:
         return Fault(name, "it is missing")
     if isinstance(error, json.JSONDecodeError):
         return Fault(name, f"line {error.lineno} is no JSON")
-    return Fault(name, f"it cannot be read ({registry.first_line(error) or type(error).__name__})")
+    return Fault(name, f"it cannot be read ({first_line(error) or type(error).__name__})")
