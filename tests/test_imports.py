@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYONE = {"errors"}
+EVERYONE = {"disk", "errors"}
 
 # Room -> the rooms of ours that it may import. A room is a module or folder of benchmark/.
 RULES: dict[str, set[str]] = {
+    "disk": set(),
     "errors": set(),
     "progress": set(),
     "contract": set(),
@@ -23,8 +24,9 @@ RULES: dict[str, set[str]] = {
     "metrics": set(),
     "statistics": set(),
     "files": set(),
+    "whole": {"files"},
     "sums": set(),
-    "record": {"files", "sums"},
+    "record": {"files", "sums", "whole"},
     "keys": {"record"},
     "runs": {"record"},
     "transfers": {"record"},
@@ -38,7 +40,7 @@ RULES: dict[str, set[str]] = {
     "data": {"contract", "files", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},
     "peers": set(),
     "checkpoints": {"files"},
-    "unfinished": {"files", "peers", "progress"},
+    "unfinished": {"files", "peers", "progress", "whole"},
     "trainer": {"checkpoints", "data", "hardware", "peers", "progress", "protocol"},
     "evaluator": {"contract", "protocol", "data", "metrics", "separation", "spectrogram", "hardware", "progress"},
     "describe": {"contract", "data", "evaluator", "hardware", "network", "protocol", "record", "registry", "trainer"},
@@ -56,7 +58,7 @@ RULES: dict[str, set[str]] = {
         "trainer",
     },
     "mix": {"contract", "files", "layout", "progress", "recordings", "spectrogram", "workers"},
-    "audit": {"images", "layout", "progress", "workers"},
+    "audit": {"files", "images", "layout", "progress", "workers"},
     "inputs": {"contract", "data", "progress", "protocol", "record", "registry"},
     "trial": {
         *("checkpoints", "data", "evaluator", "hardware", "inputs", "network", "peers", "progress", "protocol"),
@@ -82,6 +84,7 @@ RULES: dict[str, set[str]] = {
     "verify": {
         *(
             "data",
+            "files",
             "keys",
             "metrics",
             "progress",
@@ -96,7 +99,19 @@ RULES: dict[str, set[str]] = {
     },
     "replay": {
         *("artefacts", "data", "describe", "evaluator", "files", "hardware", "inputs", "metrics", "progress"),
-        *("protocol", "record", "registry", "runs", "separation", "stored", "sums", "trainer", "transfers", "verify"),
+        *(
+            "protocol",
+            "record",
+            "registry",
+            "runs",
+            "separation",
+            "stored",
+            "sums",
+            "trainer",
+            "transfers",
+            "unfinished",
+        ),
+        "verify",
     },
     "checks": {"contract", "data", "network", "progress", "protocol", "registry", "workers"},
     "scaffold": {"files", "registry"},

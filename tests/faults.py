@@ -1,0 +1,322 @@
+"""Gives each command of `bench` again and again, has the disk refuse or the process killed at its n-th change, and looks.
+
+    python tests/faults.py '{"folder": "...", "commands": ["run"], "mode": "full", "every": 1}'
+
+A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
+Modes: "full" has every write from the n-th change of the disk on refused (ENOSPC); "read-only" every change (EROFS);
+"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change. A change is a file
+opened for writing, a sync, a rename, a removal or a new folder, below the folder that the command works in.
+
+Prints, as JSON, how many faults each command was given and what was not as it should be.
+"""
+
+import errno
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from helpers import NEW_PLUGIN, TINY, birdsounds_tree
+from torch import nn
+
+from benchmark import cli, describe, launch, network, pictures, protocol, registry, report, verify, workers
+from benchmark.audit import scan, show
+from benchmark.denoise import choose, cleaner
+from benchmark.leaderboard import formats, tables
+from benchmark.mix import make
+from benchmark.replay import predict, transfer
+from benchmark.speed import ceiling, measure, session
+
+# What a command imports and computes on its way without touching a number: its forks start in the middle of the action.
+USED = (choose, cleaner, formats, launch, make, predict, report, scan, show, tables, transfer, verify)
+describe.core_hash()
+network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocol.load("quick"))
+registry.load("datasets", "birdsounds")
+with tempfile.TemporaryDirectory() as away:
+    pictures.draw_curve(Path(away) / "curve.png", "warm-up", [1.0, 0.5], [0.0, 0.5], 2)
+importlib.import_module("torch._dynamo")  # imported by optimisers when they are first used
+
+RUN = ("run", "--arch", "blur", "--plugins", "plugins", *TINY, "--checkpoint-every", "0", "--threads", "1")
+ON_FILES = ("--dataset", "birdsounds", "--data", "birds", "--batch-size", "2")
+SOUNDS = ("--song", "sounds/song", "--background", "sounds/background")
+COUNTS = ("--train", "1", "--val", "1", "--test", "1", "--slice", "1", "--seconds", "0.5", "--sample-rate", "16000")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": (*RUN, "--seed", "1"),
+    "run --force": (*RUN, "--force"),
+    "run on files": (*RUN, *ON_FILES),
+    "leaderboard": ("leaderboard",),
+    "leaderboard --private": ("leaderboard", "--private", "--format", "html"),
+    "verify --seal": ("verify", "--seal"),
+    "verify --predict": ("verify", "--predict", "blur", "--plugins", "plugins"),
+    "transfer": ("transfer", "blur", "--dataset", "birdsounds", "--data", "birds", "--plugins", "plugins"),
+    "denoise": ("denoise", "sounds/song/1.wav", "--plugins", "plugins", "--out", "clean"),
+    "data mix": ("data", "mix", *SOUNDS, "--out", "mixed", *COUNTS),
+    "data audit": ("data", "audit", "birds", "--picture", "sheets/sheet.png"),
+    "speed": ("speed", "blur", "--plugins", "plugins", "--out", "figures/speed.csv"),
+    "new arch": ("new", "arch", "brand_new", "--to", "mine"),
+}
+REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboard\.", "verify --seal": r"SHA256SUMS$"}
+"""What a command may change of what was there before."""
+VARIES = re.compile(
+    r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png"
+)
+"""Files with times in them."""
+ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}
+_LATENCY = measure.Latency(batch=1, p50=1.0, p95=1.0, repeats=9)
+_SPEED = measure.Speed(
+    label="blur", kind="cpu", precision="fp32", threads=1, execution="eager", image_size=(32, 32), batch_size=4,
+    parameters=1, gigaflops=1.0, train=1.0, infer=1.0, latency=(_LATENCY, _LATENCY),
+    train_memory=1, infer_memory=1, demand=None,
+)  # fmt: skip
+
+
+class Changes:
+    """Counts what this process changes below a folder, and calls `at` with number, kind and path before each change."""
+
+    def __init__(self, folder: Path, at: Callable[[int, str, str], None]) -> None:
+        self.folder, self.count, self._at, self._on = str(folder), 0, at, True
+        self._fsync = os.fsync
+        os.fsync = self._sync
+        sys.addaudithook(self._hear)
+
+    def _sync(self, descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}") if os.path.isdir("/proc/self/fd") else self.folder
+        self._change("sync", path)
+        self._fsync(descriptor)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(path, str | bytes | os.PathLike) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                self._change("open", os.fsdecode(path))
+        elif event == "os.rename":
+            self._change("rename", os.fsdecode(arguments[1]))
+        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
+            self._change(event.removeprefix("os."), os.fsdecode(arguments[0]))
+
+    def _change(self, kind: str, path: str) -> None:
+        whole = os.path.abspath(path)
+        if self._on and whole.startswith(self.folder):
+            self.count += 1
+            self._on = False  # what is done at a fault is not counted
+            try:
+                self._at(self.count, kind, os.path.relpath(whole, self.folder))
+            finally:
+                self._on = True
+
+
+def refusing(number: int, mode: str) -> Callable[[int, str, str], None]:
+    """From the n-th change on the disk refuses."""
+
+    def at(count: int, kind: str, path: str) -> None:
+        freeing = kind in ("remove", "rmdir", "rename") and mode != "read-only"
+        if count >= number and not freeing:
+            raise OSError(ERRORS[mode], os.strerror(ERRORS[mode]), path)
+
+    return at
+
+
+def killing(number: int) -> Callable[[int, str, str], None]:
+    def at(count: int, kind: str, path: str) -> None:
+        del kind, path
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return at
+
+
+def in_child(folder: Path, words: tuple[str, ...], prepare: Callable[[], object] = lambda: None) -> tuple[int, str]:
+    """Give a command in a fork that works in `folder`; its exit code (-9: killed) and what it said."""
+    log = folder.parent / f"{folder.name}.log"
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            _settle(folder, log)
+            prepare()
+            cli.main(list(words))
+        except SystemExit as end:
+            code = int(end.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            sys.stdout.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
+
+
+def _settle(folder: Path, log: Path) -> None:
+    os.chdir(folder)
+    os.environ["BENCH_CACHE"] = "cache"
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    # Spawned workers would know nothing of the faults.
+    workers.pool = lambda count=None: ThreadPoolExecutor(1)  # type: ignore[assignment,return-value] # noqa: ARG005
+    session.ceilings = lambda task: ceiling.Ceiling(flops=1e9, bytes=1e9)  # noqa: ARG005
+    session.speeds = lambda tasks, most, report: [_SPEED]  # noqa: ARG005
+
+
+def world(folder: Path) -> Path:
+    """Data, recordings, and a results folder with one run."""
+    (folder / "plugins" / "architectures").mkdir(parents=True)
+    (folder / "plugins" / "architectures" / "blur.py").write_text(NEW_PLUGIN)
+    birdsounds_tree(folder / "birds")
+    random = np.random.default_rng(0)
+    for kind in ("song", "background"):
+        (folder / "sounds" / kind).mkdir(parents=True)
+        for number in range(4):
+            time = np.arange(19_200) / 16_000
+            wave = 0.01 * random.standard_normal(len(time))
+            if kind == "song":
+                wave += 0.3 * np.maximum(np.sin(2 * np.pi * 4 * time), 0) * np.sin(2 * np.pi * (2500 + number) * time)
+            soundfile.write(folder / "sounds" / kind / f"{number}.wav", wave, 16_000, subtype="FLOAT")
+    for words in (RUN, ("leaderboard",)):
+        code, said = in_child(folder, words)
+        assert code == 0, said
+    return folder
+
+
+def copy(source: Path, target: Path, name: str) -> Path:
+    shutil.copytree(source, target)
+    if name == "verify --seal":
+        next(target.rglob("SHA256SUMS")).unlink()
+    if name == "run on files":
+        shutil.rmtree(target / "cache")
+    return target
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Of all files but the cache's, whose names depend on the folder."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith("cache/")}
+
+
+def leftovers(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.name.startswith(".tmp-") or path.suffix == ".lock")
+    return [str(path.relative_to(folder)) for path in found if path.parent.name != "cache"]
+
+
+def empty_folders(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir())}
+
+
+class Case:
+    """A command in a world, and what it leaves when nobody disturbs it."""
+
+    def __init__(self, folder: Path, source: Path, name: str) -> None:
+        self.name, self.words, self._folder, self._source = name, COMMANDS[name], folder, source
+        self._number = 0
+        self.changes: list[str] = []
+        alone = copy(source, folder / "alone", name)
+        self._before = contents(alone)
+        listing = folder / "changes"
+
+        def note(count: int, kind: str, path: str) -> None:
+            del count
+            with listing.open("a") as file:
+                file.write(f"{kind} {path}\n")
+
+        code, said = in_child(alone, self.words, lambda: Changes(alone, note))
+        assert code == 0, f"{name}: {said}"
+        self.changes = listing.read_text().splitlines()
+        assert leftovers(alone) == []
+        self._after = contents(alone)
+
+    def fresh(self) -> Path:
+        self._number += 1
+        return copy(self._source, self._folder / str(self._number), self.name)
+
+    def refuse(self, number: int, mode: str) -> Iterator[str]:
+        """What is wrong when the disk refuses from the n-th change on."""
+        trial = self.fresh()
+        code, said = in_child(trial, self.words, lambda: Changes(trial, refusing(number, mode)))
+        last = (said.splitlines() or [""])[-1]
+        complaints = [line for line in said.splitlines() if line.startswith("bench: ")]
+        if code not in (0, 2) or "Traceback" in said or "Exception ignored" in said:
+            yield f"exit code {code}: {said}"
+        if code == 2 and not any(os.strerror(ERRORS[mode]) in line or "cannot write" in line for line in complaints):
+            yield f"does not say what is wrong: {last}"
+        yield from self._spoilt(trial)
+        if mode != "read-only" and leftovers(trial):
+            yield f"leaves {leftovers(trial)}"
+        yield from self.again(trial)
+        shutil.rmtree(trial)
+
+    def kill(self, number: int) -> Iterator[str]:
+        """What is wrong when the process is killed right before the n-th change."""
+        trial = self.fresh()
+        code, said = in_child(trial, self.words, lambda: Changes(trial, killing(number)))
+        if code != -signal.SIGKILL:
+            yield f"was not killed: {said}"
+        yield from self._spoilt(trial, replaced=True)
+        yield from self.again(trial)
+        shutil.rmtree(trial)
+
+    def again(self, trial: Path) -> Iterator[str]:
+        """What is wrong after the same command, undisturbed."""
+        code, said = in_child(trial, self.words)
+        if self.name == "new arch" and "is there already" in said:
+            code = 0
+        if code:
+            yield f"the same command afterwards: exit code {code}: {said}"
+            return
+        found = contents(trial)
+        wrong = sorted({*found} ^ {*self._after})
+        wrong += [name for name in {*found} & {*self._after} if found[name] != self._after[name] and not varies(name)]
+        wrong = [name for name in wrong if not name.endswith(".lock")]
+        if wrong:
+            yield f"the same command afterwards gives other files: {wrong}"
+        if leftovers(trial):
+            yield f"the same command afterwards leaves {leftovers(trial)}"
+
+    def _spoilt(self, trial: Path, *, replaced: bool = False) -> Iterator[str]:
+        """Files of before that are no longer what they were, and new ones that are not what they should become."""
+        found = contents(trial)
+        may = REPLACED.get(self.name)
+        for name, content in self._before.items():
+            if found.get(name) != content and not (may and re.search(may, name)):
+                yield f"{name} is no longer what it was"
+        if may and not replaced and self.name == "run --force" and not any(re.search(may, name) for name in found):
+            yield "the run that was to be replaced is gone"
+        for name in found.keys() & self._after.keys() - self._before.keys():
+            if found[name] != self._after[name] and not varies(name):
+                yield f"{name} is not whole"
+
+
+def varies(name: str) -> bool:
+    return VARIES.search(name) is not None
+
+
+def main(task: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(task["folder"])
+    source = world(folder / "world")
+    problems: list[str] = []
+    given: Counter[str] = Counter()
+    for name in task.get("commands") or COMMANDS:
+        (folder / name.replace(" ", "_")).mkdir()
+        case = Case(folder / name.replace(" ", "_"), source, name)
+        for number in range(1 + task.get("first", 0), len(case.changes) + 1, task.get("every", 1)):
+            given[name] += 1
+            wrong = case.kill(number) if task["mode"] == "killed" else case.refuse(number, task["mode"])
+            problems += [f"{name}, {task['mode']} at {number}, {case.changes[number - 1]}: {text}" for text in wrong]
+        shutil.rmtree(folder / name.replace(" ", "_"))
+    return {"given": given, "problems": problems}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")
