@@ -139,30 +139,39 @@ def killing(number: int) -> Callable[[int, str, str], None]:
 
 def in_child(folder: Path, words: tuple[str, ...], prepare: Callable[[], object] = lambda: None) -> tuple[int, str]:
     """Give a command in a fork that works in `folder`; its exit code (-9: killed) and what it said."""
-    log = folder.parent / f"{folder.name}.log"
     child = os.fork()
     if not child:
-        code = 99
-        try:
-            _settle(folder, log)
-            prepare()
-            cli.main(list(words))
-        except SystemExit as end:
-            code = int(end.code or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            sys.stdout.flush()
-            os._exit(code)
+        quit_after(lambda: cli.main(list(words)), folder, prepare)
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), log.read_text(encoding="utf-8", errors="replace")
+    return os.waitstatus_to_exitcode(status), log(folder).read_text(encoding="utf-8", errors="replace")
 
 
-def _settle(folder: Path, log: Path) -> None:
+def quit_after(work: Callable[[], object], folder: Path, prepare: Callable[[], object]) -> None:
+    """In a fork: work in that folder, and end with the exit code."""
+    code = 99
+    try:
+        _settle(folder)
+        prepare()
+        work()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def log(folder: Path) -> Path:
+    """What the last command in that folder said."""
+    return folder.parent / f"{folder.name}.log"
+
+
+def _settle(folder: Path) -> None:
     os.chdir(folder)
     os.environ["BENCH_CACHE"] = "cache"
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = os.open(log(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # Spawned workers would know nothing of the faults.
