@@ -1,10 +1,11 @@
-"""Gives each command of `bench` again and again, has the disk refuse or the process killed at its n-th change, and looks.
+"""Gives each command of `bench` again and again, and has the disk refuse, or the process killed, at its n-th change.
 
     python tests/faults.py '{"folder": "...", "commands": ["run"], "mode": "full", "every": 1}'
 
 A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
 Modes: "full" has every write from the n-th change of the disk on refused (ENOSPC); "read-only" every change (EROFS);
-"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change. A change is a file
+"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change; "twice"
+gives it to several processes at once; "together" gives different ones at once in one results folder. A change is a file
 opened for writing, a sync, a rename, a removal or a new folder, below the folder that the command works in.
 
 Prints, as JSON, how many faults each command was given and what was not as it should be.
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify --seal": ("verify", "--seal"),
     "verify --predict": ("verify", "--predict", "blur", "--plugins", "plugins"),
     "transfer": ("transfer", "blur", "--dataset", "birdsounds", "--data", "birds", "--plugins", "plugins"),
-    "denoise": ("denoise", "sounds/song/1.wav", "--plugins", "plugins", "--out", "clean"),
+    "denoise": ("denoise", "call.wav", "--plugins", "plugins", "--out", "clean"),
     "data mix": ("data", "mix", *SOUNDS, "--out", "mixed", *COUNTS),
     "data audit": ("data", "audit", "birds", "--picture", "sheets/sheet.png"),
     "speed": ("speed", "blur", "--plugins", "plugins", "--out", "figures/speed.csv"),
@@ -69,9 +70,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboard\.", "verify --seal": r"SHA256SUMS$"}
 """What a command may change of what was there before."""
-VARIES = re.compile(
-    r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png"
-)
+VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png")
 """Files with times in them."""
 ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}
 _LATENCY = measure.Latency(batch=1, p50=1.0, p95=1.0, repeats=9)
@@ -92,8 +91,8 @@ class Changes:
         sys.addaudithook(self._hear)
 
     def _sync(self, descriptor: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{descriptor}") if os.path.isdir("/proc/self/fd") else self.folder
-        self._change("sync", path)
+        link = Path(f"/proc/self/fd/{descriptor}")  # on Linux; elsewhere the path is not known
+        self._change("sync", str(link.readlink()) if link.is_symlink() else self.folder)
         self._fsync(descriptor)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -107,7 +106,7 @@ class Changes:
             self._change(event.removeprefix("os."), os.fsdecode(arguments[0]))
 
     def _change(self, kind: str, path: str) -> None:
-        whole = os.path.abspath(path)
+        whole = os.path.abspath(path)  # noqa: PTH100 - resolving would look at the disk
         if self._on and whole.startswith(self.folder):
             self.count += 1
             self._on = False  # what is done at a fault is not counted
@@ -139,18 +138,28 @@ def killing(number: int) -> Callable[[int, str, str], None]:
 
 def in_child(folder: Path, words: tuple[str, ...], prepare: Callable[[], object] = lambda: None) -> tuple[int, str]:
     """Give a command in a fork that works in `folder`; its exit code (-9: killed) and what it said."""
-    child = os.fork()
-    if not child:
-        quit_after(lambda: cli.main(list(words)), folder, prepare)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), log(folder).read_text(encoding="utf-8", errors="replace")
+    return at_once(folder, [words], prepare)[0]
 
 
-def quit_after(work: Callable[[], object], folder: Path, prepare: Callable[[], object]) -> None:
+def at_once(
+    folder: Path, commands: Sequence[tuple[str, ...]], prepare: Callable[[], object] = lambda: None
+) -> list[tuple[int, str]]:
+    """The same of several at the same time."""
+    children = []
+    for number, words in enumerate(commands):
+        child = os.fork()
+        if not child:
+            quit_after(lambda words=words: cli.main(list(words)), folder, prepare, number)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return [(code, log(folder, number).read_text(errors="replace")) for number, code in enumerate(codes)]
+
+
+def quit_after(work: Callable[[], object], folder: Path, prepare: Callable[[], object], number: int = 0) -> None:
     """In a fork: work in that folder, and end with the exit code."""
     code = 99
     try:
-        _settle(folder)
+        _settle(folder, number)
         prepare()
         work()
     except SystemExit as end:
@@ -163,15 +172,15 @@ def quit_after(work: Callable[[], object], folder: Path, prepare: Callable[[], o
         os._exit(code)
 
 
-def log(folder: Path) -> Path:
+def log(folder: Path, number: int = 0) -> Path:
     """What the last command in that folder said."""
-    return folder.parent / f"{folder.name}.log"
+    return folder.parent / f"{folder.name}.{number}.log"
 
 
-def _settle(folder: Path) -> None:
+def _settle(folder: Path, number: int) -> None:
     os.chdir(folder)
     os.environ["BENCH_CACHE"] = "cache"
-    descriptor = os.open(log(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = os.open(log(folder, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # Spawned workers would know nothing of the faults.
@@ -183,6 +192,7 @@ def _settle(folder: Path) -> None:
 def world(folder: Path) -> Path:
     """Data, recordings, and a results folder with one run."""
     (folder / "plugins" / "architectures").mkdir(parents=True)
+    soundfile.write(folder / "call.wav", np.random.default_rng(1).normal(0, 0.1, 40_000), 32_000, subtype="PCM_16")
     (folder / "plugins" / "architectures" / "blur.py").write_text(NEW_PLUGIN)
     birdsounds_tree(folder / "birds")
     random = np.random.default_rng(0)
@@ -276,22 +286,37 @@ class Case:
         yield from self.again(trial)
         shutil.rmtree(trial)
 
+    def twice(self, count: int) -> Iterator[str]:
+        """What is wrong when so many processes are given the command at the same time."""
+        trial = self.fresh()
+        opened = trial.parent / f"{trial.name}.opened"
+        opened.touch()
+        ran = at_once(trial, [self.words] * count, lambda: reading(trial / "birds", opened))
+        if self.name == "run on files":
+            if sum("finished before" in said for _, said in ran) != count - 1:
+                yield f"not one worked and the others found it finished: {ran}"
+            if sorted(Counter(opened.read_text().splitlines()).values()) != [1] * 16:
+                yield f"not every file was decoded once: {opened.read_text()}"
+        yield from self._same(trial, ran)
+        shutil.rmtree(trial)
+
     def again(self, trial: Path) -> Iterator[str]:
         """What is wrong after the same command, undisturbed."""
-        code, said = in_child(trial, self.words)
-        if self.name == "new arch" and "is there already" in said:
-            code = 0
-        if code:
-            yield f"the same command afterwards: exit code {code}: {said}"
-            return
+        yield from self._same(trial, [in_child(trial, self.words)])
+
+    def _same(self, trial: Path, ran: Sequence[tuple[int, str]]) -> Iterator[str]:
+        for code, said in ran:
+            if code and not (self.name == "new arch" and "is there already" in said):
+                yield f"the same command: exit code {code}: {said}"
+                return
         found = contents(trial)
         wrong = sorted({*found} ^ {*self._after})
         wrong += [name for name in {*found} & {*self._after} if found[name] != self._after[name] and not varies(name)]
         wrong = [name for name in wrong if not name.endswith(".lock")]
         if wrong:
-            yield f"the same command afterwards gives other files: {wrong}"
+            yield f"the same command gives other files: {wrong}"
         if leftovers(trial):
-            yield f"the same command afterwards leaves {leftovers(trial)}"
+            yield f"the same command leaves {leftovers(trial)}"
 
     def _spoilt(self, trial: Path, *, replaced: bool = False) -> Iterator[str]:
         """Files of before that are no longer what they were, and new ones that are not what they should become."""
@@ -307,6 +332,42 @@ class Case:
                 yield f"{name} is not whole"
 
 
+def reading(folder: Path, listing: Path) -> None:
+    """List each image that this process opens."""
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(".png"):
+            path = os.path.abspath(arguments[0])  # noqa: PTH100 - as above
+            if path.startswith(str(folder)):
+                descriptor = os.open(listing, os.O_WRONLY | os.O_APPEND)
+                os.write(descriptor, f"{path}\n".encode())
+                os.close(descriptor)
+
+    sys.addaudithook(hear)
+
+
+TOGETHER = (
+    (*RUN, "--seed", "1"), (*RUN, "--seed", "2"), (*RUN, *ON_FILES), COMMANDS["transfer"], COMMANDS["verify --predict"],
+    ("leaderboard",), ("leaderboard",),
+)  # fmt: skip
+
+
+def together(folder: Path, source: Path) -> Iterator[str]:
+    """What is wrong when different commands work in one results folder at the same time."""
+    trial = copy(source, folder, "together")
+    for code, said in at_once(trial, TOGETHER):
+        if code or "skipped" in said:
+            yield f"exit code {code}: {said}"
+    if leftovers(trial) or (trial / "results" / "unfinished").exists():
+        yield f"left: {leftovers(trial)}"
+    for words in (("leaderboard",), ("leaderboard", "--check"), ("verify", "--plugins", "plugins")):
+        code, said = in_child(trial, words)
+        if code:
+            yield f"{words}: {said}"
+    if len(list(trial.glob("results/runs/*/*/blur/*/run.json"))) != 4:
+        yield "not every run is there"
+
+
 def varies(name: str) -> bool:
     return VARIES.search(name) is not None
 
@@ -316,9 +377,15 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
     source = world(folder / "world")
     problems: list[str] = []
     given: Counter[str] = Counter()
+    if task["mode"] == "together":
+        return {"given": {"together": 1}, "problems": list(together(folder / "together", source))}
     for name in task.get("commands") or COMMANDS:
         (folder / name.replace(" ", "_")).mkdir()
         case = Case(folder / name.replace(" ", "_"), source, name)
+        if task["mode"] == "twice":
+            given[name] += 1
+            problems += [f"{name}, twice: {text}" for text in case.twice(task.get("count", 2))]
+            continue
         for number in range(1 + task.get("first", 0), len(case.changes) + 1, task.get("every", 1)):
             given[name] += 1
             wrong = case.kill(number) if task["mode"] == "killed" else case.refuse(number, task["mode"])

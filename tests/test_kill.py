@@ -10,6 +10,7 @@ from helpers import FORGETFUL, birdsounds_tree
 
 HERE = Path(__file__).parent
 
+
 def kill(folder: Path, *more: str, threads: int, **task: Any) -> dict[str, Any]:
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
