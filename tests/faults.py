@@ -1,12 +1,14 @@
 """Gives each command of `bench` again and again, and has the disk refuse, or the process killed, at its n-th change.
 
-    python tests/faults.py '{"folder": "...", "commands": ["run"], "mode": "full", "every": 1}'
+    python tests/faults.py '{"folder": "...", "jobs": [{"mode": "full", "commands": ["run"], "every": 1}]}'
 
 A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
 Modes: "full" has every write from the n-th change of the disk on refused (ENOSPC); "read-only" every change (EROFS);
-"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change; "twice"
-gives it to several processes at once; "together" gives different ones at once in one results folder. A change is a file
-opened for writing, a sync, a rename, a removal or a new folder, below the folder that the command works in.
+"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change. "limited" and "small"
+have files, or a disk (tmpfs, which takes the right to mount), of so many bytes, given as "sizes". "twice" gives it to
+several processes at once; "together" gives different ones at once in one results folder.
+
+A change is a file opened for writing, a sync, a rename, a removal or a new folder, below the command's folder.
 
 Prints, as JSON, how many faults each command was given and what was not as it should be.
 """
@@ -16,8 +18,10 @@ import importlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -72,7 +76,7 @@ REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboar
 """What a command may change of what was there before."""
 VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png")
 """Files with times in them."""
-ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}
+ERRORS = {"limited": errno.EFBIG, "full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}
 _LATENCY = measure.Latency(batch=1, p50=1.0, p95=1.0, repeats=9)
 _SPEED = measure.Speed(
     label="blur", kind="cpu", precision="fp32", threads=1, execution="eager", image_size=(32, 32), batch_size=4,
@@ -211,7 +215,7 @@ def world(folder: Path) -> Path:
 
 
 def copy(source: Path, target: Path, name: str) -> Path:
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, dirs_exist_ok=True)
     if name == "verify --seal":
         next(target.rglob("SHA256SUMS")).unlink()
     if name == "run on files":
@@ -264,17 +268,47 @@ class Case:
         """What is wrong when the disk refuses from the n-th change on."""
         trial = self.fresh()
         code, said = in_child(trial, self.words, lambda: Changes(trial, refusing(number, mode)))
-        last = (said.splitlines() or [""])[-1]
+        yield from self._refused(trial, code, said, mode)
+        yield from self.again(trial)
+        shutil.rmtree(trial)
+
+    def limit(self, size: int) -> Iterator[str]:
+        """What is wrong when no file may be larger than so many bytes, whoever writes it."""
+        trial = self.fresh()
+        limits = (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        code, said = in_child(trial, self.words, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+        yield from self._refused(trial, code, said, "limited")
+        yield from self.again(trial)
+        shutil.rmtree(trial)
+
+    def fill(self, room: int) -> Iterator[str]:
+        """What is wrong when a real disk has room for so many bytes."""
+        trial = self._folder / "full"
+        trial.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", trial], check=True)
+        try:
+            copy(self._source, trial, self.name)
+            filler = trial / "filler"
+            free = os.statvfs(trial)
+            with filler.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize - room)
+            code, said = in_child(trial, self.words)
+            filler.unlink()
+            yield from self._refused(trial, code, said, "full")
+            yield from self.again(trial)
+        finally:
+            subprocess.run(["umount", trial], check=True)
+            trial.rmdir()
+
+    def _refused(self, trial: Path, code: int, said: str, mode: str) -> Iterator[str]:
         complaints = [line for line in said.splitlines() if line.startswith("bench: ")]
         if code not in (0, 2) or "Traceback" in said or "Exception ignored" in said:
             yield f"exit code {code}: {said}"
         if code == 2 and not any(os.strerror(ERRORS[mode]) in line or "cannot write" in line for line in complaints):
-            yield f"does not say what is wrong: {last}"
+            yield f"does not say what is wrong: {said}"
         yield from self._spoilt(trial)
         if mode != "read-only" and leftovers(trial):
             yield f"leaves {leftovers(trial)}"
-        yield from self.again(trial)
-        shutil.rmtree(trial)
 
     def kill(self, number: int) -> Iterator[str]:
         """What is wrong when the process is killed right before the n-th change."""
@@ -372,25 +406,37 @@ def varies(name: str) -> bool:
     return VARIES.search(name) is not None
 
 
+def faults_of(case: Case, job: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Each fault of a job in words, and what was wrong then."""
+    mode = job["mode"]
+    if mode == "twice":
+        yield "", list(case.twice(job.get("count", 2)))
+    elif mode in ("limited", "small"):
+        for size in job["sizes"]:
+            yield f"at {size} bytes", list(case.limit(size) if mode == "limited" else case.fill(size))
+    else:
+        for number in range(job.get("first", 1), len(case.changes) + 1, job.get("every", 1)):
+            wrong = case.kill(number) if mode == "killed" else case.refuse(number, mode)
+            yield f"at {number}, {case.changes[number - 1]}", list(wrong)
+
+
 def main(task: dict[str, Any]) -> dict[str, Any]:
     folder = Path(task["folder"])
     source = world(folder / "world")
     problems: list[str] = []
     given: Counter[str] = Counter()
-    if task["mode"] == "together":
-        return {"given": {"together": 1}, "problems": list(together(folder / "together", source))}
-    for name in task.get("commands") or COMMANDS:
-        (folder / name.replace(" ", "_")).mkdir()
-        case = Case(folder / name.replace(" ", "_"), source, name)
-        if task["mode"] == "twice":
-            given[name] += 1
-            problems += [f"{name}, twice: {text}" for text in case.twice(task.get("count", 2))]
+    for number, job in enumerate(task["jobs"]):
+        if job["mode"] == "together":
+            given["together"] += 1
+            problems += together(folder / "together", source)
             continue
-        for number in range(1 + task.get("first", 0), len(case.changes) + 1, task.get("every", 1)):
-            given[name] += 1
-            wrong = case.kill(number) if task["mode"] == "killed" else case.refuse(number, task["mode"])
-            problems += [f"{name}, {task['mode']} at {number}, {case.changes[number - 1]}: {text}" for text in wrong]
-        shutil.rmtree(folder / name.replace(" ", "_"))
+        for name in job.get("commands") or COMMANDS:
+            place = folder / f"{number}-{name.replace(' ', '_')}"
+            place.mkdir()
+            for words, wrong in faults_of(Case(place, source, name), job):
+                given[f"{job['mode']}: {name}"] += 1
+                problems += [f"{name}, {job['mode']} {words}: {text}" for text in wrong]
+            shutil.rmtree(place)
     return {"given": given, "problems": problems}
 
 
