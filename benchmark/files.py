@@ -1,21 +1,26 @@
 """Files that are whole or not there, and tables of numbers in them."""
 
 import csv
+import errno
 import glob
 import io
 import os
 import platform
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmark.errors import UserError
+from benchmark import disk
+
+_DAY = 24 * 60 * 60
 
 
 def cache_folder() -> Path:
@@ -29,29 +34,80 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk refuses.
     """
-    start = f".tmp-{path.name}-{platform.node()}-"
-    temporary = path.with_name(f"{start}{os.getpid()}")
+    with beside(path) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Where to write a file that becomes `path`, synced, when the block ends well, and else leaves nothing.
+
+    What killed processes left of the same file is removed.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with beside_each([path]) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """The same for files of one folder that belong together: all are on the disk before the first one is renamed."""
+    temporaries = [path.with_name(f".tmp-{path.name}-{platform.node()}-{os.getpid()}") for path in paths]
+    folder = paths[0].parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f"{glob.escape(start)}*"):
-            if not _alive(left.name.removeprefix(start)):
-                left.unlink(missing_ok=True)
-        try:
-            write(temporary)
-            sync(temporary)
-            temporary.replace(path)
-            sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with made_if_needed(folder):
+            for path in paths:
+                _remove_leftovers(path)
+            try:
+                yield temporaries
+                for temporary in temporaries:
+                    sync(temporary)
+                for temporary, path in zip(temporaries, paths, strict=True):
+                    temporary.replace(path)
+                with suppress(OSError):  # it is there, and whole; not every file system can sync a folder
+                    sync(folder)
+            finally:
+                for temporary in temporaries:
+                    with suppress(OSError):  # where nothing can be written, nothing can be removed
+                        temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise disk.refused(paths[0], error) from error
+
+
+@contextmanager
+def made_if_needed(folder: Path) -> Iterator[None]:
+    """A folder with its parents; those that were made for a block that fails go again, as far as they are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Those of processes of this machine that are no more, and those of other machines that are older than a day.
+
+    A number that belongs to another process by now keeps its leftover until that one ends as well.
+    """
+    start = f".tmp-{path.name}-"
+    for left in path.parent.glob(f"{glob.escape(start)}*"):
+        machine, _, process = left.name.removeprefix(start).rpartition("-")
+        with suppress(OSError):
+            if not (_alive(process) if machine == platform.node() else time.time() - left.stat().st_mtime < _DAY):
+                left.unlink()
 
 
 def _alive(process: str) -> bool:
     """Whether a process of this machine, by its number, is still there to finish its file."""
     try:
         os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
+    except (ProcessLookupError, OverflowError, ValueError):
         return False
     except PermissionError:  # another user's
         return True
@@ -72,25 +128,28 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold a lock file that ends with its process; `waiting` is called once if another one holds it.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the disk refuses, or has no locks.
     """
     lock = FileLock(path)
     try:
         _acquire(lock, path.parent, waiting)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, NotImplementedError) as error:
+        raise disk.refused(path, error) from error
     try:
         yield
     finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: who waits for it notices, and makes a new one
         lock.release()
 
 
 def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> None:
     patience = 0.1
     for tries_left in range(99, -1, -1):
-        folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=patience)
+            folder.mkdir(parents=True, exist_ok=True)
+            with warnings.catch_warnings(action="ignore"):
+                lock.acquire(timeout=patience)
         except Timeout:
             waiting()
             patience = -1  # for ever
@@ -98,7 +157,15 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> Non
             if not tries_left:
                 raise
         else:
+            _refuse_soft(lock)
             return
+
+
+def _refuse_soft(lock: BaseFileLock) -> None:
+    """What filelock makes of a lock where the system has none: a file that outlives a killed process."""
+    if isinstance(lock, SoftFileLock):
+        lock.release()
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -145,23 +145,16 @@ def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
 
 @contextmanager
 def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
-    """A WAV file to write to piece by piece, that is there when the block ends well, and else is not.
+    """A WAV file to write to piece by piece. Its caller sees to it that half a file is none: `files.beside`.
 
     Raises:
-        UserError: the disk refuses.
+        OSError: the disk refuses.
     """
-    # Always the same name, so that what a killed process left is written over.
-    temporary = path.with_name(f".tmp-{path.stem}.wav")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype, format="WAV") as file:
-                yield file
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+        with soundfile.SoundFile(path, "w", sample_rate, channels, subtype, format="WAV") as file:
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise OSError(str(error)) from error
 
 
 @contextmanager

@@ -22,7 +22,6 @@ A run folder is written under a temporary name, synced and renamed: it is whole,
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +30,8 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmark import files, sums
+from benchmark import files, sums, whole
 from benchmark.errors import UserError
-from benchmark.files import sync
 from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
@@ -118,33 +116,14 @@ def check_writable(results: Path) -> None:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
 
-    The checksums of what it holds are written last.
+    The checksums of what it holds are written last. Who writes holds a lock: see `benchmark.unfinished`.
 
     Raises:
         UserError: the disk refuses.
     """
-    try:
-        with _temporary_folder(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was stored") from error
-
-
-@contextmanager
-def _temporary_folder(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}"
-    temporary.mkdir()
-    try:
+    with whole.folder(path) as temporary:
         yield temporary
         sums.write(temporary)
-        for file in (file for file in temporary.rglob("*") if file.is_file()):
-            sync(file)
-        sync(temporary)
-        _replace(temporary, path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_record(target: Path, record: Record) -> None:
@@ -177,13 +156,3 @@ def pictures_path(results: Path, digest: str, size: Sequence[int], *, private: b
 def references_path(results: Path, digest: str, revision: int) -> Path:
     """Where the reference scores of the data of that manifest lie, as computed under that revision."""
     return results / "references" / f"{digest[:KEY_DIGITS]}-{revision}.csv"
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    if not path.exists():
-        temporary.rename(path)
-        return
-    old = path.parent / f".tmp-{path.name}-{os.getpid()}-old"
-    path.rename(old)  # `unfinished` puts it back if a kill comes before the next line
-    temporary.rename(path)
-    shutil.rmtree(old)

@@ -15,13 +15,18 @@ _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 def write(folder: Path) -> None:
     """List every file of a folder that is there now, by its path from the folder, in the order of the names."""
-    lines = [f"{digest(folder / name)}  {name}\n" for name in names(folder) if name != NAME]
-    (folder / NAME).write_text("".join(lines), encoding="utf-8")
+    (folder / NAME).write_text(listing(folder), encoding="utf-8")
+
+
+def listing(folder: Path) -> str:
+    """The text of that file."""
+    return "".join(f"{digest(folder / name)}  {name}\n" for name in names(folder) if name != NAME)
 
 
 def names(folder: Path) -> list[str]:
-    """The files of a folder and of the folders in it, by their paths from it, sorted."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The files of a folder and of the folders in it, by their paths from it, sorted; none that is under way."""
+    paths = (path for path in folder.rglob("*") if not path.name.startswith(".tmp-"))
+    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
 
 
 def read(folder: Path) -> Mapping[str, str]:

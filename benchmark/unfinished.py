@@ -2,6 +2,7 @@
 
 results/unfinished/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/    checkpoints
 results/unfinished/.../<run key, 12 digits>.lock                                held while a process is at it
+results/unfinished/transfers/<run key>/<manifest digest>.lock                   the same of a transfer
 """
 
 import shutil
@@ -9,16 +10,17 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from benchmark import files
-from benchmark.peers import Peers
+from benchmark import files, whole
+from benchmark.peers import ALONE, Peers
 from benchmark.progress import Report
 
 FOLDER = "unfinished"
 
 
 def place(results: Path, path: Path) -> Path:
-    """The working folder of the run that will lie at `path`."""
-    return results / FOLDER / path.relative_to(results / "runs")
+    """The working folder of the run, or the place of the lock of the transfer, that will lie at `path`."""
+    below = path.relative_to(results)
+    return results / FOLDER / (below.relative_to("runs") if below.parts[0] == "runs" else below)
 
 
 @contextmanager
@@ -36,13 +38,20 @@ def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator
         yield work
         return
     known = {folder for folder in work.parents if folder.exists()}
-    with files.locked(work.with_suffix(".lock"), lambda: report("waiting", 0, 0, "another process is at this run")):
-        try:
-            _clear(path)
+    try:
+        with files.locked(work.with_suffix(".lock"), lambda: report("waiting", 0, 0, "another process is at this run")):
+            whole.clear(path)
             yield work
-        finally:
-            if not work.exists():
-                _remove_empty(work, results, keep=known)
+    finally:
+        if not work.exists():
+            _remove_empty(work, results, keep=known)
+
+
+@contextmanager
+def alone(results: Path, path: Path, report: Report) -> Iterator[None]:
+    """The same for work that is short enough to be done again: a transfer."""
+    with claimed(results, path, ALONE, report):
+        yield
 
 
 def forget(work: Path) -> None:
@@ -50,18 +59,9 @@ def forget(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _clear(path: Path) -> None:
-    for left in path.parent.glob(f".tmp-{path.name}-*"):
-        if left.name.endswith("-old") and not path.exists():
-            left.rename(path)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
 def _remove_empty(work: Path, results: Path, *, keep: Set[Path]) -> None:
-    """Leave no trace of finished work. A lock that others wait for may go: they look first whether it was finished."""
+    """Leave no trace of finished work."""
     with suppress(OSError):
-        work.with_suffix(".lock").unlink(missing_ok=True)
         for folder in work.parents:
             if folder in keep and not folder.is_relative_to(results / FOLDER):
                 return

@@ -98,6 +98,37 @@ def planted(folder: Path, kind: registry.Kind, code: str) -> str:
     return "planted"
 
 
+# Everything that has a state: batch norm, dropout, Python's and NumPy's generators, a buffer that is not saved by a
+# state dict, and convolutions whose weights lie channels-last beside Adam's moments.
+FORGETFUL = '''"""Remembers everything that can be forgotten."""
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from benchmark.contract import ArchitectureSpec
+
+
+class Forgetful(nn.Module):
+    def __init__(self, *, in_channels: int, pretrained: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2),
+            nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 1, 1),
+        )
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def forward(self, image):
+        if self.training:
+            self.steps += 1
+        noise = (random.random() + float(np.random.rand())) if self.training else 0.0
+        return self.body(image + 0.1 * noise) + 0.01 * self.steps
+
+
+ARCHITECTURE = ArchitectureSpec(build=Forgetful, title="Forgetful", paper="none", citation="@misc{f, title={F}}")
+'''
+
+
 MORTAL = '''"""A small network without batch norm that can be told to die, or to need more memory than there is."""
 import os
 import signal

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYONE = {"errors"}
+EVERYONE = {"disk", "errors"}
 
 # Room -> the rooms of ours that it may import. A room is a module or folder of benchmark/.
 RULES: dict[str, set[str]] = {
+    "disk": set(),
     "errors": set(),
     "progress": set(),
     "contract": set(),
@@ -23,9 +24,10 @@ RULES: dict[str, set[str]] = {
     "metrics": set(),
     "statistics": set(),
     "files": set(),
+    "whole": {"files"},
     "sums": set(),
     "record": set(),
-    "store": {"files", "record", "sums"},
+    "store": {"files", "record", "sums", "whole"},
     "keys": set(),
     "runs": {"record", "store"},
     "transfers": {"record", "store"},
@@ -39,7 +41,7 @@ RULES: dict[str, set[str]] = {
     "data": {"contract", "files", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},
     "peers": set(),
     "checkpoints": {"files"},
-    "unfinished": {"files", "peers", "progress"},
+    "unfinished": {"files", "peers", "progress", "whole"},
     "trainer": {"checkpoints", "data", "hardware", "peers", "progress", "protocol"},
     "evaluator": {"contract", "protocol", "data", "metrics", "separation", "spectrogram", "hardware", "progress"},
     "describe": {"contract", "data", "evaluator", "hardware", "network", "protocol", "record", "registry", "trainer"},
@@ -58,7 +60,7 @@ RULES: dict[str, set[str]] = {
         "trainer",
     },
     "mix": {"contract", "files", "layout", "progress", "recordings", "spectrogram", "workers"},
-    "audit": {"images", "layout", "progress", "workers"},
+    "audit": {"files", "images", "layout", "progress", "workers"},
     "inputs": {"contract", "data", "progress", "protocol", "record", "registry"},
     "trial": {
         *("checkpoints", "data", "evaluator", "hardware", "inputs", "network", "peers", "progress", "protocol"),
@@ -108,6 +110,7 @@ RULES: dict[str, set[str]] = {
     "verify": {
         *(
             "data",
+            "files",
             "keys",
             "metrics",
             "progress",
@@ -134,8 +137,9 @@ RULES: dict[str, set[str]] = {
             "sums",
             "trainer",
             "transfers",
-            "verify",
+            "unfinished",
         ),
+        "verify",
     },
     "checks": {"contract", "data", "network", "progress", "protocol", "registry", "workers"},
     "scaffold": {"files", "registry"},

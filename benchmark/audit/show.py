@@ -1,8 +1,8 @@
 """An audit to read in a terminal, and as one picture to look at."""
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from benchmark import files
 from benchmark.audit.findings import SEVERITIES, Finding, Severity
 from benchmark.audit.scan import Audit, Picture, SplitAudit
-from benchmark.errors import UserError
 
 _WIDTH = 100
 _EXAMPLES = 3
@@ -200,14 +200,5 @@ def _text(figure: Figure, left: float, top: float, text: str, **style: Any) -> N
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write beside and rename, so that nobody reads half a picture."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}); choose another place") from error
+    draw = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
+    files.write_atomically(path, draw)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark import disk
 from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
 from benchmark.errors import UserError
 
@@ -45,6 +46,7 @@ def denoise(
     from benchmark.denoise import choose, files
 
     sources, problems = files.targets(inputs, out)
+    disk.check_writable(out, "--out")
     path, found = choose.choose(results, run, table)
 
     from benchmark.denoise.cleaner import Cleaner

@@ -12,6 +12,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import benchmark
+from benchmark import disk
 from benchmark.errors import UserError, one_line
 
 app = typer.Typer(
@@ -52,6 +53,11 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             if os.environ.get("BENCH_DEBUG"):
                 raise
             complain(str(error))
+            sys.exit(2)
+        except OSError as error:
+            if os.environ.get("BENCH_DEBUG") or not disk.is_refusal(error):
+                raise
+            complain(str(disk.refused(Path(error.filename or "to the disk"), error)))
             sys.exit(2)
         except KeyboardInterrupt:
             complain("interrupted; what was finished is kept, and the same command starts the rest again")

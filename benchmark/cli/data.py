@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark import disk
 from benchmark.cli.common import say, speaking
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def audit(
     from benchmark.audit import scan, show
     from benchmark.progress import bars
 
+    disk.check_writable(picture.parent, "--picture")
     with bars() as report:
         found = scan.scan(root, report)
     say(show.table(found))

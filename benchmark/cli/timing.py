@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark import disk
 from benchmark.cli.common import (
     Device,
     Execution,
@@ -60,6 +61,7 @@ def speed(
     from benchmark.speed.measure import Failure, Speed, Task
 
     rivals.check(against or [])
+    disk.check_writable(out.parent, "--out")
     tasks = [
         Task(
             architecture=label,

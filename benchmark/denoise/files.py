@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import recordings, spectrogram
+from benchmark import files, recordings, spectrogram
 from benchmark.denoise.cleaner import Cleaner
 from benchmark.denoise.overview import Overview
 from benchmark.errors import UserError
@@ -102,7 +102,11 @@ def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Ab
     overview = Overview(spectrogram.frame_count(header.samples), rate)
     subtype = header.subtype if header.subtype in _SUBTYPES else "PCM_16"
     loudest = 0.0
-    with recordings.writer(target, rate, header.channels, subtype) as file:
+    pictures = [target.with_suffix(".mask.png"), target.with_suffix(".png")]
+    with (
+        files.beside_each([target, *pictures]) as (sound, *drawings),
+        recordings.writer(sound, rate, header.channels, subtype) as file,
+    ):
         for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
             section = _Section(begin=begin, end=end, first=max(begin - margin * rate, 0), total=header.samples)
             cleaned = np.empty((end - begin, header.channels), np.float32)
@@ -114,7 +118,7 @@ def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Ab
             loudest = max(loudest, float(np.abs(samples).max()))
             file.write(cleaned)
             report(source.name, end, header.samples, "")
-        overview.save(target, title=source.name)
+        overview.save(*drawings, title=source.name)
     band = cleaner.band(rate)
     return Cleaned(
         source=source,

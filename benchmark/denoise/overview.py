@@ -1,6 +1,5 @@
 """What cleaning did to a recording, to look at: before, mask, after; and the mask as a published one looks."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark import pictures, spectrogram
-from benchmark.files import write_atomically
 from benchmark.spectrogram import BINS, HOP
 
 _COLUMNS = 1_600
@@ -36,14 +34,13 @@ class Overview:
         """Mean weight."""
         return float(self._mask.means().mean())
 
-    def save(self, target: Path, *, title: str) -> None:
-        """Write `<name>.mask.png` and `<name>.png` beside the cleaned recording."""
+    def save(self, mask_path: Path, picture_path: Path, *, title: str) -> None:
+        """Write the mask alone, a column per frame, and the picture of before, mask and after, as PNG."""
         mask = self._mask.means()
         pixels = spectrogram.two_sided(np.round(255 * mask).astype(np.uint8))
-        save = partial(_save, pixels)
-        write_atomically(target.with_suffix(".mask.png"), save)
-        draw = partial(
-            pictures.draw_cleaning,
+        Image.fromarray(pixels).save(mask_path, format="PNG")
+        pictures.draw_cleaning(
+            picture_path,
             title=title,
             seconds=self._frames * HOP / self._rate,
             kilohertz=self._rate / 2_000,
@@ -51,11 +48,6 @@ class Overview:
             mask=_Reduced.of(mask, _COLUMNS),
             after=self._after.means(),
         )
-        write_atomically(target.with_suffix(".png"), draw)
-
-
-def _save(pixels: NDArray[np.uint8], path: Path) -> None:
-    Image.fromarray(pixels).save(path, format="PNG")
 
 
 class _Reduced:

@@ -7,7 +7,8 @@ At the end come the card, `mix.json` with everything that made it, and `samples.
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark import files, layout, recordings, workers
+from benchmark import disk, files, layout, recordings, workers
 from benchmark.errors import UserError
 from benchmark.mix import card, plan, sources
 from benchmark.mix.plan import Mixture
@@ -28,6 +29,7 @@ from benchmark.progress import Report
 
 VERSION = 1
 _UNFINISHED = ".unfinished"
+_LOCK = ".tmp-lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,18 +75,34 @@ def make(
     mixtures = plan.plan(pools, settings)
 
     recipe = _recipe(pools, settings, lowpass)
-    state = _begin(out, recipe, mixtures)
-    before = {path.stem for path in state.glob("*.json")} if state is not None else {m.id for m in mixtures}
-    if state is not None:
-        missing = [mixture for mixture in mixtures if mixture.id not in before]
-        _write_all(missing, len(mixtures), out, settings, lowpass, report)
-        _finish(out, state, mixtures, pools, recipe, command)
+    with _alone(out, report):
+        state = _begin(out, recipe, mixtures)
+        before = {path.stem for path in state.glob("*.json")} if state is not None else {m.id for m in mixtures}
+        if state is not None:
+            missing = [mixture for mixture in mixtures if mixture.id not in before]
+            _write_all(missing, len(mixtures), out, settings, lowpass, report)
+            _finish(out, state, mixtures, pools, recipe, command)
     return Made(
         path=out,
         counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
         kept=len(before & {mixture.id for mixture in mixtures}),
         card=(out / "README.md").read_text(encoding="utf-8"),
     )
+
+
+@contextmanager
+def _alone(out: Path, report: Report) -> Iterator[None]:
+    """Have the folder for this process; another one that mixes into it is waited for.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
+    try:
+        with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
+            yield
+    except OSError as error:
+        raise disk.refused(out, error) from error
 
 
 def _refuse_nested(folders: Sequence[Path]) -> None:
@@ -131,34 +149,51 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
 def _begin(out: Path, recipe: Mapping[str, Any], mixtures: Sequence[Mixture]) -> Path | None:
     """The folder of what is under way, new or found; None where the very dataset is there already."""
     state = out / _UNFINISHED
-    try:
-        if state.is_dir():
-            _compare(state / "recipe", recipe, out)
-        elif (out / layout.RECIPE).is_file():
-            _compare(out / layout.RECIPE, recipe, out)
-            for leftover in out.glob(".tmp-*"):  # of a run that was killed when all was done
-                shutil.rmtree(leftover, ignore_errors=True)
-            whole = [mixture for mixture in mixtures if all(path.is_file() for path in _files(mixture, out))]
-            if len(whole) == len(mixtures):
-                return None
-            _new_state(out, state, recipe, _notes(out, whole))
-        elif out.is_dir() and any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
-            raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
-        else:
-            _new_state(out, state, recipe, {})
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror or error}; use --out") from error
+    if state.is_dir() and not (state / "recipe").is_file():
+        shutil.rmtree(state)  # a worker outlived its command, and wrote a last note
+    if state.is_dir():
+        _compare(state / "recipe", recipe, out)
+    elif (out / layout.RECIPE).is_file():
+        _compare(out / layout.RECIPE, recipe, out)
+        _clear(out.glob(".tmp-*"))  # of a run that was killed when all was done
+        whole = [mixture for mixture in mixtures if all(path.is_file() for path in _files(mixture, out))]
+        if len(whole) == len(mixtures):
+            return None
+        _new_state(out, state, recipe, _notes(out, whole))
+    elif any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
+        raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
+    else:
+        _new_state(out, state, recipe, {})
     return state
+
+
+def _clear(leftovers: Iterable[Path]) -> None:
+    """What killed processes left; nobody but this one is at work here."""
+    for leftover in leftovers:
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        elif leftover.name != _LOCK:
+            leftover.unlink(missing_ok=True)
 
 
 def _new_state(out: Path, state: Path, recipe: Mapping[str, Any], notes: Mapping[str, str]) -> None:
     """Whole, or not there."""
     temporary = out / f".tmp-{os.getpid()}"
-    temporary.mkdir(parents=True)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
+    temporary.mkdir()
+    try:
+        _write_state(temporary, recipe, notes)
+        temporary.rename(state)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_state(temporary: Path, recipe: Mapping[str, Any], notes: Mapping[str, str]) -> None:
     (temporary / "recipe").write_text(json.dumps(recipe), encoding="utf-8")
     for name, note in notes.items():
         (temporary / f"{name}.json").write_text(note, encoding="utf-8")
-    temporary.rename(state)
+    for path in temporary.iterdir():
+        files.sync(path)
 
 
 def _notes(out: Path, whole: Sequence[Mixture]) -> dict[str, str]:
@@ -205,47 +240,44 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
     """The files of a sample, and then the note that they are whole."""
     rendered = render(mixture, settings, lowpass)
     folder = out / layout.SPLITS[mixture.split][0]
-    try:
-        _save(folder / layout.IMAGES[0], mixture.id, rendered.image)
-        _save(folder / layout.MASKS[0], mixture.id, rendered.mask * np.uint8(255))
-        for names, wave in (
-            (layout.RAW, rendered.audio.noisy),
-            (layout.CLEAN, rendered.audio.clean),
-            (layout.DENOISED, rendered.denoised),
-        ):
-            write = partial(recordings.write, samples=wave, sample_rate=settings.sample_rate)
-            files.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
-        sample = layout.MixedSample(
-            id=mixture.id,
-            split=mixture.split,
-            slice=mixture.slice,
-            song=mixture.song.recording,
-            background=mixture.background.recording,
-            song_file=mixture.song.name,
-            background_file=mixture.background.name,
-            bird=mixture.song.groups.get("bird", ""),
-            species=mixture.song.groups.get("species", ""),
-            site=mixture.background.groups.get("site", ""),
-            song_start=mixture.song_start,
-            song_times=len(mixture.at),
-            background_start=mixture.background_start,
-            snr_db=mixture.snr_db,
-            gain_db=mixture.gain_db,
-            song_gain=float(f"{rendered.song_gain:.6g}"),
-            background_gain=float(f"{rendered.background_gain:.6g}"),
-            sample_rate=settings.sample_rate,
-            frames=settings.frames,
-            highpass=settings.highpass,
-            lowpass=lowpass,
-            peak=settings.peak,
-            foreground=round(float(rendered.mask.mean()), 5),
-            saturated=round(float((rendered.image == 255).mean()), 5),
-            zero=round(float((rendered.image == 0).mean()), 5),
-        )
-        note = out / _UNFINISHED / f"{mixture.id}.json"
-        files.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+    _save(folder / layout.IMAGES[0], mixture.id, rendered.image)
+    _save(folder / layout.MASKS[0], mixture.id, rendered.mask * np.uint8(255))
+    for names, wave in (
+        (layout.RAW, rendered.audio.noisy),
+        (layout.CLEAN, rendered.audio.clean),
+        (layout.DENOISED, rendered.denoised),
+    ):
+        write = partial(recordings.write, samples=wave, sample_rate=settings.sample_rate)
+        files.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
+    sample = layout.MixedSample(
+        id=mixture.id,
+        split=mixture.split,
+        slice=mixture.slice,
+        song=mixture.song.recording,
+        background=mixture.background.recording,
+        song_file=mixture.song.name,
+        background_file=mixture.background.name,
+        bird=mixture.song.groups.get("bird", ""),
+        species=mixture.song.groups.get("species", ""),
+        site=mixture.background.groups.get("site", ""),
+        song_start=mixture.song_start,
+        song_times=len(mixture.at),
+        background_start=mixture.background_start,
+        snr_db=mixture.snr_db,
+        gain_db=mixture.gain_db,
+        song_gain=float(f"{rendered.song_gain:.6g}"),
+        background_gain=float(f"{rendered.background_gain:.6g}"),
+        sample_rate=settings.sample_rate,
+        frames=settings.frames,
+        highpass=settings.highpass,
+        lowpass=lowpass,
+        peak=settings.peak,
+        foreground=round(float(rendered.mask.mean()), 5),
+        saturated=round(float((rendered.image == 255).mean()), 5),
+        zero=round(float((rendered.image == 0).mean()), 5),
+    )
+    note = out / _UNFINISHED / f"{mixture.id}.json"
+    files.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
 
 
 def _save(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
@@ -266,8 +298,7 @@ def _finish(
     files.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
     made = json.dumps(recipe, indent=1) + "\n"
     files.write_atomically(out / layout.RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
-    for leftover in out.rglob(".tmp-*"):  # of a run that was killed
-        leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
+    _clear(out.rglob(".tmp-*"))
     done = state.with_name(f".tmp-{os.getpid()}")  # at once, or not at all
     state.rename(done)
-    shutil.rmtree(done)
+    shutil.rmtree(done, ignore_errors=True)

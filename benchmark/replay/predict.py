@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark import describe, files, metrics, separation, stored, sums
+from benchmark import describe, disk, files, metrics, separation, stored, sums
 from benchmark.data.cache import Cached
 from benchmark.errors import UserError
 from benchmark.evaluator import Evaluation
@@ -58,6 +58,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
             f"{path} was tested on other data: its manifest is {found.dataset.manifest[:12]}, that of these is "
             f"{cached.digest[:12]}; name the folder of then with --data"
         )
+    disk.check_writable(path, "a copy of the results, with --results")
     fresh = evaluate.evaluate(path, found, settings, cached, machine, report)
     alike = is_alike(found, machine)
     compared = _compare(subject, cached, fresh, alike=alike)

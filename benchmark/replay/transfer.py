@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import artefacts, describe, inputs, record, registry, store, stored, sums, transfers
+from benchmark import artefacts, describe, inputs, record, registry, store, stored, sums, transfers, unfinished
 from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
 from benchmark.errors import UserError
 from benchmark.progress import Report
 from benchmark.record import Record
+from benchmark.registry import Plugin
 from benchmark.replay import evaluate
 from benchmark.runs import WEIGHTS
 from benchmark.trainer import EAGER
@@ -57,6 +58,24 @@ def transfer(request: Request, report: Report) -> Outcome:
     if transfers.finished(path, run_sums) and not request.force:
         return Outcome(path=path, found=transfers.read(path), again=True)
     store.check_writable(request.results)
+    with unfinished.alone(request.results, path, report):
+        if transfers.finished(path, run_sums) and not request.force:  # another process was at it
+            return Outcome(path=path, found=transfers.read(path), again=True)
+        return _evaluated(request, found, run_sums, path, dataset, cached, leakage, report)
+
+
+def _evaluated(
+    request: Request,
+    found: Record,
+    run_sums: str,
+    path: Path,
+    dataset: Plugin,
+    cached: Cached,
+    leakage: dict[str, int],
+    report: Report,
+) -> Outcome:
+    """Evaluate and store."""
+    settings = evaluate.settings_of(found).override({"dataset": dataset.label})
     machine = evaluate.machine_for(found, request.device)
     evaluation = evaluate.evaluate(request.run, found, settings, cached, machine, report)
     described = describe.protocol(settings, {})

@@ -1,10 +1,11 @@
 """All checks of all runs."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from benchmark import files, sums
 from benchmark import runs as store
-from benchmark import sums
 from benchmark.progress import Report, silent
 from benchmark.verify import beside, between, carried, counts, records, training, tuning
 from benchmark.verify.subject import DAMAGED, Check, Fault, Finding, Subject, UnreadableError, fails_on
@@ -74,6 +75,9 @@ def seal(
     """Write SHA256SUMS into runs that have none and are consistent otherwise: records from before it was written.
 
     Gives the sealed folders, and what is still wrong.
+
+    Raises:
+        UserError: the disk refuses.
     """
     findings = check(results, runs, report)
     missing = [finding for finding in findings if finding.text == records.UNSEALED]
@@ -81,7 +85,8 @@ def seal(
     wrong = {finding.run for finding in others}
     sealed = [finding.run for finding in missing if finding.run not in wrong]
     for path in sealed:
-        sums.write(path)
+        write = partial(Path.write_text, data=sums.listing(path), encoding="utf-8")
+        files.write_atomically(path / sums.NAME, write)
     return sealed, others + [finding for finding in missing if finding.run in wrong]
 
 
