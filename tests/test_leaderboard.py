@@ -116,7 +116,7 @@ def test_one_table_per_key_one_row_per_entry(tmp_path: Path) -> None:
     write(tmp_path, hits=6)
     write(tmp_path, hits=8, seed=1)
     write(tmp_path, label="net:width=2", hits=9)
-    write(tmp_path, label="other", hits=1, comparability_key="e" * 64)
+    write(tmp_path, label="other", hits=3, comparability_key="e" * 64)
     write(tmp_path, label="net", hits=5, device__kind="GPU")
     board = tables.build(tmp_path)
     assert {table.key[0]: [row.label for row in table.rows] for table in board.tables} == {
