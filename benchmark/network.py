@@ -1,8 +1,10 @@
 """An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
 
 import copy
+import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -58,7 +60,8 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     pretrained = starts_pretrained(spec, protocol)
     torch.manual_seed(seed)
     try:
-        core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
+        with _weights_only():
+            core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
@@ -72,6 +75,25 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
             f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
         )
     return Network(core, spec.size_multiple, plugin.label)
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Meanwhile torch.load takes tensors alone, whatever a library asks it for.
+
+    torchvision's files are pickles, torch.hub reads them with weights_only=False, and compares their hash only when it
+    downloads them: a file that somebody laid into TORCH_HOME would run.
+    """
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:

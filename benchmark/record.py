@@ -28,7 +28,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,6 +44,8 @@ RUNS = "runs/*/*/*/*/"
 """Where runs lie in a results folder."""
 
 Status = Literal["finished", "diverged", "out-of-memory"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256. Files are called after its first digits: nothing else may stand there."""
 R = TypeVar("R")
 
 
@@ -56,7 +58,7 @@ class ProtocolRecord(_Part):
 
     name: str
     title: str
-    digest: str
+    digest: Digest
     revision: int
     settings: dict[str, Any]
     overrides: dict[str, Any]
@@ -95,7 +97,7 @@ class DatasetRecord(_Part):
     citation: str
     licence: str
     source_hash: str
-    manifest: str
+    manifest: Digest
     images: dict[str, int]
     empty_masks: dict[str, int]
     test_slices: dict[str, int]
@@ -184,8 +186,8 @@ class Record(_Part):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     status: Status
     message: str = ""
-    run_key: str
-    comparability_key: str
+    run_key: Digest
+    comparability_key: Digest
     command: str
     finished: str
     seed: int

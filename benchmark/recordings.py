@@ -145,6 +145,7 @@ def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterato
     temporary = path.with_name(f".tmp-{path.stem}.wav")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link would be written through
         try:
             with soundfile.SoundFile(temporary, "w", sample_rate, channels, subtype, format="WAV") as file:
                 yield file

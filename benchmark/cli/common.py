@@ -1,5 +1,6 @@
 """What every command shares: the app, its common options, and how it speaks."""
 
+import errno
 import functools
 import os
 import shlex
@@ -12,6 +13,7 @@ import typer
 
 import benchmark
 from benchmark.errors import UserError
+from benchmark.printable import printable
 
 app = typer.Typer(
     name="bench",
@@ -51,6 +53,11 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             if os.environ.get("BENCH_DEBUG"):
                 raise
             complain(str(error))
+            sys.exit(2)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG or os.environ.get("BENCH_DEBUG"):
+                raise
+            complain(f"the file system takes no name of this length: {str(error.filename)[:60]}...; give a shorter one")
             sys.exit(2)
         except KeyboardInterrupt:
             complain("interrupted; what was finished is kept, and the same command starts the rest again")
@@ -92,14 +99,14 @@ def option(name: str, value: Path, default: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line; of several processes that torchrun started, the first one does."""
+    """Print lines; of several processes that torchrun started, the first one does."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(text)
+        typer.echo(printable(text, keep="\n\t"))
 
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    typer.echo(f"bench: {text}", err=True)
+    typer.echo(f"bench: {printable(text)}", err=True)
 
 
 def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
