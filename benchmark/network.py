@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import UninitializedParameter
@@ -62,7 +63,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     try:
         with _weights_only():
             core = spec.build(**_arguments(plugin, protocol, pretrained=pretrained))
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
         text = next(iter(str(error).splitlines()), type(error).__name__)

@@ -101,7 +101,7 @@ def option(name: str, value: Path, default: str) -> str:
 def say(text: str) -> None:
     """Print lines; of several processes that torchrun started, the first one does."""
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(printable(text, keep="\n\t"))
+        typer.echo(printable(text, keep="\n"))
 
 
 def complain(text: str) -> None:
