@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from benchmark.printable import printable
+
 _LONGEST = 2_000
 """Characters of a message: what a file or a plugin says of itself may be megabytes."""
 
@@ -16,7 +18,7 @@ class UserError(ValueError):
 
 def one_line(text: str) -> str:
     r"""A text for the terminal, whatever it quotes: control characters as `\n`, and without its middle if long."""
-    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    text = printable(text)
     half = _LONGEST // 2 - 3
     return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 

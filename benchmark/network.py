@@ -2,11 +2,14 @@
 
 import copy
 import inspect
+import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import UninitializedParameter
@@ -65,8 +68,9 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     torch.manual_seed(seed)
     arguments = _arguments(plugin, protocol, pretrained=pretrained)
     try:
-        core: object = spec.build(**arguments)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        with _weights_only():
+            core: object = spec.build(**arguments)
+    except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
         text = next(iter(str(error).splitlines()), type(error).__name__)
@@ -81,6 +85,25 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
             f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
         )
     return Network(core, spec.size_multiple, plugin.label)
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Meanwhile torch.load takes tensors alone, whatever a library asks it for.
+
+    torchvision's files are pickles, torch.hub reads them with weights_only=False, and compares their hash only when it
+    downloads them: a file that somebody laid into TORCH_HOME would run.
+    """
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:

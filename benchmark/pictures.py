@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.printable import printable
+
 # Okabe & Ito's blue and vermilion: told apart with every kind of colour vision.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
 
@@ -19,7 +21,7 @@ _BLUE, _VERMILION = "#0072B2", "#D55E00"
 def draw_example(path: Path, title: str, panels: Mapping[str, NDArray[Any]]) -> None:
     """Panels side by side, each an image uint8 (H, W[, 3]) or a mask bool (H, W)."""
     figure = Figure(figsize=(2 * len(panels), 2.4), layout="constrained")
-    figure.suptitle(title, fontsize=10 if len(panels) > 2 else 8)
+    figure.suptitle(printable(title), fontsize=10 if len(panels) > 2 else 8, parse_math=False)
     for axes, (name, pixels) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1, aspect="auto")
         axes.set_title(name, fontsize=9)
@@ -53,7 +55,7 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     epochs = np.arange(1, len(losses) + 1)
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     left = figure.subplots()
-    left.set_title(title, fontsize=10)
+    left.set_title(printable(title), fontsize=10, parse_math=False)
     left.set_xlabel("epoch")
     left.set_ylabel("training loss", color=_VERMILION)
     left.plot(epochs, losses, color=_VERMILION, linestyle="--", marker=".")
@@ -84,7 +86,7 @@ def draw_cleaning(
     the loudest of the recording.
     """
     figure = Figure(figsize=(9, 6.5), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(printable(title), fontsize=11, parse_math=False)
     panels = figure.subplots(3, 1, sharex=True)
     extent = (0.0, seconds, 0.0, kilohertz)
     loudest = 10 * np.log10(before.max() + 1e-20)

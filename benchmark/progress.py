@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from benchmark.printable import printable
+
 Report: TypeAlias = Callable[[str, int, int, str], None]
 """`report(stage, done, total, note)`; a total of 0 is a remark without a bar."""
 
@@ -37,6 +39,7 @@ def bars() -> Iterator[Report]:
         tasks = {}
 
         def report(stage: str, done: int, total: int, note: str) -> None:
+            stage, note = printable(stage), printable(note)
             if total == 0:
                 progress.console.print(f"{stage}: {note}", markup=False, highlight=False)
                 return
@@ -53,7 +56,7 @@ def _lines() -> Report:
     def report(stage: str, done: int, total: int, note: str) -> None:
         line = note or f"{done}/{total}"
         if (note and last.get(stage) != note) or (not note and done in (0, total)):
-            print(f"{stage}: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a log line for whoever redirected us
+            print(printable(f"{stage}: {line}"), file=sys.stderr, flush=True)  # noqa: T201 - a log line for whoever redirected us
         last[stage] = line
 
     return report

@@ -1,7 +1,7 @@
 """What run.json holds: everything that says what was run, on what, and how long it took."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,8 @@ SCHEMA: Literal[1] = 1
 MAIN_SLICE = "main"
 
 Status = Literal["finished", "diverged", "out-of-memory"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256. Files are called after its first digits: nothing else may stand there."""
 
 
 class _Part(BaseModel):
@@ -20,7 +22,7 @@ class ProtocolRecord(_Part):
 
     name: str
     title: str
-    digest: str
+    digest: Digest
     revision: int
     settings: dict[str, Any]
     overrides: dict[str, Any]
@@ -59,7 +61,7 @@ class DatasetRecord(_Part):
     citation: str
     licence: str
     source_hash: str
-    manifest: str
+    manifest: Digest
     images: dict[str, int]
     empty_masks: dict[str, int]
     test_slices: dict[str, int]
@@ -148,8 +150,8 @@ class Record(_Part):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     status: Status
     message: str = ""
-    run_key: str
-    comparability_key: str
+    run_key: Digest
+    comparability_key: Digest
     command: str
     finished: str
     seed: int

@@ -155,7 +155,7 @@ def load(kind: Kind, text: str) -> Plugin:
     name, colon, given = text.partition(":")
     known = _places(kind)
     if name not in known:
-        ignored = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
+        ignored = _files(kind, name)
         if ignored:
             raise UserError(f"rename {ignored[0]}: a plugin's name has lower-case letters, digits and _ only")
         there = ", ".join(sorted(known))
@@ -216,7 +216,7 @@ def _hash_file(path: Path, *_state: int) -> str:
 
 def sources(kind: Kind, name: str) -> list[Path]:
     """The files in which a plugin of that name is found now; imports none of them, nor a package around them."""
-    found = [path for root in benchmark.__path__ if (path := Path(root) / kind / f"{name}.py").is_file()]
+    found = _files(kind, name)
     if found:
         return found  # looking through installed packages is slow
     modules = [entry.module for entry in _entry_points(f"benchmark.{kind}") if entry.name == name]
@@ -226,6 +226,12 @@ def sources(kind: Kind, name: str) -> list[Path]:
 def installed(kind: Kind) -> list[Path]:
     """The files of every plugin that an installed package brings; imports none of them."""
     return [path for entry in _entry_points(f"benchmark.{kind}") for path in _files_of(entry.module)]
+
+
+def _files(kind: Kind, name: str) -> list[Path]:
+    """Those of that name among the files that there are: a name is never made into a path."""
+    listed = (path for root in benchmark.__path__ for path in (Path(root) / kind).glob("*.py"))
+    return [path for path in listed if path.stem == name and path.is_file()]
 
 
 def _files_of(module: str) -> list[Path]:

@@ -6,7 +6,7 @@ sha256sum --check --ignore-missing SHA256SUMS     # anybody can, without this pr
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 NAME = "SHA256SUMS"
 
@@ -33,13 +33,15 @@ def read(folder: Path) -> Mapping[str, str]:
     """Name -> SHA-256.
 
     Raises:
-        OSError, ValueError: it is missing, or a line is none of `sha256sum`'s.
+        OSError, ValueError: it is missing, or a line is none of `sha256sum`'s, or names a file outside of the folder.
     """
     found: dict[str, str] = {}
     for number, line in enumerate((folder / NAME).read_text(encoding="utf-8").splitlines(), start=1):
         match = _LINE.fullmatch(line)
         if match is None or match[2] in found:
             raise ValueError(f"line {number} is not a checksum, two spaces and a name that stands nowhere else")
+        if ".." in PurePosixPath(match[2]).parts or PurePosixPath(match[2]).is_absolute():
+            raise ValueError(f"line {number} names a file outside of the folder")
         found[match[2]] = match[1]
     return found
 

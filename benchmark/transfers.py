@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.record import DatasetRecord, DeviceRecord, Record
+from benchmark.record import DatasetRecord, DeviceRecord, Digest, Record
 from benchmark.store import KEY_DIGITS, folders, read_each
 
 NAME = "transfer.json"
@@ -44,7 +44,7 @@ class TransferRecord(_Part):
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    run_key: str
+    run_key: Digest
     run_sums: str
     """SHA-256 of the run's SHA256SUMS: of which training of the run the weights were."""
     architecture: str

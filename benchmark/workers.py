@@ -17,6 +17,8 @@ def pool(workers: int | None = None) -> ProcessPoolExecutor:
     quiet = workers is None
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A worker begins as `python -c`, which looks for modules in the current directory first, even for Python's own.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, context, _begin, (os.getpid(), quiet))
 

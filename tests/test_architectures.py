@@ -285,7 +285,9 @@ def test_the_gate_opens_above_each_frequencys_floor() -> None:
     for picture, opened in zip(image.mean(1), logits[:, 0] > 0, strict=True):
         for frequency, gate in zip(picture, opened, strict=True):
             threshold = frequency.mean() + 1.5 * math.sqrt(float(((frequency - frequency.mean()) ** 2).mean()))
-            assert torch.equal(gate, frequency > threshold)
+            margin = 1e-5 * float(picture.max() - picture.min())
+            clear = (frequency - threshold).abs() > 2 * margin  # nearer than that, the gate may take either
+            assert torch.equal(gate[clear], (frequency > threshold)[clear])
 
 
 def test_the_gate_stays_shut_where_all_is_silent() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYONE = {"disk", "errors"}
+EVERYONE = {"disk", "errors", "printable"}
 
 # Room -> the rooms of ours that it may import. A room is a module or folder of benchmark/.
 RULES: dict[str, set[str]] = {
     "disk": set(),
     "errors": set(),
+    "printable": set(),
     "progress": set(),
     "contract": set(),
     "pretrained": set(),
@@ -195,6 +196,7 @@ WITHOUT_TORCH = [
     "protocol",
     "contract",
     "errors",
+    "printable",
     "registry",
     "images",
     "spectrogram",

@@ -141,7 +141,7 @@ def test_for_one_seed_the_newest_finished_run_counts(tmp_path: Path) -> None:
 
 def test_an_entry_that_only_diverged_is_shown_last(tmp_path: Path) -> None:
     write(tmp_path, label="lost", status="diverged", message="the loss was not finite in epoch 2")
-    write(tmp_path, label="net", hits=1)
+    write(tmp_path, label="net", hits=3)
     board = tables.build(tmp_path)
     assert [row.label for row in board.tables[0].rows] == ["net", "lost"]
     text = formats.markdown(board)

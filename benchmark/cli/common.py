@@ -14,6 +14,7 @@ import typer
 import benchmark
 from benchmark import disk
 from benchmark.errors import UserError, one_line
+from benchmark.printable import printable
 
 app = typer.Typer(
     name="bench",
@@ -113,10 +114,9 @@ def option(name: str, value: Path, default: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line; of several processes that torchrun started, the first one does."""
+    """Print lines; of several processes that torchrun started, the first one does."""
     if os.environ.get("RANK", "0") == "0":
-        # A file name that is no UTF-8 has letters that no terminal can print.
-        typer.echo(text.encode("utf-8", "backslashreplace").decode())
+        typer.echo(printable(text, keep="\n"))
 
 
 def complain(text: str) -> None:

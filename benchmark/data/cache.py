@@ -284,14 +284,23 @@ def _pixel_digest(pixels: NDArray[Any]) -> str:
 
 
 def _open(entry: Path) -> Cached:
+    try:
+        return _opened(entry)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again") from error
+
+
+def _opened(entry: Path) -> Cached:
     manifest = (entry / "manifest.jsonl").read_text(encoding="utf-8")
     rows = [read_line(line) for line in manifest.splitlines()]
     splits = {
         name: CachedSplit(
             name=name,
-            # Copy on write: torch refuses read-only memory, and the file must never change.
-            images=np.load(entry / f"{name}.images.npy", mmap_mode="c"),
-            masks=np.load(entry / f"{name}.masks.npy", mmap_mode="c"),
+            # Copy on write: torch refuses read-only memory, and the file must never change. Objects cannot be mapped:
+            # nothing is unpickled.
+            images=np.lib.format.open_memmap(entry / f"{name}.images.npy", "c"),
+            masks=np.lib.format.open_memmap(entry / f"{name}.masks.npy", "c"),
             rows=tuple(row for row in rows if row.split == name),
             native=np.fromfile(entry / f"{name}.native.bin", dtype=np.uint8),
             sounds=_mapped(entry / f"{name}.sounds.bin"),

@@ -43,7 +43,8 @@ def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[U
     Folders keep their structure.
 
     Raises:
-        UserError: no recordings at all, two that would become the same file, or one that would be replaced.
+        UserError: no recordings at all, two that would become the same file, one that would be replaced, or one whose
+            cleaned file would lie outside of `out`.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file, not a folder")
@@ -58,7 +59,7 @@ def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[U
             problems.append(error)
     if not found:
         raise problems[0] if problems else UserError(f"no recordings but those that were cleaned into {out}")
-    _check(found)
+    _check(found, out)
     return found, problems
 
 
@@ -72,13 +73,17 @@ def _below(given: Path, out: Path) -> dict[Path, Path]:
     return found
 
 
-def _check(found: Mapping[Path, Path]) -> None:
+def _check(found: Mapping[Path, Path], out: Path) -> None:
     owners: dict[Path, Path] = {}
     originals = {path.resolve() for path in found}
     for source, target in found.items():
         other = owners.setdefault(target, source)
         if other is not source:
             raise UserError(f"{other} and {source} would both become {target}; clean them into folders of their own")
+        if not target.parent.resolve().is_relative_to(out.resolve()):
+            raise UserError(
+                f"{target} lies behind a link that leads out of {out}; remove the link, or choose another --out"
+            )
         if target.resolve() in originals:
             raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
 

@@ -12,6 +12,7 @@ import numpy as np
 from benchmark import metrics, sums, transfers
 from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
 from benchmark.leaderboard.scoring import complete, read_one
+from benchmark.leaderboard.shown import shown
 from benchmark.record import headline
 from benchmark.transfers import TransferRecord
 
@@ -69,7 +70,7 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
 def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
     found, broken = transfers.read_all(results)
     problems += broken
-    for path, record in found:
+    for path, record in ((path, shown(one)) for path, one in found):
         try:
             counts = complete(read_one(path), record.tested_on.test_slices)
         except ValueError as error:

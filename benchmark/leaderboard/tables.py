@@ -20,6 +20,7 @@ from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
+from benchmark.leaderboard.shown import shown
 from benchmark.record import Record, ReportedRecord
 from benchmark.statistics import Kinds
 
@@ -30,7 +31,8 @@ _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
 def build(results: Path) -> Board:
     """Read every record below `results` and group it."""
-    found, problems = store.read_all(results)
+    read, problems = store.read_all(results)
+    found = [(path, shown(one)) for path, one in read]
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)

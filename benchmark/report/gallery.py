@@ -55,6 +55,8 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     if known is None:
         return None
     size: Sequence[int] = head.protocol.settings["image_size"]
+    if not all(isinstance(side, int) for side in size):  # a file is called after it
+        return None
     pictures = Pictures(results, head.dataset.manifest, size, private=private)
     if pictures.truth is None or len(pictures.truth) != len(known.ids):
         return None

@@ -20,15 +20,27 @@ def csv(board: Board, chosen: Sequence[str] = ()) -> str:
     lines = [
         {
             "table": table.key[:12],
-            "protocol": table.head.protocol.name,
-            "dataset": table.head.dataset.label,
-            **{column.name: column.text(row) if column.rounded(row) is not None else "" for column in shown},
+            "protocol": _inert(table.head.protocol.name),
+            "dataset": _inert(table.head.dataset.label),
+            **{column.name: _cell(column, row) for column in shown},
             **({} if chosen else {"not_ranked": row.unranked}),
         }
         for table, shown in ((table, _shown(table, chosen)) for table in board.tables)
         for row in (*table.rows, *(() if chosen else table.references))
     ]
     return str(pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
+
+
+def _cell(column: Column, row: Row) -> str:
+    value = column.rounded(row)
+    if value is None:
+        return ""
+    return _inert(column.text(row)) if isinstance(value, str) else column.text(row)
+
+
+def _inert(text: str) -> str:
+    """With an apostrophe before it where a spreadsheet would compute it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_json(board: Board, chosen: Sequence[str] = ()) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.leaderboard.compare import DRAWS
 from benchmark.leaderboard.duel import Contest, Duel, Means, Tested
+from benchmark.printable import printable
 from benchmark.statistics import LEVEL
 
 if TYPE_CHECKING:
@@ -167,10 +168,10 @@ def _grid(*, folded: Sequence[str], plain: Sequence[str]) -> "Grid":
 
 
 def _cells(*values: str | int) -> list[Any]:
-    """Cells that are not read as rich's markup: labels may hold brackets."""
+    """Cells that are not read as rich's markup: labels may hold brackets, and ids and groups anything."""
     from rich.text import Text
 
-    return [Text(str(value)) for value in values]
+    return [Text(printable(str(value))) for value in values]
 
 
 def _short(kind: str, name: str) -> str:

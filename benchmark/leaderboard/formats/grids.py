@@ -88,9 +88,14 @@ def drawn(grid: Grid, style: str) -> str:
     """The grid in a style of tabulate."""
     header, rows = grid
     if style == "github":
-        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        header, *rows = ([as_markdown(cell).replace("|", "\\|") for cell in row] for row in (header, *rows))
     aligned = ["right" if _numeric(rows, index) else "left" for index in range(len(header))]
     return tabulate(rows, header, tablefmt=style, disable_numparse=True, colalign=aligned if rows else None)
+
+
+def as_markdown(text: str) -> str:
+    """Text that is no HTML, and neither a link nor the address of one."""
+    return text.replace("<", "&lt;").replace("](", "]\\(").replace("][", "]\\[").replace("]:", "]\\:")
 
 
 def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:

@@ -13,7 +13,7 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
     for table in board.tables:
         parts += _table(table, chosen)
     if board.comparisons:
-        lines = "\n".join(f"- {wording.agreement(found)}" for found in board.comparisons)
+        lines = "\n".join(f"- {grids.as_markdown(wording.agreement(found))}" for found in board.comparisons)
         parts.append(f"## Do the tables agree?\n\n{wording.AGREEMENT}\n\n{lines}")
     if board.matrix:
         grid = grids.drawn(grids.generalisation(board.matrix), "github")
@@ -27,12 +27,13 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
 
 
 def _table(table: Table, chosen: Sequence[str]) -> list[str]:
-    parts = [f"## {table.heading}", "\n".join(f"- {line}" for line in wording.about(table))]
+    about = [f"- {grids.as_markdown(line)}" for line in wording.about(table)]
+    parts = [f"## {grids.as_markdown(table.heading)}", "\n".join(about)]
     for title, (columns, rows) in grids.parts(table, chosen).items():
         parts.append(f"### {title}\n\n{grids.drawn(grids.cells(columns, rows), 'github')}")
     if table.snr_bins and not chosen:
         parts.append(f"### {wording.BY_SNR}\n\n{grids.drawn(grids.by_snr(table), 'github')}")
-    parts += wording.remarks(table)
+    parts += map(grids.as_markdown, wording.remarks(table))
     commands = dict.fromkeys(run.command for row in table.rows for run in row.runs)
     parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
     return parts
