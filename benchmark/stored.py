@@ -47,10 +47,13 @@ def _require_alike(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     """Refuse what torch would convert without a word, and what no finished training stores.
 
     Raises:
-        ValueError: a tensor of another number format than the network's, or one that is not finite.
+        ValueError: other tensors than the network has, one of another number format, or one that is not finite.
     """
+    odd = sorted(weights.keys() ^ own.keys())
+    if odd:  # torch would let the counter of a batch norm be missing
+        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in own else 'of no such network'}")
     for name, value in weights.items():
-        if name in own and value.dtype != own[name].dtype:
+        if value.dtype != own[name].dtype:
             raise ValueError(f"{name} is {value.dtype}, that of the network is {own[name].dtype}")
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} holds what is no finite number")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fuzzing import JSON, TEXTS, cases, damages, outcome, refused
 from helpers import TINY, birdsounds_tree
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save, save_file
 
@@ -69,6 +69,8 @@ def test_damaged_weights(run: Path, damage: Any) -> None:
     number=st.integers(0, 99),
     how=st.sampled_from(["other name", "missing", "more", "other shape", "other kind", "nan", "empty", "bool"]),
 )
+@example(number=2, how="missing")  # the counter of a batch norm
+@example(number=0, how="other kind")
 def test_weights_of_another_network(run: Path, number: int, how: str) -> None:
     path = run / WEIGHTS
     before = path.read_bytes()
