@@ -60,6 +60,10 @@ def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
         with made_if_needed(folder):
             for path in paths:
                 _remove_leftovers(path)
+            for temporary in temporaries:
+                temporary.unlink(
+                    missing_ok=True
+                )  # a killed process that had our number; a link would be written through
             try:
                 yield temporaries
                 for temporary in temporaries:

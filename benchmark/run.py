@@ -92,7 +92,7 @@ def run(request: Request, report: Report) -> Outcome:
     run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
     path = store.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if store.finished(path) and not request.force and not unfinished.place(request.results, path).exists():
+    if store.finished(path) and not request.force and not unfinished.traces(request.results, path):
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         return outcome(status="finished", again=True)
 

@@ -23,6 +23,15 @@ def place(results: Path, path: Path) -> Path:
     return results / FOLDER / (below.relative_to("runs") if below.parts[0] == "runs" else below)
 
 
+def traces(results: Path, path: Path) -> bool:
+    """Whether something is left of work at the run at `path`: checkpoints, a lock, folders that are empty."""
+    work = place(results, path)
+    if work.exists() or work.with_suffix(".lock").exists():
+        return True
+    nearest = next(folder for folder in work.parents if folder.exists())
+    return nearest.is_relative_to(results / FOLDER) and not any(nearest.iterdir())
+
+
 @contextmanager
 def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator[Path]:
     """The working folder, for this process and its peers alone; another one that is at the same run is waited for.

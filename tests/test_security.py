@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pickle
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,9 +21,10 @@ from helpers import NEW_PLUGIN, TINY, Ran
 from rich.console import Console
 from test_leaderboard import write
 
-from benchmark import checkpoints, network, printable, protocol, registry, report, store, stored, sums, verify
+from benchmark import checkpoints, files, network, printable, protocol, registry, report, store, stored, sums, verify
 from benchmark.checkpoints import Checkpoints
-from benchmark.data import cache
+from benchmark.contract import Sample
+from benchmark.data import cache, validity
 from benchmark.denoise import files as denoise_files
 from benchmark.errors import UserError
 from benchmark.leaderboard import formats, tables
@@ -398,9 +400,9 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
 
     kept = sound(tmp_path / "kept.wav")
     before = hashlib.sha256(kept.read_bytes()).hexdigest()
-    for name in ("b.wav", ".tmp-b.wav"):
+    for name in ("b.wav", f".tmp-b.wav-{platform.node()}-{os.getpid()}"):
         (tmp_path / name).symlink_to(kept)
-    with recordings.writer(tmp_path / "b.wav", 8000, 1, "PCM_16") as file:
+    with files.beside(tmp_path / "b.wav") as path, recordings.writer(path, 8000, 1, "PCM_16") as file:
         file.write(np.ones(100))
     assert hashlib.sha256(kept.read_bytes()).hexdigest() == before
     assert not (tmp_path / "b.wav").is_symlink()
@@ -413,13 +415,11 @@ IDS = [
     "..",
     "con",
     "=1+1",
-    "\x1b[2Jgone",
-    "x" * 4000,
     "$\\frac{$",
     "back\\slash",
     "a\"b'c",
-    "é\u202egnp",
 ]
+NO_IDS = ["\x1b[2Jgone", "x" * 4000, "é\u202egnp", "a\nb", "a\0b", ""]
 
 
 def test_ids_of_samples_are_no_paths(bench: Bench, tmp_path: Path) -> None:
@@ -466,6 +466,16 @@ def test_ids_of_samples_are_no_paths(bench: Bench, tmp_path: Path) -> None:
     made = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert made <= {"mine", "deep", "it-ran"}
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"results"}
+
+
+@pytest.mark.parametrize("name", NO_IDS, ids=range(len(NO_IDS)))
+def test_what_is_no_id_is_refused(name: str) -> None:
+    samples = {
+        split: [Sample(id="a", groups={}, read=int), Sample(id=name, groups={}, read=int)]
+        for split in ("train", "val", "test")
+    }
+    with pytest.raises(UserError, match="is not a text of 1 to 1000 printable characters"):
+        validity.checked_listing(samples)
 
 
 # ---------------------------------------------------------------- what is shown
@@ -556,7 +566,7 @@ def _is_number(text: str) -> bool:
 
 
 def test_the_page_is_html_of_ours_alone(hostile: Path) -> None:
-    text = report.write(tables.build(hostile), hostile, hostile).read_text()
+    text = report.rendered(tables.build(hostile), hostile)
     assert "<img" not in text
     assert "</script><" not in text.replace("</script></body>", "")
     assert "{{7*7}}" in text

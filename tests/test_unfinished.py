@@ -27,6 +27,19 @@ def test_nothing_is_left_of_a_run_that_is_done_or_refused(tmp_path: Path, path: 
     assert not results.exists()
 
 
+@pytest.mark.parametrize("left", ["0123/", "0123.lock", "", "../"])
+def test_traces_of_a_process_that_was_killed_when_all_was_done(tmp_path: Path, path: Path, left: str) -> None:
+    results = tmp_path / "results"
+    assert not unfinished.traces(results, path)
+    place = unfinished.place(results, path).parent / left
+    place.parent.mkdir(parents=True)
+    place.touch() if left.endswith(".lock") else place.resolve().mkdir(parents=True, exist_ok=True)
+    assert unfinished.traces(results, path)
+    with unfinished.claimed(results, path, ALONE, silent) as work:
+        unfinished.forget(work)
+    assert not (results / "unfinished").exists()
+
+
 def test_what_was_trained_stays_until_it_is_done(tmp_path: Path, path: Path) -> None:
     with unfinished.claimed(tmp_path / "results", path, ALONE, silent) as work:
         work.mkdir(parents=True)

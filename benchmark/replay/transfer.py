@@ -55,7 +55,8 @@ def transfer(request: Request, report: Report) -> Outcome:
     cached = inputs.load_data(dataset, settings, request.data_root, report)
     leakage = _check(request, found, cached)
     path = transfers.folder(request.results, found.run_key, cached.digest)
-    if transfers.finished(path, run_sums) and not request.force:
+    traces = unfinished.traces(request.results, path)
+    if transfers.finished(path, run_sums) and not request.force and not traces:
         return Outcome(path=path, found=transfers.read(path), again=True)
     store.check_writable(request.results)
     with unfinished.alone(request.results, path, report):
