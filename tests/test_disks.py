@@ -36,6 +36,8 @@ LONG = [
     {"mode": "limited", "sizes": [3_000, 20_000]},
     {"mode": "twice", "count": 4},
 ]
+_PATHS = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+"""Where a script finds the others, also where PYTHONSAFEPATH is set."""
 SMALL = [{"mode": "small", "sizes": [0, 8_192, 28_672, 65_536, 200_000]}]
 
 
@@ -43,7 +45,7 @@ def given(folder: Path, jobs: list[dict[str, Any]], *before: str) -> dict[str, i
     """How many faults each command was given; every one ended as it should."""
     task = json.dumps({"folder": str(folder / "faults"), "jobs": jobs})
     words = [*before, sys.executable, HERE / "faults.py", task]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **_PATHS})
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found["problems"] == []
@@ -79,7 +81,7 @@ def test_a_real_disk_that_is_full(tmp_path: Path) -> None:
 def test_two_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = {"folder": str(tmp_path / "soak"), "kills": 200, "seed": int(os.environ.get("SOAK_SEED", "7"))}
     words = [sys.executable, HERE / "soaking.py", json.dumps(task)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **_PATHS})
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])
     with capsys.disabled():
