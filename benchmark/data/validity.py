@@ -1,5 +1,6 @@
 """What a dataset plugin must give, said to its user when it does not."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,9 @@ def check_listing(splits: Splits) -> None:
             raise UserError(f"the dataset has no split '{name}'; it must give train, val and test")
         if not splits[name]:
             raise UserError(f"split '{name}' is empty; put images with masks into it")
-        ids = [sample.id for sample in splits[name]]
-        twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
-        if twice is not None:
+        counts = Counter(sample.id for sample in splits[name])
+        twice, most = counts.most_common(1)[0]
+        if most > 1:
             raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
 
 
