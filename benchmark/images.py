@@ -31,7 +31,7 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
         UserError: two files share a stem.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -11,12 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
+
+
+class UnsendableError(Exception):
+    """(number, reason): the item of that number, from 0, cannot be sent to workers, or not be received by them."""
 
 
 def processors() -> int:
@@ -39,19 +44,38 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
 
     At most four results per worker are under way or wait to be taken: a `map` of the pool would take all items at
     once, and let the results pile up where they are used more slowly than made.
+
+    Raises:
+        UnsendableError: an item cannot be pickled, or is of a module that workers cannot import.
     """
     room = _AHEAD * processors()
     with pool() as executor:
         waiting: deque[Future[Result]] = deque()
         try:
-            for item in items:
+            for number, item in enumerate(items):
                 if len(waiting) == room:
                     yield waiting.popleft().result()
-                waiting.append(executor.submit(function, item))
+                waiting.append(executor.submit(_call, number, _pickled(number, function, item)))
             while waiting:
                 yield waiting.popleft().result()
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def _pickled(number: int, *values: Any) -> bytes:
+    # Here, because a pool that fails to pickle what it is to send may never end (seen with Python 3.11).
+    try:
+        return pickle.dumps(values)
+    except Exception as error:
+        raise UnsendableError(number, str(error)) from error
+
+
+def _call(number: int, pickled: bytes) -> Any:
+    try:
+        function, item = pickle.loads(pickled)
+    except Exception as error:
+        raise UnsendableError(number, f"{type(error).__name__}: {error}") from error
+    return function(item)
 
 
 def pool(workers: int | None = None) -> ProcessPoolExecutor:

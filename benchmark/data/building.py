@@ -26,7 +26,7 @@ _UNFINISHED = ".unfinished-"
 _FORGOTTEN = 7 * 24 * 3600.0  # seconds after which nobody is expected to go on with a build
 _NAMED = 20  # bad samples that a refusal names
 _HOPELESS = 50  # so many bad samples without a good one: the reader is at fault, or the folder
-_PACE = 10.0  # seconds between two statements of the pace
+_PACE = 20.0  # seconds between two statements of the pace
 
 
 def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey: bool, report: Report) -> None:
@@ -44,6 +44,7 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
             store.restore(report)
             _copy_from_others(store, entry, report)
             _decode(store, len(listing), size, grey, report)
+            shutil.rmtree(entry, ignore_errors=True)  # without a manifest: somebody took it to pieces
             store.finish(entry)
     except OSError as error:
         kept = "what was decoded is kept there, and the same command goes on after it"
@@ -87,7 +88,7 @@ class _Pace:
         self._note = ""
 
     def note(self, done: int, bad: int) -> str:
-        """Images per second and time left, said anew every ten seconds; nothing before."""
+        """Images per second and time left, said anew every twenty seconds; nothing before."""
         now = time.monotonic()
         if now - self._said >= _PACE:
             self._said = now

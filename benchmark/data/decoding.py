@@ -4,7 +4,6 @@ Workers import this module, so it stays free of torch.
 """
 
 import hashlib
-import pickle
 from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -64,15 +63,16 @@ def decode_all(
         for decoded in workers.ordered(work, samples):
             yield decoded
             done += 1
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except workers.UnsendableError as error:
+        number, reason = error.args
         raise UserError(
-            f"read() of sample '{samples[done].sample.id}' cannot be sent to workers ({error}); "
+            f"read() of sample '{samples[number].sample.id}' cannot be sent to workers ({reason}); "
             "make it a module-level function or a functools.partial of one"
         ) from error
     except BrokenProcessPool as error:
         raise UserError(
-            f"a worker ended abruptly near sample '{samples[done].sample.id}' (no memory left, or killed, or read() "
-            "is of a module that workers cannot import); the same command goes on with what was decoded"
+            f"a worker ended abruptly near sample '{samples[done].sample.id}' (no memory left, or killed); "
+            "the same command goes on with what was decoded"
         ) from error
 
 
