@@ -278,7 +278,7 @@ def test_results_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
                 taken += 1
                 yield one
 
-    for number, result in enumerate(workers.ordered(lambda value: value, Counted(range(100)))):
+    for number, result in enumerate(workers.ordered(abs, Counted(range(100)))):
         assert result == number
         assert taken <= number + 1 + 4 * 2
     assert number == 99
