@@ -1,6 +1,5 @@
 """Where a run computes: the device, its precision, its name and its memory. Shared by trainer and evaluator."""
 
-import math
 import os
 import platform
 import resource
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark import workers
 from benchmark.errors import UserError
 
 PRECISIONS = ("bf16", "tf32", "fp32")
@@ -102,17 +102,9 @@ def pin_threads(count: int | None) -> int:
     threads on two.
     """
     if count is None:
-        count = min(torch.get_num_threads(), _granted_processors())
+        count = min(torch.get_num_threads(), workers.granted())
     torch.set_num_threads(count)
     return count
-
-
-def _granted_processors() -> int:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
-        return max(1, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no such file, or "max"
-        return sys.maxsize
 
 
 def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:

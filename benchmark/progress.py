@@ -44,7 +44,8 @@ def bars() -> Iterator[Report]:
                 progress.console.print(f"{stage}: {note}", markup=False, highlight=False)
                 return
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, note=note)
+                # What was done by a former process says nothing of how fast this one is.
+                tasks[stage] = progress.add_task(stage, total=total, completed=done, note=note)
             progress.update(tasks[stage], completed=done, total=total, note=note)
 
         yield report

@@ -1,11 +1,81 @@
 """Worker processes that end with the process that started them."""
 
+import math
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 4
+
+
+class UnsendableError(Exception):
+    """(number, reason): the item of that number, from 0, cannot be sent to workers, or not be received by them."""
+
+
+def processors() -> int:
+    """The processors that this process may use, by its affinity and by the time that its control group grants."""
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(present, granted())
+
+
+def granted() -> int:
+    """How many processors' time the control group grants (a container given two of 64 cores); no limit is huge."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file, or "max"
+        return sys.maxsize
+
+
+def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`function` of each item, in order, by a worker per processor.
+
+    At most four results per worker are under way or wait to be taken: a `map` of the pool would take all items at
+    once, and let the results pile up where they are used more slowly than made.
+
+    Raises:
+        UnsendableError: an item cannot be pickled, or is of a module that workers cannot import.
+    """
+    room = _AHEAD * processors()
+    with pool() as executor:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for number, item in enumerate(items):
+                if len(waiting) == room:
+                    yield waiting.popleft().result()
+                waiting.append(executor.submit(_call, number, _pickled(number, function, item)))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _pickled(number: int, *values: Any) -> bytes:
+    # Here, because a pool that fails to pickle what it is to send may never end (seen with Python 3.11).
+    try:
+        return pickle.dumps(values)
+    except Exception as error:
+        raise UnsendableError(number, str(error)) from error
+
+
+def _call(number: int, pickled: bytes) -> Any:
+    try:
+        function, item = pickle.loads(pickled)
+    except Exception as error:
+        raise UnsendableError(number, f"{type(error).__name__}: {error}") from error
+    return function(item)
 
 
 def pool(workers: int | None = None) -> ProcessPoolExecutor:
@@ -16,7 +86,7 @@ def pool(workers: int | None = None) -> ProcessPoolExecutor:
     """
     quiet = workers is None
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = processors()
     # A worker begins as `python -c`, which looks for modules in the current directory first, even for Python's own.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     context = multiprocessing.get_context("spawn")

@@ -13,7 +13,7 @@ import torch
 from helpers import FP32, MORTAL, SETTINGS, Ran, pixelwise, runs
 from torch import nn
 
-from benchmark import evaluator, hardware, protocol, trainer
+from benchmark import evaluator, hardware, protocol, trainer, workers
 from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
@@ -222,7 +222,7 @@ def test_threads_are_pinned_and_no_more_than_are_granted(monkeypatch: pytest.Mon
     try:
         assert hardware.pin_threads(1) == torch.get_num_threads() == 1
         torch.set_num_threads(2)
-        monkeypatch.setattr(hardware, "_granted_processors", lambda: 1)
+        monkeypatch.setattr(workers, "granted", lambda: 1)
         assert hardware.pin_threads(None) == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

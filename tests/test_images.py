@@ -55,6 +55,8 @@ def test_masks_that_would_lie(tmp_path: Path) -> None:
     white.putalpha(Image.fromarray(mask))
     white.save(tmp_path / "transparent.png")
     np.testing.assert_array_equal(images.read_mask(tmp_path / "transparent.png"), mask > 0)
+    Image.fromarray(mask).save(tmp_path / "white-is-transparent.png", transparency=255)
+    assert not images.read_mask(tmp_path / "white-is-transparent.png").any()
 
 
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 4))), st.integers(1, 5))

@@ -36,7 +36,7 @@ RULES: dict[str, set[str]] = {
     "protocol": set(),
     "pictures": set(),
     "registry": {"contract"},
-    "hardware": set(),
+    "hardware": {"workers"},
     "network": {"contract", "protocol", "registry"},
     "workers": set(),
     "data": {"contract", "files", "protocol", "progress", "images", "recordings", "spectrogram", "workers"},

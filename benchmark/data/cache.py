@@ -5,35 +5,30 @@ A cache entry holds, per split, `<split>.images.npy` uint8 (N, H, W) or (N, H, W
 `manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels and sounds. The manifest's
 own SHA-256 locks the split: one changed pixel, and a run belongs to another table.
 
-Workers import this module, so it stays free of torch.
+A build that was interrupted, or that found bad samples, keeps what it decoded (`building`).
 """
 
 import hashlib
 import json
-import os
-import pickle
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
-from benchmark import files, images, protocol, recordings, spectrogram, workers
-from benchmark.contract import Example, Sample, Splits
-from benchmark.data import validity
-from benchmark.data.manifest import Row, SoundRow, read_line
+from benchmark import files, images, protocol, recordings, spectrogram
+from benchmark.contract import Splits
+from benchmark.data import building, decoding, storing, validity
+from benchmark.data.manifest import Row, read_line
+from benchmark.data.samples import Listed, listed
+from benchmark.data.storing import MANIFEST
 from benchmark.data.validity import SPLITS
 from benchmark.errors import UserError, first_line
 from benchmark.progress import Report
-
-_IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,11 +84,6 @@ class Cached:
         return [row for split in self.splits.values() for row in split.rows]
 
 
-def default_folder() -> Path:
-    """`BENCH_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
-
-
 def prepare(
     splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report
 ) -> Cached:
@@ -102,197 +92,38 @@ def prepare(
     `identity` names the dataset (label, source hash); `size` is (height, width); `grey` turns colour into luma.
 
     Raises:
-        UserError: a split is missing or empty, ids repeat, an image or mask cannot be read or does not fit the other.
+        UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
+            the disk has no room.
     """
-    splits = validity.checked_listing(splits)
-    key = _key(splits, {**identity, "size": list(size), "grey": grey})
-    entry = default_folder() / key
-    if not (entry / "manifest.jsonl").is_file():
+    listing = listed(validity.checked_listing(splits))
+    entry = files.cache_folder() / _name(listing, {**identity, "size": list(size), "grey": grey})
+    if not (entry / MANIFEST).is_file():
         waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
         with files.locked(entry.with_suffix(".lock"), waiting):
-            if not (entry / "manifest.jsonl").is_file():
-                _build(entry, splits, size=size, grey=grey, report=report)
+            if not (entry / MANIFEST).is_file():
+                building.build(entry, listing, size=size, grey=grey, report=report)
     return _open(entry)
 
 
-def _key(splits: Splits, identity: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256()
-    # Whatever can move a decoded pixel: the settings, the code that decodes, the listing, the files' state.
-    modules = (images, recordings, spectrogram, sys.modules[__name__])
+def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
+    """Whatever can move a decoded pixel: the settings and the code that decodes; then the listing and its files."""
+    modules = (images, recordings, spectrogram, decoding, storing, sys.modules[__name__])
     code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
-    digest.update(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
-    for split in SPLITS:
-        for sample in splits[split]:
-            state = [_state(sample, path) for path in sample.files]
-            listed = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
-            digest.update(json.dumps(listed, sort_keys=True).encode())
-    return digest.hexdigest()[:24]
-
-
-def _state(sample: Sample, path: Path) -> tuple[str, int, int]:
-    try:
-        found = path.stat()
-        return str(path.resolve()), found.st_size, found.st_mtime_ns
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise UserError(f"sample '{sample.id}': {path} cannot be read: {error}") from error
-
-
-def _build(entry: Path, splits: Splits, *, size: tuple[int, int], grey: bool, report: Report) -> None:
-    temporary = entry.with_name(f".tmp-{entry.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    total, done = sum(len(splits[name]) for name in SPLITS), 0
-    try:
-        with (temporary / "manifest.jsonl").open("w", encoding="utf-8") as manifest, _Mapper(total) as mapped:
-            for split in SPLITS:
-                samples = splits[split]
-                decode = partial(_decode, split=split, size=size, grey=grey, keep_native=split == "test")
-                with _SplitWriter(temporary, split, len(samples), size) as writer:
-                    for index, decoded in enumerate(mapped(decode, samples)):
-                        writer.put(index, decoded)
-                        manifest.write(decoded.row.line() + "\n")
-                        done += 1
-                        report("decoding", done, total, "")
-        temporary.rename(entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-class _Mapper:
-    """`map` over worker processes, or in this one where the work is small."""
-
-    def __init__(self, total: int) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-        if total > _IN_PROCESS:
-            self._pool = workers.pool()
-
-    def __enter__(self) -> "Callable[[Callable[[Sample], _Decoded], Sequence[Sample]], Iterator[_Decoded]]":
-        return self._map
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _map(self, decode: "Callable[[Sample], _Decoded]", samples: Sequence[Sample]) -> "Iterator[_Decoded]":
-        if self._pool is None:
-            return map(decode, samples)
-        try:
-            pickle.dumps(samples[0].read)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise UserError(
-                f"read() of sample '{samples[0].id}' cannot be sent to workers ({error}); "
-                "make it a module-level function or a functools.partial of one"
-            ) from error
-        return self._pool.map(decode, samples, chunksize=4)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Decoded:
-    row: Row
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    native: NDArray[np.uint8]
-    sounds: NDArray[np.float32]
-
-
-class _SplitWriter:
-    """Writes decoded samples into memory-mapped arrays; the images become (N, H, W, 3) with the first in colour."""
-
-    def __init__(self, folder: Path, split: str, count: int, size: tuple[int, int]) -> None:
-        self._image_path = folder / f"{split}.images.npy"
-        self._images = np.lib.format.open_memmap(self._image_path, "w+", np.uint8, (count, *size))
-        self._masks = np.lib.format.open_memmap(folder / f"{split}.masks.npy", "w+", np.bool_, (count, *size))
-        self._native = (folder / f"{split}.native.bin").open("wb")
-        self._sounds = (folder / f"{split}.sounds.bin").open("wb")
-
-    def put(self, index: int, decoded: _Decoded) -> None:
-        image = decoded.image
-        if image.ndim == 3 and self._images.ndim == 3:
-            self._to_colour(index)
-        if image.ndim == 2 and self._images.ndim == 4:
-            image = np.repeat(image[..., None], 3, axis=2)
-        self._images[index] = image
-        self._masks[index] = decoded.mask
-        self._native.write(decoded.native.tobytes())
-        self._sounds.write(decoded.sounds.tobytes())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._images.flush()
-        self._masks.flush()
-        self._native.close()
-        self._sounds.close()
-
-    def _to_colour(self, done: int) -> None:
-        path = self._image_path.with_suffix(".colour")
-        colour = np.lib.format.open_memmap(path, "w+", np.uint8, (*self._images.shape, 3))
-        for index in range(done):
-            colour[index] = self._images[index][..., None]
-        path.replace(self._image_path)
-        self._images = colour
-
-
-def _decode(sample: Sample, *, split: str, size: tuple[int, int], grey: bool, keep_native: bool) -> _Decoded:
-    try:
-        example = sample.read()
-    except (KeyboardInterrupt, UserError):
-        raise
-    except BaseException as error:  # the plugin's; SystemExit too
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"sample '{sample.id}' cannot be read: {what}") from error
-    validity.check_example(sample, example)
-    sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
-    row = Row(
-        split=split,
-        id=sample.id,
-        slice=sample.slice,
-        groups=dict(sample.groups),
-        strata=dict(sample.strata),
-        height=example.mask.shape[0],
-        width=example.mask.shape[1],
-        foreground=int(example.mask.sum()),
-        image_sha256=_pixel_digest(example.image),
-        mask_sha256=_pixel_digest(example.mask),
-        sound=sound,
-    )
-    image = images.to_grey(example.image) if grey else example.image
-    return _Decoded(
-        row=row,
-        image=images.resize_image(image, size),
-        mask=images.resize_mask(example.mask, size),
-        native=np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
-        sounds=sounds,
-    )
-
-
-def _sounds(example: Example) -> tuple[NDArray[np.float32], SoundRow | None]:
-    """Noisy and clean sound end to end, as far as the image's frames reach, and their line of the manifest."""
-    audio = example.audio
-    if audio is None:
-        return np.empty(0, np.float32), None
-    length = spectrogram.sample_count(example.mask.shape[1])
-    sounds = np.concatenate([wave[:length].astype(np.float32) for wave in (audio.noisy, audio.clean)])
-    return sounds, SoundRow(sample_rate=audio.sample_rate, samples=length, sha256=_pixel_digest(sounds))
-
-
-def _pixel_digest(pixels: NDArray[Any]) -> str:
-    digest = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    return digest.hexdigest()
+    settings = hashlib.sha256(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
+    samples = hashlib.sha256("".join(one.key for one in listing).encode())
+    return settings.hexdigest()[: building.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - building.SETTINGS_DIGITS]
 
 
 def _open(entry: Path) -> Cached:
     try:
         return _opened(entry)
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        text = next(iter(str(error).splitlines()), type(error).__name__)
+        text = first_line(error) or type(error).__name__
         raise UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again") from error
 
 
 def _opened(entry: Path) -> Cached:
-    manifest = (entry / "manifest.jsonl").read_text(encoding="utf-8")
+    manifest = (entry / MANIFEST).read_text(encoding="utf-8")
     rows = [read_line(line) for line in manifest.splitlines()]
     splits = {
         name: CachedSplit(
@@ -302,14 +133,24 @@ def _opened(entry: Path) -> Cached:
             images=np.lib.format.open_memmap(entry / f"{name}.images.npy", "c"),
             masks=np.lib.format.open_memmap(entry / f"{name}.masks.npy", "c"),
             rows=tuple(row for row in rows if row.split == name),
-            native=np.fromfile(entry / f"{name}.native.bin", dtype=np.uint8),
-            sounds=_mapped(entry / f"{name}.sounds.bin"),
+            native=_mapped(entry / f"{name}.native.bin", np.uint8),
+            sounds=_mapped(entry / f"{name}.sounds.bin", np.float32),
         )
         for name in SPLITS
     }
+    for split in splits.values():
+        _check_lengths(split)
     return Cached(splits=splits, manifest=manifest, digest=hashlib.sha256(manifest.encode()).hexdigest())
 
 
-def _mapped(path: Path) -> NDArray[np.float32]:
-    """A file of float32; an empty one cannot be mapped."""
-    return np.memmap(path, np.float32, "r") if path.stat().st_size else np.empty(0, np.float32)
+def _check_lengths(split: CachedSplit) -> None:
+    """NumPy sees that an array lacks its end; what lies end to end is counted."""
+    masks = sum(-(-row.height * row.width // 8) for row in split.rows) if split.name == "test" else 0
+    sounds = sum(2 * row.sound.samples for row in split.rows if row.sound)
+    if len(split.images) != len(split.rows) or (split.native.size, split.sounds.size) != (masks, sounds):
+        raise ValueError(f"the files of split '{split.name}' are not as long as the manifest says")
+
+
+def _mapped(path: Path, dtype: Any) -> NDArray[Any]:
+    """A file of numbers; an empty one cannot be mapped."""
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)

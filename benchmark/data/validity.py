@@ -1,5 +1,6 @@
 """What a dataset plugin must give, said to its user when it does not."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,9 +50,9 @@ def checked_listing(splits: object) -> Splits:
             raise UserError(f"split '{name}' is empty; put images with masks into it")
         for sample in splits[name]:
             _check_sample(name, sample)
-        ids = [sample.id for sample in splits[name]]
-        twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
-        if twice is not None:
+        counts = Counter(sample.id for sample in splits[name])
+        twice, most = counts.most_common(1)[0]
+        if most > 1:
             raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
     return splits
 

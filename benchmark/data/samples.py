@@ -1,0 +1,58 @@
+"""The samples of a dataset in the order of the cache, each with a key that changes with whatever it is decoded from."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from benchmark.contract import Sample, Splits
+from benchmark.data.validity import SPLITS
+from benchmark.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A sample and its place. Equal keys: the same sample, read from files of the same names, sizes and times."""
+
+    split: str
+    index: int
+    sample: Sample
+    key: str
+
+
+def listed(splits: Splits) -> list[Listed]:
+    """Every sample, split by split.
+
+    Raises:
+        UserError: a file that a sample is read from is not there.
+    """
+    # Thousands of files lie in a few folders: those are resolved once.
+    resolved = lru_cache(maxsize=None)(os.path.realpath)
+    return [
+        Listed(split=split, index=index, sample=sample, key=_key(split, sample, resolved))
+        for split in SPLITS
+        for index, sample in enumerate(splits[split])
+    ]
+
+
+def _key(split: str, sample: Sample, resolved: Callable[[Path], str]) -> str:
+    state = [_state(path, resolved) for path in sample.files]
+    # Of the split because the test's samples are stored with more than those of the others.
+    values = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _state(path: Path, resolved: Callable[[Path], str]) -> tuple[str, int, int]:
+    """The file's own path, its size in bytes, and when it was changed in ns."""
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            found = path.stat()
+            return os.path.realpath(path), found.st_size, found.st_mtime_ns
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; restore it") from error
+    return f"{resolved(path.parent)}{os.sep}{path.name}", found.st_size, found.st_mtime_ns

@@ -1,0 +1,309 @@
+"""What was decoded once is kept: through kills, bad images, full disks and changed listings."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cache_killing
+import numpy as np
+import pytest
+from cache_killing import build, content, splits
+from filelock import FileLock
+
+from benchmark import workers
+from benchmark.contract import Example, Sample, Splits
+from benchmark.data import building, cache, decoding, samples, storing
+from benchmark.errors import UserError
+from benchmark.progress import silent
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Fills with what is decoded, as "train-0"."""
+    names: list[str] = []
+    decode = decoding.decode
+
+    def noted(listed: samples.Listed, **options: object) -> decoding.Decoded | decoding.Unusable:
+        names.append(f"{listed.split}-{listed.sample.id}")
+        return decode(listed, **options)
+
+    monkeypatch.setattr(decoding, "decode", noted)
+    return names
+
+
+def broken(found: Splits, *names: str) -> Splits:
+    """The same listing, where samples of these names cannot be read."""
+    return {
+        split: [replace(one, read=partial(_fail, one)) if one.files[0].name in names else one for one in members]
+        for split, members in found.items()
+    }
+
+
+def _fail(sample: Sample) -> Example:
+    raise UserError(f"{sample.files[0].name} is not a readable image")
+
+
+def touched(found: Splits, *names: str) -> None:
+    """Their files as after a repair."""
+    for members in found.values():
+        for sample in members:
+            if sample.files[0].name in names:
+                os.utime(sample.files[0], ns=(1, 1))
+
+
+def test_killed_at_every_write_the_bytes_are_the_same(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, cache_killing.__file__, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert int(ran.stdout) > 50, ran.stdout
+
+
+def test_a_resumed_build_decodes_the_rest_only(
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = splits(tmp_path / "data")
+
+    def interrupted(stage: str, done: int, total: int, note: str) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.prepare(found, identity={}, size=(16, 12), grey=False, report=interrupted)
+    assert decoded == ["train-0", "train-1", "train-2", "val-0"]
+    decoded.clear()
+    build(tmp_path / "cache", found)
+    assert decoded == ["test-0", "test-1", "test-2"]
+
+
+def test_what_the_disk_lost_is_decoded_again(tmp_path: Path, decoded: list[str]) -> None:
+    found = splits(tmp_path / "data")
+    build(tmp_path / "alone", found)
+    with pytest.raises(UserError):
+        build(tmp_path / "cache", broken(found, "test-2"))
+    (folder,) = (tmp_path / "cache").glob(".unfinished-*/")
+    masks = (folder / "train.masks.npy").read_bytes()
+    (folder / "train.masks.npy").write_bytes(masks[:-1] + bytes([masks[-1] ^ 1]))  # of train-2
+    native = (folder / "test.native.bin").read_bytes()
+    (folder / "test.native.bin").write_bytes(native[:-9])  # of test-1
+    with (folder / storing.JOURNAL).open("ab") as file:
+        file.write(b'{"key": "to\x00\xff')
+    decoded.clear()
+    build(tmp_path / "cache", found)
+    assert decoded == ["train-2", "test-1", "test-2"]
+    assert content(tmp_path / "cache") == content(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("cure", ["repaired", "removed"])
+def test_bad_samples_are_all_named_and_the_rest_is_kept(tmp_path: Path, decoded: list[str], cure: str) -> None:
+    found = splits(tmp_path / "data")
+    bad = ("train-1", "test-0", "test-2")
+    with pytest.raises(UserError) as refusal:
+        build(tmp_path / "cache", broken(found, *bad))
+    assert str(refusal.value).count("\n") == 0
+    assert all(f"{name} is not a readable image" in str(refusal.value) for name in bad)
+    assert len(decoded) == 7
+    if cure == "repaired":
+        touched(found, *bad)
+    else:
+        found = {split: [one for one in members if one.files[0].name not in bad] for split, members in found.items()}
+    decoded.clear()
+    build(tmp_path / "cache", found)
+    assert sorted(decoded) == (sorted(bad) if cure == "repaired" else [])
+    build(tmp_path / "alone", found)
+    assert content(tmp_path / "cache") == content(tmp_path / "alone")
+    assert not list((tmp_path / "cache").glob(".*"))
+
+
+def test_an_image_in_colour_that_comes_back_grey(tmp_path: Path) -> None:
+    found = splits(tmp_path / "data")
+    with pytest.raises(UserError):
+        build(tmp_path / "cache", broken(found, "val-0"))
+    grey = replace(found["train"][1], read=found["train"][0].read)
+    touched(found, "train-1", "val-0")
+    found = {**found, "train": [found["train"][0], grey, found["train"][2]]}
+    assert build(tmp_path / "cache", found).splits["train"].images.shape == (3, 16, 12)
+    build(tmp_path / "alone", found)
+    assert content(tmp_path / "cache") == content(tmp_path / "alone")
+
+
+def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
+    found = splits(tmp_path / "data", train=40)
+    bad = [f"train-{number}" for number in range(1, 24)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "IN_PROCESS", 1000)
+        with pytest.raises(UserError, match=r"^23 samples .*\(20\) train-20 is not a readable image and 3 more$"):
+            build(tmp_path / "cache", broken(found, *bad))
+
+
+def test_a_reader_that_never_works_is_not_asked_for_hours(
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "IN_PROCESS", 1000)
+    found = splits(tmp_path / "data", train=90)
+    with pytest.raises(UserError, match=r"^50 samples"):
+        build(tmp_path / "cache", broken(found, *(f"train-{number}" for number in range(90))))
+    assert len(decoded) == 50
+
+
+def test_one_more_image_is_one_more_decoded(tmp_path: Path, decoded: list[str]) -> None:
+    build(tmp_path / "cache", splits(tmp_path / "data"))
+    decoded.clear()
+    larger = splits(tmp_path / "data", train=4)
+    assert len(build(tmp_path / "cache", larger).splits["train"].rows) == 4
+    assert decoded == ["train-3"]
+
+
+def test_other_settings_share_nothing(tmp_path: Path, decoded: list[str]) -> None:
+    found = splits(tmp_path / "data")
+    build(tmp_path / "cache", found)
+    decoded.clear()
+    cache.prepare(found, identity={}, size=(8, 8), grey=False, report=silent)
+    assert len(decoded) == 7
+
+
+# ---------------------------------------------------------------- full disks
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 20])
+def test_a_full_disk_is_one_line(tmp_path: Path, number: int) -> None:
+    found = splits(tmp_path / "data")
+    build(tmp_path / "alone", found)
+    writes = _refusing(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pwrite", writes)
+        with pytest.raises(UserError, match=r"^cannot write .*unfinished.*: No space left on device; what was decoded"):
+            build(tmp_path / "cache", found)
+    build(tmp_path / "cache", found)
+    assert content(tmp_path / "cache") == content(tmp_path / "alone")
+
+
+def _refusing(number: int) -> Callable[..., int]:
+    """A disk that takes a part of the n-th write and refuses from then on."""
+    calls, pwrite = 0, os.pwrite
+
+    def write(descriptor: int, data: memoryview, at: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(descriptor, data[: len(data) // 2] if calls == number else data, at)
+
+    return write
+
+
+def test_too_small_a_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = splits(tmp_path / "data", train=20)
+    each = 2 * 16 * 12
+    wanted = 21 * each + 3 * (each + cache_killing.SHAPE[0] * cache_killing.FRAMES // 8)
+    sounds = 3 * 2 * 4 * len(cache_killing.read(0, colour=False, sound=True).audio.noisy)
+    free = wanted + sounds
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
+    building._check_space(tmp_path / "cache" / "x", samples.listed(found), (16, 12), grey=False)
+    free -= 1
+    with pytest.raises(UserError, match=r"take 0 MB in .*, where 0 MB are free; make room, or name another folder"):
+        build(tmp_path / "cache", found)
+    assert not list((tmp_path / "cache").glob("*/"))
+
+
+# ---------------------------------------------------------------- leftovers
+
+
+def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    for name in (".tmp-dead", ".tmp-alive", ".unfinished-old", ".unfinished-new"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / storing.JOURNAL).touch()
+    long_ago = time.time() - 8 * 24 * 3600
+    for path in (folder / ".unfinished-old" / storing.JOURNAL, folder / ".unfinished-old"):
+        os.utime(path, (long_ago, long_ago))
+    with FileLock(folder / "alive.lock"):
+        build(folder, splits(tmp_path / "data"))
+    assert sorted(path.name for path in folder.glob(".*")) == [".tmp-alive", ".unfinished-new"]
+
+
+@pytest.mark.parametrize("name", ["test.images.npy", "val.masks.npy", "test.native.bin", "test.sounds.bin"])
+def test_a_damaged_entry_is_named(tmp_path: Path, name: str) -> None:
+    found = splits(tmp_path / "data")
+    build(tmp_path / "cache", found)
+    (entry,) = (tmp_path / "cache").glob("[!.]*/")
+    whole = (entry / name).read_bytes()
+    (entry / name).write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=r"is damaged \(.*\); remove this folder"):
+        build(tmp_path / "cache", found)
+
+
+def test_an_entry_without_its_manifest_is_made_good(tmp_path: Path, decoded: list[str]) -> None:
+    found = splits(tmp_path / "data")
+    build(tmp_path / "cache", found)
+    before = content(tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").glob("[!.]*/")
+    (entry / storing.MANIFEST).unlink()
+    decoded.clear()
+    build(tmp_path / "cache", found)
+    assert (content(tmp_path / "cache"), decoded) == (before, [])
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    found = splits(tmp_path / "data")
+    (tmp_path / "data" / "val-0").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*val-0: No such file or directory"):
+        build(tmp_path / "cache", found)
+
+
+# ---------------------------------------------------------------- memory and speed
+
+
+def test_results_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "pool", lambda: ThreadPoolExecutor(2))
+    monkeypatch.setattr(workers, "processors", lambda: 2)
+    taken = 0
+
+    class Counted(list):
+        def __iter__(self) -> Iterator[int]:
+            nonlocal taken
+            for one in super().__iter__():
+                taken += 1
+                yield one
+
+    for number, result in enumerate(workers.ordered(abs, Counted(range(100)))):
+        assert result == number
+        assert taken <= number + 1 + 4 * 2
+    assert number == 99
+
+
+def test_no_more_workers_than_are_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "granted", lambda: 1)
+    assert workers.processors() == 1
+
+
+def test_nothing_is_read_into_memory_at_once(tmp_path: Path) -> None:
+    test = build(tmp_path / "cache", splits(tmp_path / "data")).splits["test"]
+    for array in (test.images, test.masks, test.native, test.sounds):
+        assert isinstance(array, np.memmap)
+
+
+def test_a_link_to_another_file_is_another_sample(tmp_path: Path) -> None:
+    found = splits(tmp_path / "data")
+    path = tmp_path / "data" / "val-0"
+    for name in ("one", "other"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, ns=(1, 1))
+    keys = []
+    for name in ("one", "other"):
+        path.unlink()
+        path.symlink_to(tmp_path / name)
+        keys.append({one.key for one in samples.listed(found) if one.split == "val"})
+    assert keys[0] != keys[1]
