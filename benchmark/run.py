@@ -11,6 +11,7 @@ from benchmark import (
     artefacts,
     checkpoints,
     describe,
+    disk,
     hardware,
     inputs,
     keys,
@@ -96,7 +97,7 @@ def run(request: Request, report: Report) -> Outcome:
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         return outcome(status="finished", again=True)
 
-    store.check_writable(request.results)
+    disk.check_writable(request.results, "--results")
     with peers.joined(machine.device) as group, unfinished.claimed(request.results, path, group, report) as work:
         if group.agreed(store.finished(path)) and not request.force:
             unfinished.forget(work)

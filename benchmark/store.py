@@ -21,7 +21,6 @@
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark import files, sums, whole
-from benchmark.errors import UserError
 from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
@@ -97,19 +95,6 @@ def read_each(
         except (OSError, ValueError) as error:
             problems.append(f"{path / name} cannot be read: {error}")
     return records, problems
-
-
-def check_writable(results: Path) -> None:
-    """Refuse a results folder before hours are spent on what cannot be stored.
-
-    Raises:
-        UserError: it, or the folder that it would be made in, is no folder or may not be written to.
-    """
-    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(
-            f"cannot write results to {results}: {existing} is no folder that you may write to; use --results"
-        )
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, number: int) -> None:
     writes = _refusing(number)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "pwrite", writes)
-        with pytest.raises(UserError, match=r"^cannot write .*unfinished.*: No space left on device; what was decoded"):
+        with pytest.raises(UserError, match=r"^cannot write .*unfinished.*: No space left on device; make room"):
             build(tmp_path / "cache", found)
     build(tmp_path / "cache", found)
     assert content(tmp_path / "cache") == content(tmp_path / "alone")
@@ -241,7 +241,7 @@ def test_a_damaged_entry_is_named(tmp_path: Path, name: str) -> None:
     (entry,) = (tmp_path / "cache").glob("[!.]*/")
     whole = (entry / name).read_bytes()
     (entry / name).write_bytes(whole[:-1])
-    with pytest.raises(UserError, match=r"is damaged \(.*\); remove this folder"):
+    with pytest.raises(UserError, match=r"is damaged \(.*\); remove it"):
         build(tmp_path / "cache", found)
 
 

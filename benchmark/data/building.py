@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from benchmark import disk
 from benchmark.data import decoding, storing
 from benchmark.data.decoding import Decoded, Unusable
 from benchmark.data.samples import Listed
@@ -47,8 +48,7 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
             shutil.rmtree(entry, ignore_errors=True)  # without a manifest: somebody took it to pieces
             store.finish(entry)
     except OSError as error:
-        kept = "what was decoded is kept there, and the same command goes on after it"
-        raise UserError(f"cannot write {folder}: {error.strerror or error}; {kept}") from error
+        raise disk.refused(folder, error) from error
 
 
 def _decode(store: storing.Store, total: int, size: tuple[int, int], grey: bool, report: Report) -> None:

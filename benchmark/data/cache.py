@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmark import files, images, protocol, recordings, spectrogram
 from benchmark.contract import Splits
-from benchmark.data import building, decoding, storing, validity
+from benchmark.data import arrays, building, decoding, storing, validity
 from benchmark.data.manifest import Row, read_line
 from benchmark.data.samples import Listed, listed
 from benchmark.data.storing import MANIFEST
@@ -107,7 +107,7 @@ def prepare(
 
 def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
     """Whatever can move a decoded pixel: the settings and the code that decodes; then the listing and its files."""
-    modules = (images, recordings, spectrogram, decoding, storing, sys.modules[__name__])
+    modules = (images, recordings, spectrogram, decoding, arrays, storing, sys.modules[__name__])
     code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
     settings = hashlib.sha256(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     samples = hashlib.sha256("".join(one.key for one in listing).encode())

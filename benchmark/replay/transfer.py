@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import artefacts, describe, inputs, record, registry, store, stored, sums, transfers, unfinished
+from benchmark import artefacts, describe, disk, inputs, record, registry, store, stored, sums, transfers, unfinished
 from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
@@ -58,7 +58,7 @@ def transfer(request: Request, report: Report) -> Outcome:
     traces = unfinished.traces(request.results, path)
     if transfers.finished(path, run_sums) and not request.force and not traces:
         return Outcome(path=path, found=transfers.read(path), again=True)
-    store.check_writable(request.results)
+    disk.check_writable(request.results, "--results")
     with unfinished.alone(request.results, path, report):
         if transfers.finished(path, run_sums) and not request.force:  # another process was at it
             return Outcome(path=path, found=transfers.read(path), again=True)
