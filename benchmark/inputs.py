@@ -33,8 +33,8 @@ def blaming(plugin: Plugin) -> Iterator[None]:
                 "can be trained"
             ) from error
         place = registry.place(error, plugin.source)
-        if not place:
-            raise
+        if not place or (isinstance(error, SystemExit) and not registry.raised_in(error, plugin.source)):
+            raise  # the latter: a cluster ends the process by a signal, wherever the program is
         raise UserError(f"{plugin.label} failed: {type(error).__name__}: {first_line(error)}{place}") from error
 
 

@@ -70,6 +70,10 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     try:
         with _weights_only():
             core: object = spec.build(**arguments)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise UserError(f"{plugin.label}: build cannot be called: {error}") from error  # Python's, of no line of theirs
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise

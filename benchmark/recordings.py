@@ -91,6 +91,9 @@ def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
     with opened(path) as file:
         samples = file.read(dtype="float64", always_2d=True)  # (S, C)
         rate = int(file.samplerate)
+        stated = 0 if "MPEG" in file.subtype else int(file.frames)
+    if len(samples) < max(stated, 1):
+        raise UserError(f"{path} is truncated: {max(stated, 1) - len(samples)} samples or more are missing at its end")
     check_numbers(samples, path)
     if channel is None:
         return samples, rate

@@ -278,6 +278,12 @@ def place(error: BaseException, source: Path | None = None) -> str:
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
+def raised_in(error: BaseException, source: Path) -> bool:
+    """Whether it is a line of this file that raised, and not one that it called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename == str(source)
+
+
 def _builder(spec: Any) -> Callable[..., Any]:
     function: Callable[..., Any] = spec.build if isinstance(spec, ArchitectureSpec) else spec.load
     return function

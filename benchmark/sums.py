@@ -20,7 +20,11 @@ def write(folder: Path) -> None:
 
 def listing(folder: Path) -> str:
     """The text of that file."""
-    return "".join(f"{digest(folder / name)}  {name}\n" for name in names(folder) if name != NAME)
+    return _text({name: digest(folder / name) for name in names(folder) if name != NAME})
+
+
+def _text(found: Mapping[str, str]) -> str:
+    return "".join(f"{found[name]}  {name}\n" for name in sorted(found))
 
 
 def names(folder: Path) -> list[str]:
@@ -36,13 +40,16 @@ def read(folder: Path) -> Mapping[str, str]:
         OSError, ValueError: it is missing, or a line is none of `sha256sum`'s, or names a file outside of the folder.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate((folder / NAME).read_text(encoding="utf-8").splitlines(), start=1):
+    text = (folder / NAME).read_bytes().decode("utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
         match = _LINE.fullmatch(line)
         if match is None or match[2] in found:
             raise ValueError(f"line {number} is not a checksum, two spaces and a name that stands nowhere else")
         if ".." in PurePosixPath(match[2]).parts or PurePosixPath(match[2]).is_absolute():
             raise ValueError(f"line {number} names a file outside of the folder")
         found[match[2]] = match[1]
+    if text != _text(found):
+        raise ValueError("its lines are not in the order of the names, each with its own end")
     return found
 
 

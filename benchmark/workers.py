@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,10 +88,33 @@ def pool(workers: int | None = None) -> ProcessPoolExecutor:
     quiet = workers is None
     if workers is None:
         workers = processors()
-    # A worker begins as `python -c`, which looks for modules in the current directory first, even for Python's own.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, _begin, (os.getpid(), quiet))
+    with _safe_path():
+        return _Pool(workers, context, _begin, (os.getpid(), quiet))
+
+
+class _Pool(ProcessPoolExecutor):
+    """One whose workers do not look for modules in the current folder; Python starts them as work is handed in."""
+
+    def submit(self, *arguments: Any, **named: Any) -> Future[Any]:
+        """As the parent class does."""
+        with _safe_path():
+            return super().submit(*arguments, **named)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """What Python starts of its own begins as `python -c`, which looks for modules in the current folder first.
+
+    Even for Python's own modules; but not where PYTHONSAFEPATH is set.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
 
 
 def _begin(parent: int, quiet: bool) -> None:

@@ -80,8 +80,6 @@ BROKEN = [
     ("signature", {"signature": "*, in_channels"}),
     ("signature", {"signature": "*, in_channels, pretrained, width"}),
     ("metadata", {"title": " "}),
-    ("metadata", {"fields": "size_multiple=0"}),
-    ("metadata", {"fields": "without_gradient='layer.weight'"}),
     ("metadata", {"citation": "X, 2020"}),
     ("metadata", {"citation": "@misc{x, title={X}"}),
     ("metadata", {"citation": "@misc{x, author={X}}"}),

@@ -214,7 +214,7 @@ def test_a_run_that_was_made_again_is_tested_again(
         (("transfer.json", '"threshold": 0.5', '"threshold": 0.4'), True, "protocol_digest is not that of settings"),
         (("transfer.json", '"test": 2', '"test": 3'), True, "tested_on is not what the manifest's rows make"),
         (("transfer.json", '"schema": 1', '"schema": 2'), True, "it is missing or no transfer of schema 1"),
-        (("transfer.json", '"run_key": "..', '"run_key": "zz'), True, "its run zz.* is not there"),
+        (("transfer.json", '"run_key": "..', '"run_key": "00'), True, "its run 00.* is not there"),
     ],
 )
 def test_a_tampered_transfer_is_found(

@@ -9,7 +9,6 @@ import typer
 
 from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
 from benchmark.errors import UserError, nearest
-from benchmark.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,6 +51,7 @@ def leaderboard(
     """
     from rich.console import Console
 
+    from benchmark.files import write_atomically
     from benchmark.leaderboard import remembered
 
     if check:
