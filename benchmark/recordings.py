@@ -79,7 +79,12 @@ def header(path: Path) -> Header:
 
 
 def _decodable(file: soundfile.SoundFile) -> int:
-    return sum(iter(lambda: len(file.read(1 << 20, dtype="float32", always_2d=True)), 0))
+    return sum(map(len, _pieces(file)))
+
+
+def _pieces(file: soundfile.SoundFile) -> Iterator[Real]:
+    while len(piece := file.read(1 << 20, dtype="float64", always_2d=True)):
+        yield piece
 
 
 def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
@@ -89,7 +94,8 @@ def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
         UserError: not a recording, damaged, no such channel, or samples that are not numbers.
     """
     with opened(path) as file:
-        samples = file.read(dtype="float64", always_2d=True)  # (S, C)
+        # Piece by piece: a damaged header may promise more samples than memory holds.
+        samples = np.concatenate([np.empty((0, file.channels)), *_pieces(file)])  # (S, C)
         rate = int(file.samplerate)
         stated = 0 if "MPEG" in file.subtype else int(file.frames)
     if len(samples) < max(stated, 1):
