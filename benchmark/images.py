@@ -5,6 +5,7 @@ out on every processor. Masks are binarised at native size, box-resized and thre
 smooth resize would add 12 % of area (measured on the authors' published example).
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -21,6 +23,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """What the suffixes stand for. Pillow would look at the content alone, and hand PostScript to another program."""
+_PIXELS = "1d008477bd52bdf8"
+"""Of the SHA-256 of what `require_same_pixels` resizes, as Pillow 13 does; 10.1 to 12.2 give other bytes."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _NUMBER_MODES = _SIXTEEN_BIT_MODES | {"I", "F"}
@@ -98,6 +102,25 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize bool (H, W) to `size` = (height, width): a pixel is foreground where at least half of its area is."""
     return np.asarray(_resize(mask.astype(np.uint8) * np.uint8(255), size, Image.Resampling.BOX) >= 128)
+
+
+def require_same_pixels() -> None:
+    """Refuse a Pillow that resamples otherwise: networks would see other pixels under the same manifest.
+
+    Raises:
+        UserError: it does.
+    """
+    rows, columns = np.mgrid[:1024, :303]  # much higher than wide: there Pillow 13 began to round otherwise
+    picture = (rows**2 + 37 * columns + rows * columns % 89).astype(np.uint8)
+    coloured = np.stack([picture, picture[::-1], picture[:, ::-1]], axis=2)
+    results = [resize_image(picture, (32, 48)), resize_image(coloured, (128, 128)), to_grey(coloured)]
+    results.append(resize_mask(picture > 128, (32, 48)).astype(np.uint8))
+    digest = hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
+    if not digest.startswith(_PIXELS):
+        raise UserError(
+            f"Pillow {PIL.__version__} resizes images to other pixels than that of the committed results, so nothing "
+            "would compare; install the one that they were made with: pip install 'pillow>=13,<14'"
+        )
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -59,7 +59,10 @@ def stft(samples: Any) -> Any:
     # The hop is half a window: a frame is one block of 64 samples and the next.
     blocks = samples[..., : HOP * (frames + 1)].reshape(*samples.shape[:-1], frames + 1, HOP)
     both = library(samples).concatenate([blocks[..., :-1, :], blocks[..., 1:, :]], -1)  # (..., T, 128)
-    return library(samples).fft.rfft(both * _window(samples), FFT_LENGTH, -1).swapaxes(-1, -2)
+    spectrum = library(samples).fft.rfft(both * _window(samples), FFT_LENGTH, -1).swapaxes(-1, -2)
+    if library(samples) is np and samples.dtype == np.float32:  # NumPy 1 transforms in float64 whatever it is given
+        spectrum = spectrum.astype(np.complex64, copy=False)
+    return spectrum
 
 
 def reconstruct(spectrum: Any, mask: Any) -> Any:
@@ -77,6 +80,8 @@ def reconstruct(spectrum: Any, mask: Any) -> Any:
     mirrored[..., 1:-1, :] = _like(mask[..., _MIRROR, :], spectrum.real)
     masked = (spectrum * ((weight + mirrored) / 2)).swapaxes(-1, -2)
     frames = library(spectrum).fft.irfft(masked, FFT_LENGTH, -1)[..., :WINDOW_LENGTH]  # (..., T, 128)
+    if library(spectrum) is np:
+        frames = frames.astype(spectrum.real.dtype, copy=False)
     window = _window(frames)
     return _overlap_add(frames * window) / _overlap_add(frames * 0 + window**2)
 

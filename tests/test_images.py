@@ -94,3 +94,11 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
     save(tmp_path / "a.jpg", np.zeros((2, 2)))
     with pytest.raises(UserError, match="share a name"):
         images.files_by_stem(tmp_path)
+
+
+def test_a_pillow_that_resizes_to_other_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    images.require_same_pixels()
+    resize = images.resize_image
+    monkeypatch.setattr(images, "resize_image", lambda image, size: resize(image, size) // 2)
+    with pytest.raises(UserError, match=r"^Pillow .* resizes images to other pixels .*; install the one"):
+        images.require_same_pixels()

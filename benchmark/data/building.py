@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from benchmark import disk
+from benchmark import disk, images
 from benchmark.data import decoding, storing
 from benchmark.data.decoding import Decoded, Unusable
 from benchmark.data.samples import Listed
@@ -36,6 +36,7 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
     Raises:
         UserError: samples that cannot be used (all are named), or the disk refuses. What is stored stays.
     """
+    images.require_same_pixels()
     folder = entry.with_name(f"{_UNFINISHED}{entry.name}")
     try:
         _remove_leftovers(entry.parent, folder)

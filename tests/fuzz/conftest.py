@@ -1,10 +1,11 @@
 """The table of the long profile."""
 
+from typing import Any
+
 import fuzzing
-import pytest
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how many cases there were."""
     if fuzzing.LONG and fuzzing.counted:
         terminalreporter.section("fuzz")
