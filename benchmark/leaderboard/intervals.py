@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,8 @@ def intervals(
 def _intervals(entries: Sequence[Measured], images: Images, inside: NDArray[np.bool_]) -> Iterator[Interval]:
     kinds = Kinds.of([labels[inside] for labels in images.groups])
     values = [entry.values[:, inside] for entry in entries]
-    sure = [
-        entry.whole and statistics.obstacle(len(entry.values), kinds, deterministic=entry.deterministic) is None
-        for entry in entries
-    ]
+    able_to = cache(lambda seeds, deterministic: not statistics.obstacle(seeds, kinds, deterministic=deterministic))
+    sure = [entry.whole and able_to(len(entry.values), entry.deterministic) for entry in entries]
     able = [own for own, one in zip(values, sure, strict=True) if one]
     halves = iter([found.half_width() for found in statistics.means(able, kinds)] if able else [])
     for own, one in zip(values, sure, strict=True):
