@@ -318,6 +318,13 @@ class Agreement:
     entries: int
 
 
+def _tau_b(first: Values, second: Values) -> float:
+    """Kendall 1945 (Biometrika 33), equation 3; NaN where one is constant. SciPy's takes a second to import."""
+    orders = [np.sign(values[:, None] - values) for values in (first, second)]
+    norms = [float((order**2).sum()) for order in orders]
+    return float((orders[0] * orders[1]).sum()) / math.sqrt(math.prod(norms)) if all(norms) else math.nan
+
+
 FEWEST_RANKED = 5
 """Fieller's variance divides by the number of entries less 4."""
 
@@ -332,9 +339,7 @@ def agreement(first: Sequence[float], second: Sequence[float], level: float = LE
     count = len(first)
     if count < FEWEST_RANKED:
         return None
-    from scipy import stats  # takes a second, and few boards have two tables with five entries in common
-
-    tau = float(stats.kendalltau(first, second).statistic)
+    tau = _tau_b(np.asarray(first), np.asarray(second))
     if math.isnan(tau):
         return None
     most = 1 - 2 / (count * (count - 1))  # one pair out of order costs 4 / (K (K - 1))

@@ -364,6 +364,18 @@ def test_agreement_of_rankings() -> None:
     assert swapped.low < swapped.tau < swapped.high
 
 
+@given(st.data())
+def test_agreement_is_that_of_scipy_with_ties(data: st.DataObject) -> None:
+    count = data.draw(st.integers(5, 12))
+    scores = st.lists(st.integers(0, 4), min_size=count, max_size=count)
+    first, second = data.draw(scores), data.draw(scores)
+    found = statistics.agreement(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert found is None
+    else:
+        assert found.tau == pytest.approx(stats.kendalltau(first, second).statistic)
+
+
 def test_the_interval_of_an_agreement_covers() -> None:
     """Entries whose scores are correlated normals: tau is 2 / pi * arcsin of the correlation."""
     random = np.random.default_rng(8)
