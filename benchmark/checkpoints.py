@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark import files
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 
 KEPT = 2
 _SUFFIX = ".safetensors"
@@ -90,7 +90,7 @@ class Checkpoints:
             try:
                 snapshot, _ = _read(path)
             except _DAMAGE as error:
-                self._warn(f"{path} is damaged ({next(iter(str(error).splitlines()), '')}) and is passed over")
+                self._warn(f"{path} is damaged ({first_line(error)}) and is passed over")
                 continue
             yield snapshot
 

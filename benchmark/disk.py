@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 
 _ELSEWHERE = "choose a folder that you may write to (--results, --out; BENCH_CACHE for decoded data)"
 _ROOM = "then the same command goes on; what was finished is kept"
@@ -35,7 +35,7 @@ _REMEDIES = {
 
 def refused(path: Path, error: Exception) -> UserError:
     """The error of a file or folder that could not be written."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or _first_line(error)
+    reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
     remedy = _REMEDIES.get(_number(error) or 0)
     return UserError(f"cannot write {path}: {reason}{f'; {remedy}' if remedy else ''}")
 
@@ -62,7 +62,3 @@ def _number(error: Exception) -> int | None:
         return error.errno
     text = str(error)
     return next((number for number in _REMEDIES if os.strerror(number) in text), None)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

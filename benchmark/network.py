@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.contract import ArchitectureSpec
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.protocol import Protocol
 from benchmark.registry import Plugin, accepted
 
@@ -77,7 +77,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
-        text = next(iter(str(error).splitlines()), type(error).__name__)
+        text = first_line(error) or type(error).__name__
         raise UserError(
             f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
             "or HF_HOME points, or train from random weights with --weights none (another table)"

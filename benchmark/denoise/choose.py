@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark import store
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS, again
 
@@ -83,7 +83,7 @@ def _named(results: Path, run: str) -> Run:
         try:
             return Path(run), store.read(Path(run))
         except (OSError, ValueError) as error:
-            raise UserError(f"{run} cannot be read: {next(iter(str(error).splitlines()), '')}") from error
+            raise UserError(f"{run} cannot be read: {first_line(error)}") from error
     if Path(run).exists() or os.sep in run:
         raise UserError(f"{run} is no run's folder (it has no run.json)")
     entries: Sequence[Run] = store.read_all(results)[0]

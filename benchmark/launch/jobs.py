@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import hardware
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.launch.one import Result, isolated, title
 from benchmark.progress import bars
 from benchmark.run import Request
@@ -87,7 +87,7 @@ def _executor(folder: Path, cluster: str, device: str, parameters: Sequence[str]
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=100)
         executor.update_parameters(**settings)
     except (RuntimeError, NameError, TypeError, ValueError) as error:
-        raise UserError(f"submitit refuses: {next(iter(str(error).splitlines()), '')}") from error
+        raise UserError(f"submitit refuses: {first_line(error)}") from error
     return executor
 
 
@@ -97,7 +97,7 @@ def _submitted(executor: "submitit.AutoExecutor", job: Job) -> "submitit.Job[Res
     try:
         return executor.submit(job)
     except (FailedSubmissionError, FailedJobError, OSError) as error:
-        raise UserError(f"the job could not be submitted: {next(iter(str(error).splitlines()), '')}") from error
+        raise UserError(f"the job could not be submitted: {first_line(error)}") from error
 
 
 def _result(job: "submitit.Job[Result]") -> Result:

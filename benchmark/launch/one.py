@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from benchmark import peers, trainer, workers
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.progress import Report, bars, silent
 from benchmark.run import Outcome, Request, run
 
@@ -42,7 +42,7 @@ def apart(request: Request, title: str, *, quiet: bool = False) -> Result:
         except BrokenProcessPool:
             return UserError("the process was killed (out of memory? --micro-batch takes less)")
         except Exception as error:
-            text = next(iter(str(error).splitlines()), "")
+            text = first_line(error)
             return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
 
 

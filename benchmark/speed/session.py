@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from benchmark import workers
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.progress import Report
 from benchmark.speed import ceiling, measure, rivals
 from benchmark.speed.ceiling import Ceiling
@@ -75,5 +75,5 @@ def _fresh(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         except BrokenProcessPool as error:
             raise UserError("the process was killed (out of memory?)") from error
         except Exception as error:
-            line = next(iter(str(error).splitlines()), "")
+            line = first_line(error)
             raise UserError(f"{type(error).__name__}: {line}") from error

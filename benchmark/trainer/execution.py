@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.hardware import Hardware
 from benchmark.protocol import Protocol
 
@@ -171,7 +171,7 @@ def compiled(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def _line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return first_line(error) or type(error).__name__
 
 
 def _host_randomness() -> tuple[object, ...]:
