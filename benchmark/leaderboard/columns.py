@@ -52,8 +52,10 @@ class Column:
     def text(self, row: Row) -> str:
         """The value as the tables show it."""
         value = self.rounded(row)
-        if value is None:
-            return "–"
+        return "–" if value is None else self.written(value)
+
+    def written(self, value: float | str) -> str:
+        """A rounded value with as many digits as the column has."""
         return f"{value:.{self.digits}f}" if isinstance(value, float) else str(value)
 
 

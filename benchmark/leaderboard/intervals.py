@@ -56,5 +56,6 @@ def _intervals(entries: Sequence[Measured], images: Images, inside: NDArray[np.b
     sure = [entry.whole and able_to(len(entry.values), entry.deterministic) for entry in entries]
     able = [own for own, one in zip(values, sure, strict=True) if one]
     halves = iter([found.half_width() for found in statistics.means(able, kinds)] if able else [])
+    images_inside = int(inside.sum())
     for own, one in zip(values, sure, strict=True):
-        yield Interval(mean=float(own.mean()), half_width=next(halves) if one else None, images=int(inside.sum()))
+        yield Interval(mean=float(own.mean()), half_width=next(halves) if one else None, images=images_inside)

@@ -89,9 +89,11 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
-    for name in metrics.COUNT_COLUMNS:
-        if len(counts[name]) and not 0 <= counts[name].min() <= counts[name].max() <= _MOST:
-            raise ValueError(f"column {name} holds what is no count of pixels")
+    pixels = np.stack([counts[name] for name in metrics.COUNT_COLUMNS])
+    wrong = (pixels < 0) | (pixels > _MOST)
+    if wrong.any():
+        column = metrics.COUNT_COLUMNS[int(wrong.any(axis=1).argmax())]
+        raise ValueError(f"column {column} holds what is no count of pixels")
     if not expected:
         raise ValueError("the record names no slice of the test")
     slices = dict(Counter(counts["slice"].tolist()))

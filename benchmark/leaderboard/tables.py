@@ -175,13 +175,14 @@ def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
 
 def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     """The rows with intervals and rank sets, or with the reason why not."""
-    reasons = [_obstacle(row, known) for row in rows]
+    kinds = cache(partial(_kinds, known))
+    reasons = [_obstacle(row, known, kinds) for row in rows]
     able = [index for index, reason in enumerate(reasons) if not reason]
     result = [replace(row, unranked=reason) for row, reason in zip(rows, reasons, strict=True)]
     if known is None or not able:
         return tuple(result)
     kept = with_mask(rows[able[0]], known)
-    labels = Kinds.of([group[kept] for group in known.groups])
+    labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
     ranks = statistics.rank_sets(len(able), statistics.differences(values, labels))
     for index, own, found in zip(able, statistics.means(values, labels), ranks, strict=True):
@@ -189,13 +190,19 @@ def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     return tuple(result)
 
 
+def _kinds(known: Images | None, mask: bytes) -> Kinds:
+    """The groups of the images in a mask, the bytes of (N,) bool. Rows of a table have theirs in common."""
+    inside = np.frombuffer(mask, np.bool_)
+    return Kinds.of([group[inside] for group in known.groups] if known else [])
+
+
 def with_mask(row: Row, known: Images) -> NDArray[np.bool_]:
     """The images that IoU is the mean of: (N,) bool. The same for every row of a table."""
     return np.asarray(known.main & np.isfinite(row.ious[0]))
 
 
-def _obstacle(row: Row, known: Images | None) -> str:
-    """Why a row cannot be ranked, empty if it can."""
+def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -> str:
+    """Why a row cannot be ranked, empty if it can. `kinds`: the groups of the images in a mask."""
     if not row.finished:
         return f"{row.status}, no seed finished"
     if row.failed:
@@ -205,8 +212,7 @@ def _obstacle(row: Row, known: Images | None) -> str:
     kept = with_mask(row, known)
     if not kept.any():
         return "every mask is empty"
-    labels = [group[kept] for group in known.groups]
-    return statistics.obstacle(len(row.runs), labels, deterministic=row.deterministic) or ""
+    return statistics.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:

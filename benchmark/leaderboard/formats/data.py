@@ -35,7 +35,7 @@ def _cell(column: Column, row: Row) -> str:
     value = column.rounded(row)
     if value is None:
         return ""
-    return _inert(column.text(row)) if isinstance(value, str) else column.text(row)
+    return _inert(value) if isinstance(value, str) else column.written(value)
 
 
 def _inert(text: str) -> str:
