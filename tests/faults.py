@@ -3,10 +3,11 @@
     python tests/faults.py '{"folder": "...", "jobs": [{"mode": "full", "commands": ["run"], "every": 1}]}'
 
 A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
-Modes: "full" has every write from the n-th change of the disk on refused (ENOSPC); "read-only" every change (EROFS);
-"failing" every write (EIO); "killed" kills the process (SIGKILL) right before its n-th change. "limited" and "small"
-have files, or a disk (tmpfs, which takes the right to mount), of so many bytes, given as "sizes". "twice" gives it to
-several processes at once; "together" gives different ones at once in one results folder.
+Modes: "full" has every write from the n-th change of the disk on refused (ENOSPC), "quota" likewise (EDQUOT);
+"read-only" every change (EROFS); "failing" every write (EIO); "killed" kills the process (SIGKILL) right before its
+n-th change. "limited" and "small" have files, or a disk (tmpfs, which takes the right to mount), of so many bytes,
+given as "sizes". "twice" gives it to several processes at once; "slow" as well, on a disk that takes a while for each
+change; "together" gives different ones at once in one results folder.
 
 A change is a file opened for writing, a sync, a rename, a removal or a new folder, below the command's folder.
 
@@ -24,6 +25,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +78,10 @@ REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboar
 """What a command may change of what was there before."""
 VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png")
 """Files with times in them."""
-ERRORS = {"limited": errno.EFBIG, "full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}
+ERRORS = {
+    "limited": errno.EFBIG, "full": errno.ENOSPC, "quota": errno.EDQUOT, "read-only": errno.EROFS, "failing": errno.EIO,
+}  # fmt: skip
+SLOW = 0.05  # seconds for each change: a run makes hundreds
 _LATENCY = measure.Latency(batch=1, p50=1.0, p95=1.0, repeats=9)
 _SPEED = measure.Speed(
     label="blur", kind="cpu", precision="fp32", threads=1, execution="eager", image_size=(32, 32), batch_size=4,
@@ -129,6 +134,12 @@ def refusing(number: int, mode: str) -> Callable[[int, str, str], None]:
             raise OSError(ERRORS[mode], os.strerror(ERRORS[mode]), path)
 
     return at
+
+
+def hesitating(count: int, kind: str, path: str) -> None:
+    """Before each change the disk takes a while."""
+    del count, kind, path
+    time.sleep(SLOW)
 
 
 def killing(number: int) -> Callable[[int, str, str], None]:
@@ -320,12 +331,18 @@ class Case:
         yield from self.again(trial)
         shutil.rmtree(trial)
 
-    def twice(self, count: int) -> Iterator[str]:
+    def twice(self, count: int, *, slow: bool = False) -> Iterator[str]:
         """What is wrong when so many processes are given the command at the same time."""
         trial = self.fresh()
         opened = trial.parent / f"{trial.name}.opened"
         opened.touch()
-        ran = at_once(trial, [self.words] * count, lambda: reading(trial / "birds", opened))
+
+        def prepare() -> None:
+            reading(trial / "birds", opened)
+            if slow:
+                Changes(trial, hesitating)
+
+        ran = at_once(trial, [self.words] * count, prepare)
         if self.name == "run on files":
             if sum("finished before" in said for _, said in ran) != count - 1:
                 yield f"not one worked and the others found it finished: {ran}"
@@ -409,8 +426,8 @@ def varies(name: str) -> bool:
 def faults_of(case: Case, job: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """Each fault of a job in words, and what was wrong then."""
     mode = job["mode"]
-    if mode == "twice":
-        yield "", list(case.twice(job.get("count", 2)))
+    if mode in ("twice", "slow"):
+        yield "", list(case.twice(job.get("count", 2), slow=mode == "slow"))
     elif mode in ("limited", "small"):
         for size in job["sizes"]:
             yield f"at {size} bytes", list(case.limit(size) if mode == "limited" else case.fill(size))

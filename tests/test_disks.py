@@ -29,10 +29,14 @@ FAST = [
     {"mode": "failing", "commands": ["leaderboard", "verify --seal"], "first": 3, "every": 12},
     {"mode": "killed", "commands": ["run --force"], "first": 15, "every": 60},
     {"mode": "limited", "commands": ["denoise"], "sizes": [20_000]},
+    {"mode": "quota", "commands": ["denoise"], "first": 3, "every": 7},
+    {"mode": "slow", "commands": ["run on files"]},
 ]
 LONG = [
     *({"mode": mode, "every": 3, "first": first} for first, mode in enumerate(("full", "failing", "killed"), start=1)),
     {"mode": "read-only", "every": 7},
+    {"mode": "quota", "every": 11},
+    {"mode": "slow", "count": 3},
     {"mode": "limited", "sizes": [3_000, 20_000]},
     {"mode": "twice", "count": 4},
 ]
