@@ -70,8 +70,7 @@ def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
                     sync(temporary)
                 for temporary, path in zip(temporaries, paths, strict=True):
                     temporary.replace(path)
-                with suppress(OSError):  # it is there, and whole; not every file system can sync a folder
-                    sync(folder)
+                sync_folder(folder)
             finally:
                 for temporary in temporaries:
                     with suppress(OSError):  # where nothing can be written, nothing can be removed
@@ -125,6 +124,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of what was renamed on the disk: the files are whole already, and not every system can do it."""
+    with suppress(OSError):
+        sync(folder)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark import disk
-from benchmark.files import made_if_needed, sync
+from benchmark.files import made_if_needed, sync, sync_folder
 
 _OLD = "-old"
 
@@ -38,8 +38,7 @@ def _written(path: Path) -> Iterator[Path]:
         for made in (path for path in temporary.rglob("*") if path.is_file()):
             sync(made)
         _replace(temporary, path)
-        with suppress(OSError):  # it is there, and whole; not every file system can sync a folder
-            sync(path.parent)
+        sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -7,7 +7,6 @@ lost is decoded again.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
@@ -21,6 +20,7 @@ from benchmark.data.arrays import Ends, Pixels
 from benchmark.data.decoding import Decoded, digest
 from benchmark.data.manifest import read_line
 from benchmark.data.samples import Listed
+from benchmark.files import sync, sync_folder
 from benchmark.progress import Report
 
 JOURNAL = "journal.jsonl"
@@ -247,13 +247,13 @@ class Store:
         for split, files in self._files.items():
             settled += files.settle([line for line in lines if line.split == split])
         self._write_journal(settled)
-        write_file(self._folder / MANIFEST, "".join(f"{line.row}\n" for line in settled).encode())
+        _write(self._folder / MANIFEST, "".join(f"{line.row}\n" for line in settled).encode())
         self._close(sync=True)
         for left in (*self._folder.glob("*.repainted"), *self._folder.glob("*.ordered")):
             left.unlink()
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         self._folder.rename(entry)
-        _sync_folder(entry.parent)
+        sync_folder(entry.parent)
 
     def _close(self, *, sync: bool) -> None:
         for files in self._files.values():
@@ -266,7 +266,7 @@ class Store:
         if self._journal is not None:
             self._journal.close(sync=False)
         temporary = self._folder / f".tmp-{JOURNAL}"
-        write_file(temporary, _text(lines).tobytes())
+        _write(temporary, _text(lines).tobytes())
         temporary.replace(self._folder / JOURNAL)
         self._journal = Ends(self._folder / JOURNAL, np.uint8, writable=True)
         self._journal.end = (self._folder / JOURNAL).stat().st_size
@@ -277,17 +277,7 @@ def _text(lines: Iterable[Line]) -> NDArray[np.uint8]:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def write_file(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write and sync."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    path.write_bytes(content)
+    sync(path)
