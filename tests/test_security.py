@@ -9,7 +9,7 @@ import pickle
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers import NEW_PLUGIN, TINY, Ran
+from helpers import NEW_PLUGIN, TINY, Bench
 from rich.console import Console
 from test_leaderboard import write
 
@@ -31,7 +31,6 @@ from benchmark.leaderboard import formats, tables
 from benchmark.progress import silent
 from benchmark.report import page
 
-Bench = Callable[..., Ran]
 ROOT = Path(__file__).parent.parent
 PAPER = protocol.load("paper")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import SMALL, TINY, Ran
+from helpers import SMALL, TINY, Ran, Bench
 
 from benchmark import cli, inputs, keys, metrics, protocol, registry, runs, sums, verify
 from benchmark.progress import silent
@@ -24,7 +24,6 @@ from benchmark.store import KEY_DIGITS, manifest_path, pictures_path, read, read
 from benchmark.verify.badges import VERIFICATION
 from benchmark.verify.subject import Subject
 
-Bench = Callable[..., Ran]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fuzzing import TEXTS, cases, count, damages, outcome, require_ended
-from helpers import Ran
+from helpers import Bench
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -19,8 +19,6 @@ from benchmark import inputs, network, protocol, registry
 from benchmark.data.cache import Cached
 from benchmark.errors import UserError
 from benchmark.progress import silent
-
-Bench = Callable[..., Ran]
 
 ARCHITECTURE = '''"""A network."""
 import sys
