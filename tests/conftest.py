@@ -1,12 +1,12 @@
 """Shared fixtures: an isolated cache, the command line in this process, a small tree of images and its cache."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmark.datasets import birdsounds as birdsounds_plugin
-from helpers import SETTINGS, Ran, birdsounds_tree
+from helpers import SETTINGS, Bench, Ran, birdsounds_tree
 from hypothesis import HealthCheck, settings
 
 import benchmark
@@ -48,7 +48,7 @@ def _is_plugin_elsewhere(name: str, module: object) -> bool:
 
 
 @pytest.fixture
-def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def bench(capsys: pytest.CaptureFixture[str]) -> Bench:
     """`bench("run", "--arch", "otsu")` in this process."""
 
     def call(*arguments: object) -> Ran:

@@ -1,8 +1,10 @@
 """Pieces that several test files build with."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +44,16 @@ ARCHITECTURE = ArchitectureSpec(build=Blur, title="Blur", paper="none", citation
 '''
 
 
+def put(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change a record's content by the ways to its values: `{"training__best_epoch": 1}`."""
+    for way, value in changes.items():
+        *outer, last = way.split("__")
+        target = content
+        for name in outer:
+            target = target[name]
+        target[last] = value
+
+
 def runs(results: Path) -> list[record.Record]:
     return [found for _, found in store.read_all(results)[0]]
 
@@ -53,6 +65,10 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+Bench = Callable[..., Ran]
+"""What the fixture `bench` gives: arguments of the command line -> what the command printed and how it ended."""
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers import put
 from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
@@ -134,11 +135,7 @@ def _write_run(
         test_slices={place: data.slices.count(place) for place in dict.fromkeys(data.slices)},
     )
     content["seed"] = seed
-    for path, value in changes.items():
-        target, names = content, path.split("__")
-        for name in names[:-1]:
-            target = target[name]
-        target[names[-1]] = value
+    put(content, changes)
     unique = {name: str(value) for name, value in changes.items()}
     content["run_key"] = keys.digest({"label": label, "seed": seed, "data": data.digest, **unique})
     folder = store.folder(results, content["protocol"]["name"], "toy", f"a{content['run_key'][:6]}", content["run_key"])

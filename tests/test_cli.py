@@ -3,17 +3,14 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import NEW_PLUGIN, TINY, Ran, runs, save
+from helpers import NEW_PLUGIN, TINY, Bench, runs, save
 from test_spectrogram import EXAMPLE
 
 from benchmark import files, images, store
-
-Bench = Callable[..., Ran]
 
 GOLDEN_LOSSES = [1.510099, 1.434397, 1.390343, 1.3743]
 

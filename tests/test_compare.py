@@ -3,13 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Ran
+from helpers import Bench
 from numpy.typing import NDArray
 from records import Data, recordings, write_entry, write_manifest, write_references
 from scipy import stats
@@ -18,8 +17,6 @@ from benchmark import statistics
 from benchmark.errors import UserError
 from benchmark.leaderboard import compare, tables
 from benchmark.leaderboard.duel import Duel
-
-Bench = Callable[..., Ran]
 
 
 def mixtures() -> Data:

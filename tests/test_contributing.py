@@ -4,17 +4,16 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import TINY, Ran
+from helpers import TINY, Bench
 
 ROOT = Path(__file__).parent.parent
 SECTION = (ROOT / "CONTRIBUTING.md").read_text().split("## A row of your own on the leaderboard")[1]
 
 
-def test_a_row_of_your_own(bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_of_your_own(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands in their order; only the run and the check of learning are made small, and the clone's plugins."""
     commands = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", SECTION, re.MULTILINE)]
     assert [words[0] for words in commands] == ["new", "check", "run", "verify", "leaderboard", "leaderboard"]
@@ -30,9 +29,7 @@ def test_a_row_of_your_own(bench: Callable[..., Ran], tmp_path: Path, monkeypatc
     assert (row["architecture"], row["seeds"], row["badge"]) == ("my_net", 3, "verified")
 
 
-def test_what_is_committed_is_what_is_asked_for(
-    bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_committed_is_what_is_asked_for(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Git leaves out weights and private pictures by itself, and the check accepts what it leaves."""
     monkeypatch.chdir(tmp_path)
     assert bench("run", "--arch", "otsu", *TINY).code == 0
@@ -55,7 +52,7 @@ def test_what_is_committed_is_what_is_asked_for(
 
 @pytest.mark.parametrize("suffix", ["md", "csv", "tex", "json", "html"])
 def test_a_table_edited_by_hand_is_refused(
-    bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert bench("run", "--arch", "otsu", *TINY).code == 0

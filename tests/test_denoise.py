@@ -1,18 +1,15 @@
 """Recordings under the mask of a network that is known by heart: everything back, or one band, or one second."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from helpers import TINY, Ran
+from helpers import TINY, Bench, Ran
 from PIL import Image
 
 from benchmark import recordings, separation, spectrogram, store
 from benchmark.denoise import choose, cleaner, files
-
-Bench = Callable[..., Ran]
 
 # Its logits are given by the rows and columns of the image: everywhere, a band of frequencies, or where it is bright.
 KNOWN = '''"""Marks what it is told to."""

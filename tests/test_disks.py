@@ -8,18 +8,17 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Ran
+from helpers import Bench
 
 from benchmark import disk, files, sums, whole
 from benchmark.errors import UserError
 
 HERE = Path(__file__).parent
-Bench = Callable[..., Ran]
+
 
 FAST = [
     {"mode": "together"},

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
-from helpers import FP32, MORTAL, SETTINGS, Ran, pixelwise, runs
+from helpers import FP32, MORTAL, SETTINGS, Bench, pixelwise, runs
 from torch import nn
 
 from benchmark import evaluator, hardware, protocol, trainer, workers
@@ -24,7 +24,6 @@ from benchmark.run import Outcome
 from benchmark.trainer import Execution, execution
 from benchmark.trainer.execution import GraphedStep
 
-Bench = Callable[..., Ran]
 CUDA = Hardware(device=torch.device("cuda"), kind="test", precision="bf16")
 
 

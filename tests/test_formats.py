@@ -8,12 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import Ran
+from helpers import Bench
 from records import recordings, write_entry, write_manifest, write_references, write_tables
 from rich.console import Console
 
@@ -21,7 +20,6 @@ from benchmark.leaderboard import columns, formats, tables, view
 from benchmark.leaderboard.board import Board, Table
 from benchmark.leaderboard.columns import Column
 
-Bench = Callable[..., Ran]
 LABELS = ("net:x=1", "u_net:name=a|b", "smp:decoder=FPN,encoder=tu-convnext_tiny", "floor", "once")
 """The best first."""
 STRANGE = r"net:x=1_0&%#{}~^\<>[]|$"

@@ -1,11 +1,10 @@
 """Trained here, tested there: transfers beside the tables."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Ran
+from helpers import Bench
 from test_leaderboard import TEMPLATE, _counts, write
 
 from benchmark import files, metrics, record, store, sums, transfers
@@ -86,7 +85,7 @@ def test_without_transfers_nothing_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["transfer.json", "images.csv"])
-def test_a_broken_transfer_is_named_and_the_rest_stands(tmp_path: Path, bench: Callable[..., Ran], file: str) -> None:
+def test_a_broken_transfer_is_named_and_the_rest_stands(tmp_path: Path, bench: Bench, file: str) -> None:
     path = carry(tmp_path, write(tmp_path), hits=4)
     (path / file).write_text("{")
     board = tables.build(tmp_path)

@@ -5,18 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import MORTAL, Ran, fingerprint, runs
+from helpers import MORTAL, Bench, fingerprint, runs
 
 from benchmark import protocol, registry, store
 from benchmark.launch import here, jobs
 from benchmark.run import Outcome, Request
 from benchmark.trial import Manner
 
-Bench = Callable[..., Ran]
 DATA = "synthetic:train=8,val=3,test=3,ood=1"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import put
 from rich.console import Console
 
 from benchmark import files, keys, metrics, record, store
@@ -87,11 +88,7 @@ def write(
     content = json.loads(json.dumps(TEMPLATE))
     content["architecture"].update(name=label.partition(":")[0], label=label)
     content["seed"] = seed
-    for path, value in changes.items():
-        target, names = content, path.split("__")
-        for name in names[:-1]:
-            target = target[name]
-        target[names[-1]] = value
+    put(content, changes)
     content["run_key"] = keys.digest(
         {"label": label, "seed": seed, "key": key, **{k: str(v) for k, v in changes.items()}}
     )

@@ -3,22 +3,19 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from benchmark.datasets import birdsounds
-from helpers import Ran
+from helpers import Bench, Ran
 
 from benchmark import images, layout, recordings, spectrogram
 from benchmark.errors import UserError
 from benchmark.mix import plan, sources
 from benchmark.mix.settings import checked
 from benchmark.progress import silent
-
-Bench = Callable[..., Ran]
 
 RATE = 16_000
 SMALL = ("--train", 6, "--val", 3, "--test", 4, "--slice", 2, "--seconds", 0.5, "--sample-rate", RATE)

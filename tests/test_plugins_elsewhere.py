@@ -4,16 +4,14 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import NEW_PLUGIN, TINY, Ran
+from helpers import NEW_PLUGIN, TINY, Bench
 
 from benchmark import checks, registry, scaffold
 from benchmark.errors import UserError
-
-Bench = Callable[..., Ran]
 
 
 def row(table: str, name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import TINY, Ran, planted
+from helpers import TINY, Bench, planted
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -13,7 +13,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 SECTION = README.split("## Add your architecture")[1].split("\n## ")[0]
 
 
-def test_add_your_architecture(bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_add_your_architecture(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands in their order; only the run is made small."""
     monkeypatch.chdir(tmp_path)
     commands = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", SECTION, re.MULTILINE)]
@@ -24,9 +24,7 @@ def test_add_your_architecture(bench: Callable[..., Ran], tmp_path: Path, monkey
     assert any(line.split()[:1] == ["my_net"] for line in ran.out.splitlines())
 
 
-def test_the_plugin_and_the_test_that_are_shown(
-    bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plugin_and_the_test_that_are_shown(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin, test = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
     planted(tmp_path, "architectures", plugin)
     (tmp_path / "architectures" / "planted.py").rename(tmp_path / "architectures" / "my_net.py")
@@ -36,7 +34,7 @@ def test_the_plugin_and_the_test_that_are_shown(
     namespace["test_my_net"]()
 
 
-def test_a_dataset_alike(bench: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_alike(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"`bench ((?:new dataset|check --dataset) [^`]*)`", SECTION)
     assert len(commands) == 2
@@ -44,7 +42,7 @@ def test_a_dataset_alike(bench: Callable[..., Ran], tmp_path: Path, monkeypatch:
         assert bench(*words.split()).code == 0
 
 
-def test_every_command_and_option_exists(bench: Callable[..., Ran]) -> None:
+def test_every_command_and_option_exists(bench: Bench) -> None:
     joined = README.replace("\\\n", " ")
     lines = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", joined, re.MULTILINE)]
     assert len(lines) >= 8

@@ -4,13 +4,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import NEW_PLUGIN, SMALL, TINY, Ran, runs
-
-Bench = Callable[..., Ran]
+from helpers import NEW_PLUGIN, SMALL, TINY, Bench, runs
 
 
 def test_all_leaves_a_broken_plugin_out_and_says_so(

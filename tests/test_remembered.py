@@ -3,11 +3,10 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Ran
+from helpers import Bench
 from test_leaderboard import write
 
 from benchmark import files
@@ -46,7 +45,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return calls
 
 
-def call(bench: Callable[..., Ran], results: Path, out: Path) -> tuple[str, str, list[bytes]]:
+def call(bench: Bench, results: Path, out: Path) -> tuple[str, str, list[bytes]]:
     shutil.rmtree(out, ignore_errors=True)
     ran = bench(*COMMAND, "--results", results, "--out", out)
     assert ran.code == 0
@@ -54,7 +53,7 @@ def call(bench: Callable[..., Ran], results: Path, out: Path) -> tuple[str, str,
 
 
 def test_the_second_call_says_the_same_and_reads_no_record(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path
+    bench: Bench, results: Path, built: list[Path], tmp_path: Path
 ) -> None:
     first = call(bench, results, tmp_path / "out")
     assert "broken" in first[1]
@@ -62,7 +61,7 @@ def test_the_second_call_says_the_same_and_reads_no_record(
     assert len(built) == 1
 
 
-def test_another_question_is_another_answer(bench: Callable[..., Ran], results: Path, built: list[Path]) -> None:
+def test_another_question_is_another_answer(bench: Bench, results: Path, built: list[Path]) -> None:
     common = ("leaderboard", "--results", results, "--format")
     answers = [
         bench(*common, "terminal", *more).out
@@ -75,7 +74,7 @@ def test_another_question_is_another_answer(bench: Callable[..., Ran], results: 
 
 
 def test_whatever_file_changes_the_tables_are_made_anew(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path
+    bench: Bench, results: Path, built: list[Path], tmp_path: Path
 ) -> None:
     call(bench, results, tmp_path / "out")
     read = [path for path in results.rglob("*") if path.is_file()]
@@ -86,9 +85,7 @@ def test_whatever_file_changes_the_tables_are_made_anew(
         assert len(built) == number, path
 
 
-def test_a_record_more_and_a_record_less(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path
-) -> None:
+def test_a_record_more_and_a_record_less(bench: Bench, results: Path, built: list[Path], tmp_path: Path) -> None:
     before = call(bench, results, tmp_path / "out")
     added = write(results, label="other", hits=5)
     settle(added)
@@ -99,7 +96,7 @@ def test_a_record_more_and_a_record_less(
 
 
 def test_what_changed_a_moment_ago_is_not_trusted_to_show_it_by_its_time(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path
+    bench: Bench, results: Path, built: list[Path], tmp_path: Path
 ) -> None:
     path = next(results.rglob("run.json"))
     path.touch()
@@ -108,9 +105,7 @@ def test_what_changed_a_moment_ago_is_not_trusted_to_show_it_by_its_time(
     assert len(built) == 2
 
 
-def test_a_damaged_memory_is_no_answer(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path
-) -> None:
+def test_a_damaged_memory_is_no_answer(bench: Bench, results: Path, built: list[Path], tmp_path: Path) -> None:
     first = call(bench, results, tmp_path / "out")
     for text in (b"", b"[]", b'{"problems": []}', b"\xff"):
         (kept,) = (files.cache_folder() / "leaderboards").iterdir()
@@ -119,14 +114,14 @@ def test_a_damaged_memory_is_no_answer(
     assert len(built) == 5
 
 
-def test_the_folder_does_not_grow(bench: Callable[..., Ran], results: Path) -> None:
+def test_the_folder_does_not_grow(bench: Bench, results: Path) -> None:
     for width in range(60, 80):
         bench("leaderboard", "--results", results, "--format", "terminal", "--width", width)
     assert len(list((files.cache_folder() / "leaderboards").iterdir())) == 16
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
-    bench: Callable[..., Ran], results: Path, built: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, results: Path, built: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))

@@ -6,13 +6,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Ran
+from helpers import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_ends_the_curve(tmp_path: Path) -> None:
     assert ",nan" not in text
 
 
-def test_the_page_with_private_pictures_lies_where_nobody_commits_it(bench: Callable[..., Ran], tmp_path: Path) -> None:
+def test_the_page_with_private_pictures_lies_where_nobody_commits_it(bench: Bench, tmp_path: Path) -> None:
     furnish(tmp_path)
     ran = bench("leaderboard", "--results", tmp_path, "--private", "--format", "html")
     path = tmp_path / "private" / "leaderboard.html"

@@ -1,12 +1,11 @@
 """From a network's logits to the sound scores of a run and the references of its data."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, Ran
+from helpers import TINY, Bench
 from torch.nn import functional as F
 
 from benchmark import evaluator, hardware, inputs, metrics, network, protocol, registry, separation, spectrogram, store
@@ -15,8 +14,6 @@ from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
 from benchmark.progress import silent
-
-Bench = Callable[..., Ran]
 
 
 def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) -> None:

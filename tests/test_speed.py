@@ -2,12 +2,11 @@
 
 import csv
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import FP32, Ran
+from helpers import FP32, Bench
 from torch import nn
 
 from benchmark import protocol
@@ -19,7 +18,6 @@ from benchmark.speed.ceiling import Ceiling, Demand
 from benchmark.speed.measure import Failure, Speed, Task
 from benchmark.speed.report import Race
 
-Bench = Callable[..., Ran]
 MOST = Ceiling(flops=1e12, bytes=1e11)
 SETTINGS = protocol.load("quick").override(
     {"dataset": "synthetic:train=8,val=3,test=3,ood=1", "image_size": 32, "batch_size": 4}

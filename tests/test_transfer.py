@@ -3,20 +3,17 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import TINY, Ran, birdsounds_tree, save
+from helpers import TINY, Bench, birdsounds_tree, save
 
 from benchmark import evaluator, protocol, store, sums, transfers, verify
 from benchmark.data.batches import DeviceSplit
 from benchmark.progress import silent
 from benchmark.replay import evaluate
 from benchmark.runs import WEIGHTS
-
-Bench = Callable[..., Ran]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import FP32, SETTINGS, TINY, Ran, pixelwise, runs
+from helpers import FP32, SETTINGS, TINY, Bench, pixelwise, runs
 from torch import nn
 
 from benchmark import evaluator, metrics, protocol, store, trainer
@@ -24,7 +24,6 @@ from benchmark.progress import Report, silent
 from benchmark.trainer import EAGER, state
 from benchmark.trial import Conditions, Trial, conduct
 
-Bench = Callable[..., Ran]
 DIVERGING = 1e30
 RATES = (1e-4, 0.01, 0.1, DIVERGING)
 TUNED = SETTINGS.override({"learning_rates": RATES, "augmentation": "time_roll", "optimiser": "sgd"})

@@ -1,17 +1,14 @@
 """Options of every command with any values, and what --debug and an unexpected exception show."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fuzzing import TEXTS, cases, require_ended
-from helpers import Ran
+from helpers import Bench
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-Bench = Callable[..., Ran]
 
 PATHS = ["nowhere", ".", "file", "", "/", "/dev/null", "\0", "x" * 300, "a/../..", "-", "--"]
 WORDS = st.sampled_from(

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzzing import JSON, TEXTS, cases, count, damages, outcome, require_ended, require_one_line
-from helpers import TINY, Ran, birdsounds_tree
+from helpers import TINY, Bench, birdsounds_tree
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -23,8 +23,6 @@ from benchmark.denoise import choose
 from benchmark.leaderboard import formats, tables
 from benchmark.leaderboard.board import Board
 from benchmark.verify.badges import VERIFICATION
-
-Bench = Callable[..., Ran]
 
 DATA = (*TINY, "--dataset", "synthetic:train=6,val=3,test=4,ood=2")  # few enough to be decoded in this process
 

@@ -1,0 +1,225 @@
+"""`bench verify --predict` evaluates the stored weights once more, and its verdict is held to what may differ."""
+
+import csv
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import SMALL, TINY, Bench, Ran
+from tampering import Store, count_changed, found, truth
+
+from benchmark import metrics, registry, sums, verify
+from benchmark.progress import silent
+from benchmark.runs import WEIGHTS
+from benchmark.store import read
+from benchmark.verify.badges import VERIFICATION
+
+
+def badge(run: Path) -> str:
+    return verify.badge(run, read(run))
+
+
+def test_weights_that_give_the_counts_are_verified(bench: Bench, store: Store) -> None:
+    assert badge(store.run) == "self-reported"
+    ran = bench("verify", "--predict", store.run, store.otsu, "--results", store.results)
+    assert ran.code == 0, ran.err
+    assert "reproduced; 6 images, at most 0 pixels of a mask differ (none may, on " in ran.out
+    made = json.loads((store.run / VERIFICATION).read_text())
+    assert made["sums"] == sums.digest(store.run / sums.NAME)
+    assert (made["verdict"], made["alike"], made["tolerance"], made["images"]) == ("reproduced", True, 0.0, 6)
+    assert badge(store.run) == badge(store.otsu) == "verified"
+    assert verify.check(store.results) == []
+
+
+def test_weights_of_another_seed_are_found(bench: Bench, store: Store) -> None:
+    """Although the checksums are made anew."""
+    shutil.copy(store.other / WEIGHTS, store.run / WEIGHTS)
+    store.seal()
+    assert verify.check(store.results) == []
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert ran.code == 2
+    assert re.search(r"the predicted mask differs by \d+ pixels, 0 may", ran.err)
+    assert badge(store.run) == "self-reported"
+    assert found(verify.check(store.results), VERIFICATION, "the weights did not give the run's counts")
+
+
+def test_a_count_that_only_weights_can_tell(bench: Bench, store: Store) -> None:
+    """The predicted mask at the file's size is not stored: a native count is checked by evaluating again."""
+    store.cells("images.csv", 0, native_tp=40, native_fn=-40)
+    store.seal()
+    assert verify.check(store.results) == []
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert ran.code == 2
+    assert "test-00000: a count at the file's size differs by 40 pixels, 0 may" in ran.err
+
+
+def test_a_sound_score_that_only_weights_can_tell(bench: Bench, store: Store) -> None:
+    store.cells("images.csv", 0, sdr=1)
+    store.seal()
+    assert verify.check(store.results) == []
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert (ran.code, "sdr differs by up to" in ran.err) == (2, True)
+
+
+def test_elsewhere_a_thousandth_of_the_pixels_may_differ(bench: Bench, store: Store) -> None:
+    """The run is of another processor, so that its bits need not be ours: one pixel of 1024 may differ, two not."""
+
+    def flip(count: int) -> Callable[[np.ndarray], None]:
+        def change(masks: np.ndarray) -> None:
+            masks[0, 0, :count] ^= True
+
+        return change
+
+    store.put(device__kind="Another processor")
+    for count, code in ((1, 0), (2, 2)):
+        store.masks(flip(count))
+        masks = np.load(store.run / "predictions.npz")
+        bits = np.unpackbits(masks["packed"], axis=-1, count=32).astype(bool)
+        recount(store, bits)
+        store.seal()
+        ran = predicted_elsewhere(bench, store)
+        assert ran.code == code, ran.out + ran.err
+        store.masks(flip(count))  # back
+
+
+def recount(store: Store, bits: np.ndarray) -> None:
+    """images.csv and logits.csv follow the altered masks."""
+    masks = truth(store)
+    with (store.run / "images.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    tolerance = metrics.surface_tolerance((32, 32))
+    for row, prediction, mask in zip(rows, bits, masks, strict=True):
+        values = [*metrics.confusion(prediction, mask), *metrics.surface(prediction, mask, tolerance)]
+        for name, value in zip([*metrics.CONFUSION, *metrics.SURFACE], values, strict=True):
+            row[header.index(name)] = str(value)
+    (store.run / "images.csv").write_text("".join(",".join(row) + "\n" for row in [header, *rows]))
+
+
+def predicted_elsewhere(bench: Bench, store: Store) -> Ran:
+    """Without the checks that come first, whose histograms do not follow."""
+    from benchmark.replay.predict import predict
+
+    made = predict(store.results, store.run, data=None, device="cpu", command="test", report=silent)
+    assert (made.alike, made.tolerance) == (False, 0.001)
+    return Ran(0 if made.verdict == "reproduced" else 2, "", made.message)
+
+
+def test_a_verification_of_other_files_counts_nothing(bench: Bench, store: Store) -> None:
+    assert bench("verify", "--predict", store.run, "--results", store.results).code == 0
+    shutil.copy(store.run / VERIFICATION, store.other / VERIFICATION)
+    assert badge(store.other) == "self-reported"
+    assert found(
+        verify.check(store.results), VERIFICATION, "of other files than SHA256SUMS lists; evaluate the weights"
+    )
+    assert bench("verify", "--predict", store.other, "--results", store.results).code == 0, "it mends itself"
+    assert badge(store.other) == "verified"
+    store.put(architecture__gflops=0.5)
+    assert badge(store.run) == "self-reported", "run.json changed"
+    store.seal()
+    assert badge(store.run) == "self-reported", "and the checksums with it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tolerance": 0.5, "largest_difference": 400}, "its tolerance is 0.5, where 'alike' is true it is 0"),
+        ({"alike": False, "tolerance": 0.5}, "its tolerance is 0.5, where 'alike' is false it is 0.001"),
+        ({"alike": False, "tolerance": 0.001, "largest_difference": 2}, "more pixels differ than its tolerance"),
+        ({"alike": False, "tolerance": 0.001, "largest_difference": 1}, ""),
+        ({"largest_difference": -1}, "more pixels differ than its tolerance"),
+        ({"largest_native_difference": 1}, "more pixels differ at the files' size"),
+        ({"alike": False, "tolerance": 0.001, "largest_native_difference": 10**6}, "at the files' size"),
+        ({"images": 5}, "it is of 5 images, the run has 6"),
+        ({"largest_difference_db": 0.002}, "the sound scores differ by more dB"),
+        ({"largest_difference_db": float("nan")}, "the sound scores differ by more dB"),
+        ({"largest_difference_db": None}, "it has a difference in dB and the run no sound scores"),
+        ({"message": "one pixel"}, "the weights did not give the run's counts: one pixel"),
+    ],
+)
+def test_a_verification_is_held_to_what_may_differ(store: Store, changes: dict[str, Any], message: str) -> None:
+    """Whatever it says itself; badge and check agree."""
+    good = {
+        "schema": 1,
+        "verdict": "reproduced",
+        "when": "now",
+        "command": "by hand",
+        "device": "this one",
+        "precision": "fp32",
+        "torch": "2",
+        "threads": 1,
+        "alike": True,
+        "tolerance": 0.0,
+        "images": 6,
+        "largest_difference": 0,
+        "largest_native_difference": 0,
+        "largest_difference_db": 0.0,
+        "sums": sums.digest(store.run / sums.NAME),
+    }
+    (store.run / VERIFICATION).write_text(json.dumps(good))
+    assert verify.check(store.results) == []
+    assert badge(store.run) == "verified"
+    (store.run / VERIFICATION).write_text(json.dumps({**good, **changes}))
+    assert [message in finding.text for finding in verify.check(store.results)] == [True] * bool(message)
+    assert badge(store.run) == ("self-reported" if message else "verified")
+
+
+def test_a_verdict_that_was_edited(bench: Bench, store: Store) -> None:
+    assert bench("verify", "--predict", store.run, "--results", store.results).code == 0
+    store.edit(VERIFICATION, lambda text: text.replace('"largest_difference": 0', '"largest_difference": 9'))
+    assert found(verify.check(store.results), VERIFICATION, "its verdict is good, and more pixels differ")
+    (store.run / VERIFICATION).write_text("{}")
+    assert found(verify.check(store.results), VERIFICATION, "not a verification of schema 1")
+    assert badge(store.run) == "self-reported"
+
+
+def test_what_cannot_be_predicted(bench: Bench, store: Store) -> None:
+    (store.run / WEIGHTS).unlink()
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert ran.code == 2
+    assert "weights are not committed); train it again: bench run --arch unet:width=4" in ran.err
+    count_changed(store)
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert (ran.code, "reproduced;" in ran.out) == (2, False)
+    (store.other / WEIGHTS).write_bytes(b"no weights")
+    store.seal(store.other)
+    ran = bench("verify", "--predict", store.other, "--results", store.results)
+    assert (ran.code, f"{WEIGHTS} cannot be used" in ran.err) == (2, True)
+
+
+def test_other_data_than_the_run_s(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.replay import evaluate
+
+    loaded = evaluate.load_data
+    other = SMALL.replace("test=4", "test=3")
+    monkeypatch.setattr(evaluate, "load_data", lambda _, *rest: loaded(other, *rest))
+    ran = bench("verify", "--predict", store.run, "--results", store.results)
+    assert (ran.code, "was tested on other data" in ran.err) == (2, True)
+
+
+def test_an_edited_plugin_is_not_run_and_not_verified(bench: Bench, tmp_path: Path) -> None:
+    """Neither the plugin of now, which is another, nor the stored file, which nobody has vouched for."""
+    results, folder = tmp_path / "results", tmp_path / "mine" / "architectures"
+    folder.mkdir(parents=True)
+    code = (Path(registry.__file__).parent.parent / "architectures" / "otsu.py").read_text()
+    (folder / "mine.py").write_text(code)
+    plugins = ("--plugins", tmp_path / "mine")
+    assert bench("run", "--arch", "mine", *TINY, "--results", results, *plugins).code == 0
+    (run,) = results.glob("runs/*/*/mine/*")
+    assert bench("verify", "--predict", run, "--results", results, *plugins).code == 0
+    assert badge(run) == "verified"
+    (folder / "mine.py").write_text(code + "\n# a remark\n")
+    assert badge(run) == "verified"
+    (folder / "mine.py").write_text(code + "\nBETTER = 1\n")
+    assert badge(run) == "older source"
+    for name in [name for name in sys.modules if name == "benchmark.architectures.mine"]:
+        del sys.modules[name]
+    ran = bench("verify", "--predict", run, "--results", results, *plugins)
+    assert (ran.code, "mine has changed since" in ran.err) == (2, True)
+    (folder / "mine.py").unlink()
+    assert badge(run) == "verified", "a plugin that is not found has no other source"
