@@ -10,7 +10,7 @@ from helpers import Bench
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-PATHS = ["nowhere", ".", "file", "", "/", "/dev/null", "\0", "x" * 300, "a/../..", "-", "--"]
+PATHS = ["nowhere", ".", "file", "", "/", "/dev/null", "x" * 300, "a/../..", "-", "--"]
 WORDS = st.sampled_from(
     ["0", "-1", "1e400", "nan", "7", "2147483649", "9" * 30, "auto", "cpu", "cuda:99", "mps", "best"]
 )
@@ -92,12 +92,13 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["--run", "--out", "--table", "--mask", "--above", "--device", "--results", "--plugins"],
     ),
 }
-VALUES = st.sampled_from(PATHS) | WORDS | TEXTS
+TYPED = TEXTS.map(lambda text: text.replace("\0", ""))  # no program can be given a zero byte: it ends the word
+VALUES = st.sampled_from(PATHS) | WORDS | TYPED
 CALLS = st.sampled_from(list(COMMANDS)).flatmap(
     lambda name: st.tuples(
         st.just(name),
         st.lists(
-            st.tuples(st.sampled_from(COMMANDS[name][1]), st.sampled_from(PATHS) | WORDS | TEXTS),
+            st.tuples(st.sampled_from(COMMANDS[name][1]), VALUES),
             min_size=1,
             max_size=2,
         ),
@@ -121,7 +122,6 @@ def left() -> list[str]:
 @given(call=CALLS)
 @example(call=("leaderboard", [("--width", "9" * 30)]))
 @example(call=("run", [("--seed", "9" * 30)]))
-@example(call=("verify", [("--results", "\0")]))
 def test_any_value_of_any_option(bench: Bench, call: tuple[str, list[tuple[str, str]]]) -> None:
     name, options = call
     given_ = [word for option, value in options for word in (option, value)]
@@ -137,7 +137,7 @@ def test_any_value_of_any_option(bench: Bench, call: tuple[str, list[tuple[str, 
 @cases(60)
 @given(
     words=st.lists(
-        st.sampled_from([*COMMANDS, "data", "arch", "--help", "--version", "--debug", "--", "-"]) | TEXTS, max_size=4
+        st.sampled_from([*COMMANDS, "data", "arch", "--help", "--version", "--debug", "--", "-"]) | TYPED, max_size=4
     )
 )
 def test_any_words(bench: Bench, words: list[str]) -> None:
