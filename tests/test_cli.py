@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -176,18 +177,16 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the authors' example is not here; set BIRDSOUNDS_EXAMPLE")
 def test_the_reference_network_overfits_real_spectrograms(bench: Bench, tmp_path: Path) -> None:
-    """Loss, masks and scores are wired right: eight pieces of the authors' example, the same in all three splits."""
+    """Loss, masks and scores are wired right: four pieces of the authors' example, the same in all three splits."""
     image, mask = images.read_image(EXAMPLE / "XC41136.png"), images.read_mask(EXAMPLE / "XC41136_mask.png")
     for split in ("Train", "Valid", "Test"):
-        for number, (part, truth) in enumerate(
-            zip(np.array_split(image, 8, axis=1), np.array_split(mask, 8, axis=1), strict=True)
-        ):
+        pieces = zip(np.array_split(image, 8, axis=1), np.array_split(mask, 8, axis=1), strict=True)
+        for number, (part, truth) in enumerate(islice(pieces, 4)):
             save(tmp_path / "data" / split / "Images" / f"XC41136_{number}.png", part)
             save(tmp_path / "data" / split / "Masks" / f"XC41136_{number}.png", truth * 255)
-    steps = 200
     ran = bench(
         *("run", "--arch", "custom_resnet34", "--dataset", "birdsounds", "--data", tmp_path / "data"),
-        *("--allow-leakage", "--batch-size", 4, "--epochs", steps // 2, "--results", tmp_path / "results"),
+        *("--allow-leakage", "--batch-size", 4, "--epochs", 100, "--results", tmp_path / "results"),
     )
     assert ran.code == 0, ran.err
     (line,) = re.findall(r"test IoU (\d+\.\d+) %", ran.out)
