@@ -17,8 +17,11 @@ _REMEDIES = {
     errno.EDQUOT: f"your quota is used up: make room, {_ROOM}",
     errno.EFBIG: "no file may be as large there: see 'ulimit -f', and what the file system allows",
     errno.EROFS: _ELSEWHERE,
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
+    errno.EACCES: f"change its permissions, or {_ELSEWHERE}",
+    errno.EPERM: f"change its permissions, or {_ELSEWHERE}",
+    errno.ENOENT: "it is not there (any more): restore it, or give the same command again",
+    errno.ELOOP: "the link leads to itself: remove it",
+    errno.ENOTCONN: "the mounted folder was taken away: mount it again, then give the same command again",
     errno.EEXIST: f"a file is where a folder should be: {_ELSEWHERE}",
     errno.ENOTDIR: f"a file is where a folder should be: {_ELSEWHERE}",
     errno.EISDIR: "a folder is where the file should be: remove it",
@@ -35,14 +38,19 @@ _REMEDIES = {
 
 def refused(path: Path, error: Exception) -> UserError:
     """The error of a file or folder that could not be written."""
+    return UserError(f"cannot write {path}: {_said(error)}")
+
+
+def unusable(error: OSError) -> UserError:
+    """An error of the machine at a place where it is not known what it kept from being read or written."""
+    return UserError(f"cannot use {error.filename or 'the disk'}: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    """Reason and remedy."""
     reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
     remedy = _REMEDIES.get(_number(error) or 0)
-    return UserError(f"cannot write {path}: {reason}{f'; {remedy}' if remedy else ''}")
-
-
-def is_refusal(error: OSError) -> bool:
-    """Whether it is the machine that refuses, and no mistake of ours."""
-    return error.errno in _REMEDIES
+    return f"{reason}{f'; {remedy}' if remedy else ''}"
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -14,6 +14,7 @@ from benchmark import workers
 from benchmark.errors import UserError
 
 PRECISIONS = ("bf16", "tf32", "fp32")
+_MOST_THREADS = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +101,14 @@ def pin_threads(count: int | None) -> int:
     Without a count it is torch's choice (OMP_NUM_THREADS, or the cores that this process may use), but no more than
     the processor time that the process's control group grants: a container given two of 64 cores would else run 64
     threads on two.
+
+    Raises:
+        UserError: so many threads would end the process, or keep it busy with nothing else.
     """
     if count is None:
         count = min(torch.get_num_threads(), workers.granted())
+    if count > _MOST_THREADS:
+        raise UserError(f"{count} threads are more than {_MOST_THREADS}: choose fewer with --threads")
     torch.set_num_threads(count)
     return count
 

@@ -64,7 +64,7 @@ class DatasetRecord(_Part):
     manifest: Digest
     images: dict[str, int]
     empty_masks: dict[str, int]
-    test_slices: dict[str, int]
+    test_slices: dict[str, int] = Field(min_length=1)
     groups: dict[str, Isolation]
     slices: dict[str, SliceRecord] = {}
     rendering: RenderingRecord | None = None

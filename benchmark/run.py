@@ -27,6 +27,7 @@ from benchmark import (
 from benchmark.checkpoints import Checkpoints
 from benchmark.data import batches
 from benchmark.data.cache import Cached
+from benchmark.errors import UserError
 from benchmark.hardware import Hardware
 from benchmark.peers import Peers
 from benchmark.progress import Report
@@ -93,13 +94,13 @@ def run(request: Request, report: Report) -> Outcome:
     run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
     path = store.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if store.finished(path) and not request.force and not unfinished.traces(request.results, path):
+    if not request.force and store.finished(path) and not unfinished.traces(request.results, path):
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         return outcome(status="finished", again=True)
 
     disk.check_writable(request.results, "--results")
     with peers.joined(machine.device) as group, unfinished.claimed(request.results, path, group, report) as work:
-        if group.agreed(store.finished(path)) and not request.force:
+        if not request.force and group.agreed(store.finished(path)):
             unfinished.forget(work)
             return outcome(status="finished", again=True)
         hardware.pin_threads(_threads(request.manner, machine, work))
@@ -118,7 +119,7 @@ def run(request: Request, report: Report) -> Outcome:
 
         if not group.first:
             return outcome(status=tried.status, again=False, message=tried.message)
-        if tried.status != "finished" and store.finished(path):
+        if tried.status != "finished" and _worth_keeping(path):
             return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
         if tried.evaluation is not None:
@@ -174,6 +175,14 @@ def _run_key(
         torch=torch.__version__,
         micro_batch=micro_batch,
     )
+
+
+def _worth_keeping(path: Path) -> bool:
+    """Whether something lies there that a run that failed must not replace, not even by force."""
+    try:
+        return store.finished(path)
+    except UserError:
+        return True
 
 
 def _threads(manner: Manner, machine: Hardware, work: Path) -> int | None:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark import files, sums, whole
+from benchmark.errors import UserError
 from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
@@ -38,6 +39,9 @@ RUNS = "runs/*/*/*/*/"
 
 R = TypeVar("R")
 
+_RECORD = f"a record of schema {SCHEMA}"
+INSTEAD = "restore it, or replace what is there with --force"
+
 
 def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
     """Where a run lies. The names are plugin names or file stems."""
@@ -45,11 +49,41 @@ def folder(results: Path, protocol: str, dataset: str, architecture: str, run_ke
 
 
 def finished(path: Path) -> bool:
-    """Whether a run folder holds a finished run."""
-    try:
-        return read(path).status == "finished" and (path / "images.csv").is_file()
-    except (OSError, ValueError):
+    """Whether a run folder holds a finished run; not so where nothing is there.
+
+    Raises:
+        UserError: what is there cannot be read: it may be worth more than a new run.
+    """
+    found = present(path, "run.json", read, _RECORD)
+    if found is None or found.status != "finished":
         return False
+    require_counts(path)
+    return True
+
+
+def present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
+    """What is in the file of that name in a folder; None where there is no such folder, or nothing in it.
+
+    Raises:
+        UserError: what is there cannot be read.
+    """
+    try:
+        return read_one(path)
+    except (OSError, ValueError) as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if gone and not (path.is_dir() and any(path.iterdir())):
+            return None
+        raise UserError(f"{_problem(path, name, what, error)}; {INSTEAD}") from error
+
+
+def require_counts(path: Path) -> None:
+    """Refuse a finished record without its counts.
+
+    Raises:
+        UserError: they are gone.
+    """
+    if not (path / "images.csv").is_file():
+        raise UserError(f"{path} has no images.csv; {INSTEAD}")
 
 
 def read(path: Path) -> Record:
@@ -63,7 +97,7 @@ def read(path: Path) -> Record:
 
 def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
-    return read_each(folders(results, RUNS), "run.json", read, f"a record of schema {SCHEMA}")
+    return read_each(folders(results, RUNS), "run.json", read, _RECORD)
 
 
 def folders(results: Path, pattern: str) -> list[Path]:
@@ -86,15 +120,22 @@ def read_each(
     for path in paths:
         try:
             records.append((path, read_one(path)))
-        except FileNotFoundError:
-            problems.append(f"{path} has no {name}: remove the folder or restore the file")
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "file"
-            problems.append(f"{path / name} is not {what} ({place}: {first['msg']})")
+        except FileNotFoundError as error:
+            problems.append(f"{_problem(path, name, what, error)}: remove the folder or restore the file")
         except (OSError, ValueError) as error:
-            problems.append(f"{path / name} cannot be read: {error}")
+            problems.append(_problem(path, name, what, error))
     return records, problems
+
+
+def _problem(path: Path, name: str, what: str, error: OSError | ValueError) -> str:
+    """Why the file of that name in a folder cannot be used; `what` it should be."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path} has no {name}"
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "file"
+        return f"{path / name} is not {what} ({place}: {first['msg']})"
+    return f"{path / name} cannot be read: {error}"
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.record import DatasetRecord, DeviceRecord, Digest, Record
-from benchmark.store import KEY_DIGITS, folders, read_each
+from benchmark.store import KEY_DIGITS, folders, present, read_each, require_counts
 
 NAME = "transfer.json"
 FOLDER = "transfers"
 PLACES = f"{FOLDER}/*/*/"
 """Where transfers lie in a results folder."""
+
+_RECORD = "a transfer of schema 1"
 
 
 class _Part(BaseModel):
@@ -94,11 +96,16 @@ def read(path: Path) -> TransferRecord:
 
 
 def finished(path: Path, run_sums: str) -> bool:
-    """Whether a folder holds a whole transfer of the run as it is now."""
-    try:
-        return read(path).run_sums == run_sums and (path / "images.csv").is_file()
-    except (OSError, ValueError):
+    """Whether a folder holds a transfer of the run as it is now; not so where nothing is there.
+
+    Raises:
+        UserError: what is there cannot be read.
+    """
+    found = present(path, NAME, read, _RECORD)
+    if found is None or found.run_sums != run_sums:
         return False
+    require_counts(path)
+    return True
 
 
 def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str]]:
@@ -106,4 +113,4 @@ def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str
 
     Their counts are read as a run's are, by `store.read_counts`.
     """
-    return read_each(folders(results, PLACES), NAME, read, "a transfer of schema 1")
+    return read_each(folders(results, PLACES), NAME, read, _RECORD)

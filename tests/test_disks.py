@@ -205,18 +205,27 @@ def test_errors_of_libraries_are_understood() -> None:
     assert str(disk.refused(Path("a"), RuntimeError("odd\nand long"))) == "cannot write a: odd"
 
 
-def test_any_refusal_of_the_machine_is_one_line(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+REFUSALS = {
+    errno.EIO: "; the disk fails: see the system's log (dmesg)",
+    errno.ENOENT: "; it is not there (any more): restore it, or give the same command again",
+    errno.ENOTCONN: "; the mounted folder was taken away: mount it again, then give the same command again",
+    errno.ETIMEDOUT: "",
+}
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+def test_any_refusal_of_the_machine_is_one_line(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     from benchmark.leaderboard import tables
 
     def build(results: Path) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO), str(results))
+        raise OSError(number, os.strerror(number), str(results))
 
     monkeypatch.setattr(tables, "build", build)
     ran = bench("leaderboard", "--results", tmp_path)
-    assert (ran.code, ran.err) == (
-        2,
-        f"bench: cannot write {tmp_path}: Input/output error; the disk fails: see the system's log (dmesg)\n",
-    )
+    message = f"bench: cannot use {tmp_path}: {os.strerror(number)}{REFUSALS[number]}\n"
+    assert (ran.code, ran.err) == (2, message)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold root back; refusals are injected elsewhere")

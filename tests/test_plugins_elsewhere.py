@@ -171,7 +171,7 @@ def test_checking_all_leaves_out_what_is_broken(bench: Bench, tmp_path: Path, mo
     registry.add_folder(tmp_path)
     monkeypatch.setattr(registry, "find", lambda _: ["broken", "good"])
     ran = bench("check", "all")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "left out" in ran.err
     assert "broken.py, line 2" in ran.err
     assert "good" in ran.out
@@ -186,7 +186,7 @@ def test_what_an_import_does_to_torch_is_seen_and_undone(bench: Bench, tmp_path:
     (tmp_path / "architectures" / "harmful.py").write_text(harmful)
     (tmp_path / "architectures" / "harmless.py").write_text(NEW_PLUGIN)
     ran = bench("check", "harmful", "harmless", "--plugins", tmp_path)
-    assert ran.code == 1
+    assert ran.code == 2
     told = [line.split(maxsplit=2) for line in ran.out.splitlines() if " failed " in line and " in " not in line]
     assert told == [["source", "failed", "its import changes torch's grad mode for the whole process"]]
 

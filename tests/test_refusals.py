@@ -1,5 +1,6 @@
 """What goes wrong ends in one line, or in a record that says so; never in half a result."""
 
+import os
 import re
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from helpers import NEW_PLUGIN, SMALL, TINY, Bench, runs
+
+from benchmark.errors import UserError
 
 
 def test_all_leaves_a_broken_plugin_out_and_says_so(
@@ -178,3 +181,72 @@ def test_a_batch_of_one_that_a_network_cannot_learn_from(bench: Bench, tmp_path:
     assert ran.code == 2
     assert "deeplabv3 cannot learn from a batch of one image" in ran.err.splitlines()[-1]
     assert runs(tmp_path) == []
+
+
+DAMAGES = {
+    "is not a record of schema 1": ("run.json", lambda text: text.replace('"schema": 1', '"schema": 2')),
+    "is not a record of schema 1 (file: ": ("run.json", lambda text: text[:99]),
+    "images.csv is damaged": ("images.csv", lambda text: text[: len(text) // 2]),
+    "(No columns to parse": ("images.csv", lambda _: ""),
+    "dataset.test_slices": ("run.json", lambda text: re.sub(r'"test_slices": {[^}]*}', '"test_slices": {}', text)),
+    "has no run.json": ("run.json", None),
+    "has no images.csv": ("images.csv", None),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_what_is_there_and_cannot_be_read_is_replaced_by_force_alone(
+    bench: Bench, tmp_path: Path, message: str
+) -> None:
+    command = ("run", "--arch", "otsu", *TINY, "--results", tmp_path)
+    assert bench(*command).code == 0
+    (folder,) = tmp_path.glob("runs/*/*/otsu/*")
+    name, damage = DAMAGES[message]
+    damaged = folder / name
+    if damage:
+        damaged.write_text(damage(damaged.read_text()))
+    else:
+        damaged.unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    ran = bench(*command)
+    assert (ran.code, ran.err.count("bench: ")) == (2, 1)
+    assert message in ran.err
+    assert "; restore it, or replace what is there with --force" in ran.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert bench(*command, "--force").code == 0
+    assert bench("verify", "--results", tmp_path).code == 0
+
+
+def test_a_failure_replaces_nothing_not_even_by_force(bench: Bench, tmp_path: Path) -> None:
+    command = ("run", "--arch", "diverging", *TINY, "--results", tmp_path, "--plugins", tmp_path)
+    (tmp_path / "architectures").mkdir()
+    plugin = tmp_path / "architectures" / "diverging.py"
+    plugin.write_text(NEW_PLUGIN.replace("return ", "return float('nan') * "))
+    assert bench(*command).code == 0
+    (record,) = tmp_path.glob("runs/*/*/diverging/*/run.json")
+    assert '"status": "diverged"' in record.read_text()
+    record.write_text("of another schema")
+    assert "the finished run was kept" in bench(*command, "--force").out
+    assert record.read_text() == "of another schema"
+
+
+def test_more_threads_than_any_machine_has_are_refused(bench: Bench, tmp_path: Path) -> None:
+    ran = bench("run", "--arch", "otsu", *TINY, "--results", tmp_path, "--threads", 100_000)
+    assert ran.code == 2
+    assert "100000 threads are more than 256: choose fewer with --threads" in ran.err
+
+
+def test_an_output_that_cannot_show_a_sign_shows_the_rest(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "benchmark", "list"]
+    ran = subprocess.run(words, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert b"custom_resnet34" in ran.stdout
+    assert b"\\u2013" in ran.stdout
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_debug_may_stand_anywhere(bench: Bench, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DEBUG", "")
+    words = ["run", "--arch", "otsu", "--seed=0", "--data=."]
+    words.insert(place, "--debug")
+    with pytest.raises(UserError, match="is embedded"):
+        bench(*words)

@@ -1,5 +1,7 @@
 """The command `bench`: parses, delegates, prints. torch is imported inside the commands that need it."""
 
+import io
+import sys
 from collections.abc import Sequence
 
 from benchmark.cli.cleaning import denoise
@@ -27,5 +29,15 @@ app.command()(denoise)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 a mistake that the message says how to mend, 130 interrupted."""
-    app(arguments)
+    """Run the command line and exit.
+
+    0: done. 1: a bug, ours or a plugin's. 2: something is wrong, and the message names it: a mistake, what the machine
+    refuses, what a check found. 130: interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" in words:  # wherever it stands
+        words = ["--debug", *(word for word in words if word != "--debug")]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± is no reason to show nothing
+            stream.reconfigure(errors="backslashreplace")
+    app(words)

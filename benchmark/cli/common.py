@@ -13,7 +13,7 @@ import typer
 
 import benchmark
 from benchmark import disk
-from benchmark.errors import UserError, one_line
+from benchmark.errors import UserError, first_line, one_line
 from benchmark.printable import printable
 
 app = typer.Typer(
@@ -55,11 +55,6 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
                 raise
             complain(str(error))
             sys.exit(2)
-        except OSError as error:
-            if os.environ.get("BENCH_DEBUG") or not disk.is_refusal(error):
-                raise
-            complain(str(disk.refused(Path(error.filename or "to the disk"), error)))
-            sys.exit(2)
         except KeyboardInterrupt:
             complain("interrupted; what was finished is kept, and the same command starts the rest again")
             sys.exit(130)
@@ -68,6 +63,9 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if os.environ.get("BENCH_DEBUG"):
                 raise
+            if isinstance(error, OSError) and error.errno is not None:
+                complain(str(disk.unusable(error)))
+                sys.exit(2)
             complain(f"this is a bug of birdmask-bench, or of a plugin: {_named(error)}; --debug shows the traceback")
             sys.exit(1)
 
@@ -122,6 +120,22 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on standard error."""
     typer.echo(f"bench: {one_line(text)}", err=True)
+
+
+def mean_iou(path: Path, place: str) -> float:
+    """Mean IoU over a slice of the test, of the counts in a folder.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    from benchmark import metrics, store
+
+    try:
+        counts = store.read_counts([path])[0]
+        inside = counts["slice"] == place
+        return metrics.SCORES["iou"].compute({name: counts[name][inside] for name in metrics.COUNT_COLUMNS})
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path / 'images.csv'} is damaged ({first_line(error)}); {store.INSTEAD}") from error
 
 
 def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:

@@ -135,7 +135,7 @@ def audit(
     root: Annotated[Path, typer.Argument(help="The dataset's top folder.", metavar="ROOT")],
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("audit.png"),
 ) -> None:
-    """Look at a dataset before it is believed: damage, masks, duplicates, and leakage (exit code 1)."""
+    """Look at a dataset before it is believed: damage, masks, duplicates, and leakage (exit code 2)."""
     from benchmark.audit import scan, show
     from benchmark.progress import bars
 
@@ -146,7 +146,7 @@ def audit(
     show.contact_sheet(found, picture)
     say(f"Contact sheet: {picture}")
     if found.leaks:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 def _changed(settings: "Settings", usual: "Settings") -> list[str]:

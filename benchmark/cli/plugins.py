@@ -62,7 +62,7 @@ def check(
         results = checks.check_dataset(dataset, data)
         failed |= _print(dataset, results, time.monotonic() - started, several=several)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 def _labels(names: "Sequence[str]") -> list[str]:

@@ -19,6 +19,7 @@ from benchmark.cli.common import (
     add_plugins,
     chosen_architectures,
     complain,
+    mean_iou,
     option,
     say,
     speaking,
@@ -214,27 +215,32 @@ def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[s
 
     failed = broken
     for request, outcome in launch(requests, launcher, parameters):
-        if isinstance(outcome, UserError):
-            if len(requests) == 1:
-                raise outcome
-            failed = True
-            complain(f"{request.architecture}, seed {request.seed}: {outcome}")
-        else:
+        try:
             say(_summary(outcome))
+        except UserError as error:
+            if len(requests) == 1:
+                raise
+            failed = True
+            complain(f"{request.architecture}, seed {request.seed}: {error}")
     say(f"Compare: bench leaderboard{option('--results', requests[0].results, 'results')}")
     if failed:
         raise typer.Exit(2)
 
 
-def _summary(outcome: "Outcome") -> str:
+def _summary(outcome: "Outcome | UserError") -> str:
+    """What came of a run.
+
+    Raises:
+        UserError: it could not be done, or what was finished before is damaged.
+    """
+    if isinstance(outcome, UserError):
+        raise outcome
     start = f"{outcome.label}, seed {outcome.seed}: "
     if outcome.status != "finished":
         return f"{start}{outcome.status} ({outcome.message}), see {outcome.path}"
-    from benchmark import metrics, store
+    from benchmark import store
 
-    counts = store.read_counts([outcome.path])[0]
-    headline = counts["slice"] == store.read(outcome.path).headline_slice
-    iou = metrics.SCORES["iou"].compute({name: counts[name][headline] for name in metrics.COUNT_COLUMNS})
+    iou = mean_iou(outcome.path, store.read(outcome.path).headline_slice)
     again = " (finished before; --force runs it again)" if outcome.again else ""
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, mean_iou, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -163,24 +163,23 @@ def transfer(
         )
         try:
             with bars() as report:
-                outcome = carry_over(request, report)
+                line = _transferred(carry_over(request, report))
         except UserError as error:
             if len(paths) == 1:
                 raise
             complain(f"{path}: {error}")
             failed += 1
             continue
-        say(_transferred(outcome))
+        say(line)
     if failed:
         raise typer.Exit(2)
 
 
 def _transferred(outcome: "Outcome") -> str:
-    from benchmark import metrics, record, store
+    from benchmark import record
 
-    found, counts = outcome.found, store.read_counts([outcome.path])[0]
-    inside = counts["slice"] == record.headline(list(found.tested_on.test_slices))
-    iou = metrics.SCORES["iou"].compute({name: counts[name][inside] for name in metrics.COUNT_COLUMNS})
+    found = outcome.found
+    iou = mean_iou(outcome.path, record.headline(list(found.tested_on.test_slices)))
     again = " (done before; --force does it again)" if outcome.again else ""
     leaks = f", LEAKAGE: {', '.join(found.leakage)}" if found.leakage else ""
     return (

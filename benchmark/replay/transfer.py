@@ -56,11 +56,11 @@ def transfer(request: Request, report: Report) -> Outcome:
     leakage = _check(request, found, cached)
     path = transfers.folder(request.results, found.run_key, cached.digest)
     traces = unfinished.traces(request.results, path)
-    if transfers.finished(path, run_sums) and not request.force and not traces:
+    if not request.force and transfers.finished(path, run_sums) and not traces:
         return Outcome(path=path, found=transfers.read(path), again=True)
     disk.check_writable(request.results, "--results")
     with unfinished.alone(request.results, path, report):
-        if transfers.finished(path, run_sums) and not request.force:  # another process was at it
+        if not request.force and transfers.finished(path, run_sums):  # another process was at it
             return Outcome(path=path, found=transfers.read(path), again=True)
         return _evaluated(request, found, run_sums, path, dataset, cached, leakage, report)
 
