@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 import benchmark
+from benchmark import loading
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.errors import UserError, first_line, nearest
 
@@ -52,7 +53,7 @@ class Plugin:
     spec: Any
     source: Path
     code: bytes
-    """The file as it was when it was loaded."""
+    """The file as it was compiled: what ran."""
 
     @property
     def label(self) -> str:
@@ -182,7 +183,15 @@ def load(kind: Kind, text: str) -> Plugin:
         raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     if isinstance(spec, ArchitectureSpec) and parameters:
         spec = replace(spec, reported=())  # published is the plugin as it stands, not any other size of it
-    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=source.read_bytes())
+    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=_code(module, source))
+
+
+def _code(module: ModuleType, source: Path) -> bytes:
+    """What was compiled; where the user's own program had imported the module before, its file."""
+    try:
+        return loading.code(module) or source.read_bytes()
+    except OSError as error:
+        raise UserError(f"{source} has no source of Python, which a record keeps: {first_line(error)}") from error
 
 
 def hash_code(code: bytes) -> str:
@@ -295,6 +304,8 @@ def _is_docstring(node: ast.AST) -> bool:
 
 def _import(found: _Place) -> ModuleType:
     """The module; an exception in it, even an attempt to end the program, is its author's to mend."""
+    announced = (entry for kind in _SPECS for entry in _entry_points(f"benchmark.{kind}"))
+    loading.add_packages(entry.module.partition(".")[0] for entry in announced)
     try:
         return importlib.import_module(found.module)
     except KeyboardInterrupt:

@@ -11,15 +11,18 @@ ROOT = Path(__file__).parent.parent
 # Room: the rooms of ours that it may import, which all stand above it. A room is a module or folder of benchmark/.
 LAYERS = """
 # Leaves
-__init__ disk errors printable progress:
+loading:
+__init__: loading
+disk errors printable progress:
 contract pretrained protocol:
 images layout recordings spectrogram:
 metrics pictures statistics:
 files keys record sums:
-peers workers:
+peers:
+workers: loading
 
 # Plugins, data, what a process leaves behind
-registry: contract
+registry: contract loading
 network: contract protocol registry
 separation: spectrogram
 data: contract files images progress protocol recordings spectrogram workers
@@ -73,9 +76,20 @@ PLUGINS = {
     "datasets": {"contract", "images", "layout", "recordings", "spectrogram"},
 }
 WITHOUT_TORCH = [
-    *("errors", "printable", "contract", "protocol", "registry", "images", "layout", "recordings", "spectrogram"),
+    *(
+        "loading",
+        "errors",
+        "printable",
+        "contract",
+        "protocol",
+        "registry",
+        "images",
+        "layout",
+        "recordings",
+        "spectrogram",
+    ),
     *("separation", "metrics", "statistics", "files", "keys", "record", "sums", "store", "runs", "transfers"),
-    *("verify", "leaderboard", "report", "mix", "audit"),
+    *("verify", "leaderboard", "report", "mix", "audit", "loading"),
 ]
 
 
