@@ -22,7 +22,8 @@ peers:
 workers: loading
 
 # Plugins, data, what a process leaves behind
-registry: contract loading
+sourcecode: loading
+registry: contract loading sourcecode
 network: contract protocol registry
 separation: spectrogram
 data: contract files images progress protocol recordings spectrogram workers
@@ -42,13 +43,13 @@ stored: network protocol record registry runs
 trainer: checkpoints data hardware peers progress protocol
 evaluator: contract data hardware metrics progress protocol separation spectrogram
 trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer
-describe: contract data evaluator hardware network protocol record registry trainer
+describe: contract data evaluator hardware network protocol record registry sourcecode trainer
 artefacts: data evaluator files metrics network pictures progress protocol record registry store trainer
 run: artefacts checkpoints data describe hardware inputs keys network peers progress protocol record registry store
     trainer trial unfinished
 
 # What is made of results
-verify: data files keys metrics progress protocol record registry runs separation store sums transfers
+verify: data files keys metrics progress protocol record registry runs separation sourcecode store sums transfers
 leaderboard: files metrics protocol record registry separation statistics store sums transfers verify
 report: files leaderboard record store verify
 replay: artefacts data describe evaluator files hardware inputs metrics progress protocol record registry runs
@@ -89,7 +90,7 @@ WITHOUT_TORCH = [
         "spectrogram",
     ),
     *("separation", "metrics", "statistics", "files", "keys", "record", "sums", "store", "runs", "transfers"),
-    *("verify", "leaderboard", "report", "mix", "audit", "loading"),
+    *("verify", "leaderboard", "report", "mix", "audit", "loading", "sourcecode"),
 ]
 
 
