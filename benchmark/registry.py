@@ -98,31 +98,56 @@ def _places(kind: Kind) -> dict[str, list[_Place]]:
         for path in sorted((Path(root) / kind).glob("*.py"))
         if is_name(path.stem)
     ]
-    for entry in _entry_points(f"benchmark.{kind}"):
-        package = f" of {entry.dist.name}" if entry.dist is not None else ""
-        places.append((entry.name, _Place(module=entry.module, words=f"entry point {entry.value}{package}")))
+    places += [(entry.name, entry.place) for entry in _entry_points(kind)]
     found: dict[str, list[_Place]] = {}
     for name, place in dict.fromkeys(places):
         found.setdefault(name, []).append(place)
     return found
 
 
-def _entry_points(group: str) -> Sequence[EntryPoint]:
-    """Those of a group; a package whose own list is damaged hides no other."""
-    return _listed(group, tuple(sys.path))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """What a package announces; `wrong` says why it can be no plugin."""
+
+    name: str
+    place: _Place
+    wrong: str = ""
+
+
+def damaged(kind: Kind) -> list[str]:
+    """Entry points that can be no plugin, a line for each: they are not found, and hide no other."""
+    return [f"{entry.place.words}: {entry.wrong}" for entry in _announced(kind, tuple(sys.path)) if entry.wrong]
+
+
+def _entry_points(kind: Kind) -> list[_Entry]:
+    return [entry for entry in _announced(kind, tuple(sys.path)) if not entry.wrong]
 
 
 @functools.lru_cache
-def _listed(group: str, _path: tuple[str, ...]) -> Sequence[EntryPoint]:
+def _announced(kind: Kind, _path: tuple[str, ...]) -> Sequence[_Entry]:
     """Looking through all installed packages takes a while; they stay what they are as long as the path does."""
+    group = f"benchmark.{kind}"
     try:
-        return list(entry_points(group=group))
-    except Exception:
+        found = list(entry_points(group=group))
+    except Exception:  # one package's list is damaged
         found = []
         for distribution in distributions():
             with contextlib.suppress(Exception):
                 found += [entry for entry in distribution.entry_points if entry.group == group]
-        return found
+    return [_read(entry) for entry in found]
+
+
+def _read(entry: EntryPoint) -> _Entry:
+    words = f"entry point {entry.value}"
+    with contextlib.suppress(Exception):  # a package without metadata has no name
+        words += f" of {entry.dist.name}" if entry.dist is not None else ""
+    module = entry.value.partition(":")[0].strip()
+    wrong = ""
+    if not is_name(entry.name):
+        wrong = f"'{entry.name}' cannot be a plugin's name (lower-case letters, digits and _, a letter first)"
+    elif not all(part.isidentifier() for part in module.split(".")):
+        wrong = f"'{entry.value}', announced as '{entry.name}', names no module"
+    return _Entry(name=entry.name, place=_Place(module=module, words=words), wrong=wrong)
 
 
 def is_name(text: str) -> bool:
@@ -198,7 +223,7 @@ def _module_of(path: Path) -> str:
     for kind in _SPECS:
         if any(path.parent == Path(root) / kind for root in benchmark.__path__):
             return f"benchmark.{kind}.{path.stem}"
-    modules = (entry.module for kind in _SPECS for entry in _entry_points(f"benchmark.{kind}"))
+    modules = (entry.place.module for kind in _SPECS for entry in _entry_points(kind))
     return next((module for module in modules if path in sourcecode.files_of(module)), path.stem)
 
 
@@ -207,16 +232,15 @@ def sources(kind: Kind, name: str) -> list[Path]:
     found = _files(kind, name)
     if found:
         return found  # looking through installed packages is slow
-    modules = [entry.module for entry in _entry_points(f"benchmark.{kind}") if entry.name == name]
+    modules = [entry.place.module for entry in _entry_points(kind) if entry.name == name]
     return [path for module in modules for path in sourcecode.files_of(module)]
 
 
 def installed(kind: Kind) -> list[Path]:
     """The files of every plugin that an installed package brings, and of their modules; imports none of them."""
-    modules = [entry.module for entry in _entry_points(f"benchmark.{kind}")]
-    return [
-        file for module in modules for path in sourcecode.files_of(module) for file in sourcecode.files(path, module)
-    ]
+    modules = [entry.place.module for entry in _entry_points(kind)]
+    found = [(path, module) for module in modules for path in sourcecode.files_of(module)]
+    return [file for path, module in found for file in sourcecode.files(path, module)]
 
 
 def _files(kind: Kind, name: str) -> list[Path]:
@@ -270,8 +294,8 @@ def _builder(spec: Any) -> Callable[..., Any]:
 
 def _loaded(found: _Place, who: str) -> tuple[ModuleType, bytes, Mapping[str, bytes]]:
     """The module, its text and those of its own modules. What is refused is imported, and refused, again next time."""
-    announced = (entry for kind in _SPECS for entry in _entry_points(f"benchmark.{kind}"))
-    loading.add_packages(entry.module.partition(".")[0] for entry in announced)
+    announced = (entry.place.module for kind in _SPECS for entry in _entry_points(kind))
+    loading.add_packages(module.partition(".")[0] for module in announced)
     before = set(sys.modules)
     module = _import(found)
     try:

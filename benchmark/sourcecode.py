@@ -121,13 +121,16 @@ def strays(module: ModuleType, known: Iterable[str], new: Iterable[str]) -> Iter
 def files_of(module: str) -> list[Path]:
     """The files that may be this module, that which Python takes first; imports nothing."""
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # the program's own `__main__` has none
+        return []
     if spec is None:
         return []
-    if not rest:
-        return [Path(spec.origin)] if spec.origin else []
     folders = [Path(place).joinpath(*rest) for place in spec.submodule_search_locations or ()]
-    candidates = [file for folder in folders for file in (folder / "__init__.py", folder.with_suffix(".py"))]
+    candidates = [file for folder in folders for file in (folder / "__init__.py", folder.parent / f"{folder.name}.py")]
+    if not rest:
+        candidates = [Path(spec.origin)] if spec.origin and spec.has_location else []  # others are built in
     return [file for file in candidates if file.is_file()]
 
 

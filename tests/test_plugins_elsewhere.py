@@ -164,6 +164,44 @@ def test_a_damaged_list_of_another_package_hides_nothing(package: Path) -> None:
     assert {"toy_net", "unet"} <= set(registry.find("architectures"))
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("my net = ???", "'my net' cannot be a plugin's name"),
+        ("../../evil = toy_birdnet.network", "'../../evil' cannot be a plugin's name"),
+        ("evil = ???", "'???', announced as 'evil', names no module"),
+        ("evil = .network", "'.network', announced as 'evil', names no module"),
+        ("evil = toy_birdnet..network", "names no module"),
+    ],
+)
+def test_a_damaged_entry_is_named_and_hides_nothing(package: Path, line: str, said: str) -> None:
+    announce(package, line, "toy_net = toy_birdnet.network")
+    (damaged,) = registry.damaged("architectures")
+    assert said in damaged
+    assert line.partition(" = ")[0] not in registry.find("architectures")
+    assert registry.sources("architectures", "evil") == []
+    assert registry.load("architectures", "toy_net").name == "toy_net"
+
+
+def test_damaged_entries_are_said_where_all_are_listed(bench: Bench, package: Path, tmp_path: Path) -> None:
+    announce(package, "my net = ???", "toy_net = toy_birdnet.network")
+    listed = bench("list")
+    assert listed.code == 0, listed.err
+    assert row(listed.out, "toy_net")
+    assert "broken: entry point ??? of toy-birdnet: 'my net' cannot be" in " ".join(listed.out.split())
+    assert "bug" not in bench("leaderboard", "--results", tmp_path / "results").err
+
+
+@pytest.mark.parametrize("module", ["sys", "builtins", "nothing_at_all", "toy_birdnet.nowhere"])
+def test_what_has_no_file_hides_nothing(package: Path, module: str) -> None:
+    announce(package, f"evil = {module}", "toy_net = toy_birdnet.network")
+    assert registry.sources("architectures", "evil") == []
+    there = [package / "toy_birdnet" / name for name in ("network.py", "__init__.py")]
+    assert registry.installed("architectures") == there
+    with pytest.raises(UserError):
+        registry.load("architectures", "evil")
+
+
 def test_checking_all_leaves_out_what_is_broken(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "architectures").mkdir()
     (tmp_path / "architectures" / "broken.py").write_text("\nimport nowhere_at_all")
