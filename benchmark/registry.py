@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 import benchmark
-from benchmark import loading, sourcecode
+from benchmark import loading, sourcecode, surroundings
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.errors import UserError, first_line, nearest
 
@@ -297,7 +297,12 @@ def _loaded(found: _Place, who: str) -> tuple[ModuleType, bytes, Mapping[str, by
     announced = (entry.place.module for kind in _SPECS for entry in _entry_points(kind))
     loading.add_packages(module.partition(".")[0] for module in announced)
     before = set(sys.modules)
-    module = _import(found)
+    try:
+        with surroundings.unchanged(who, "when it is imported"):
+            module = _import(found)
+    except UserError:
+        sourcecode.forget(found.module, set(sys.modules) - before)
+        raise
     try:
         code = loading.code(module) or Path(str(module.__spec__ and module.__spec__.origin)).read_bytes()
         own = sourcecode.own_modules(module, code)
@@ -305,8 +310,7 @@ def _loaded(found: _Place, who: str) -> tuple[ModuleType, bytes, Mapping[str, by
         raise UserError(f"{found.words} has no source of Python, which a record keeps: {first_line(error)}") from error
     strays = list(sourcecode.strays(module, own, set(sys.modules) - before))
     if strays:
-        for name in (*own, module.__name__, *(name for name, _ in strays)):
-            sys.modules.pop(name, None)
+        sourcecode.forget(found.module, set(sys.modules) - before, [name for name, _ in strays])
         name, file = strays[0]
         raise UserError(
             f"{who} imports {name} ({file}), which no record would hold: write 'import' statements of Python files "

@@ -118,6 +118,14 @@ def strays(module: ModuleType, known: Iterable[str], new: Iterable[str]) -> Iter
             yield name, Path(file)
 
 
+def forget(module: str, new: Iterable[str], strays: Iterable[str] = ()) -> None:
+    """What a plugin that is refused brought in of its own is imported again the next time, and refused again."""
+    for name in [name for name in new if name == module or _is_own(name, module)]:
+        del sys.modules[name]
+    for name in strays:
+        sys.modules.pop(name, None)
+
+
 def files_of(module: str) -> list[Path]:
     """The files that may be this module, that which Python takes first; imports nothing."""
     top, *rest = module.split(".")

@@ -14,6 +14,7 @@ LAYERS = """
 loading:
 __init__: loading
 disk errors printable progress:
+surroundings:
 contract pretrained protocol:
 images layout recordings spectrogram:
 metrics pictures statistics:
@@ -23,11 +24,11 @@ workers: loading
 
 # Plugins, data, what a process leaves behind
 sourcecode: loading
-registry: contract loading sourcecode
-network: contract protocol registry
+registry: contract loading sourcecode surroundings
+network: contract protocol registry surroundings
 separation: spectrogram
 data: contract files images progress protocol recordings spectrogram workers
-inputs: contract data progress protocol record registry
+inputs: contract data progress protocol record registry surroundings
 hardware: workers
 whole: files
 checkpoints: files
@@ -60,7 +61,7 @@ launch: hardware peers progress run trainer workers
 speed: data evaluator files hardware inputs network progress protocol registry trainer workers
 denoise: data files hardware images network pictures progress protocol record recordings registry runs spectrogram
     store stored
-checks: contract data network progress protocol registry workers
+checks: contract data network progress protocol registry surroundings workers
 mix: contract files layout progress recordings spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
@@ -90,7 +91,7 @@ WITHOUT_TORCH = [
         "spectrogram",
     ),
     *("separation", "metrics", "statistics", "files", "keys", "record", "sums", "store", "runs", "transfers"),
-    *("verify", "leaderboard", "report", "mix", "audit", "loading", "sourcecode"),
+    *("verify", "leaderboard", "report", "mix", "audit", "loading", "sourcecode", "surroundings"),
 ]
 
 
