@@ -9,6 +9,8 @@ user's plugins into spawned workers too.
 import os
 from pathlib import Path
 
+from benchmark import loading
+
 __version__ = "0.1.0"
 
 _package = Path(__file__).resolve().parent
@@ -17,3 +19,5 @@ if not (_package / "architectures").is_dir():
 __path__.extend(
     str(Path(folder).resolve()) for folder in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if folder
 )
+
+loading.install()

@@ -56,8 +56,11 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def write_source(target: Path, plugin: Plugin) -> None:
-    """The plugin as it was when it ran."""
+    """The plugin as it was when it ran, with the modules that it has of its own."""
     (target / "plugin.py").write_bytes(plugin.code)
+    for name, code in plugin.modules.items():
+        (target / store.MODULES).mkdir(exist_ok=True)
+        (target / store.MODULES / f"{name}.py").write_bytes(code)
 
 
 def write_weights(target: Path, net: Network) -> None:

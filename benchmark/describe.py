@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark import network, record, registry
+from benchmark import network, record, sourcecode
 from benchmark.contract import ArchitectureSpec, DatasetSpec, Rendering
 from benchmark.data import cache, manifest
 from benchmark.evaluator import Evaluation
@@ -152,7 +152,7 @@ def core_hash() -> str:
     files = sorted(
         path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")
     )
-    text = "".join(f"{path.relative_to(folder)} {registry.hash_code(path.read_bytes())}\n" for path in files)
+    text = "".join(f"{path.relative_to(folder)} {sourcecode.hash_code(path.read_bytes())}\n" for path in files)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark import record, registry
+from benchmark import record, registry, surroundings
 from benchmark.contract import DatasetSpec
 from benchmark.data import cache, manifest, validity
 from benchmark.errors import UserError, first_line
@@ -67,7 +67,7 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     """
     spec: DatasetSpec = dataset.spec
     validity.check_root(dataset.name, spec, root)
-    with blaming(dataset):
+    with blaming(dataset), surroundings.unchanged(dataset.label, "when it is loaded"):
         splits = _called(dataset, "load", spec.load, root)
     return cache.prepare(
         validity.checked_listing(splits),

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from benchmark import protocol, registry
 from benchmark.contract import ArchitectureSpec, DatasetSpec
-from benchmark.errors import UserError
+from benchmark.errors import UserError, one_line
 from benchmark.progress import Report
 
 
@@ -62,6 +62,7 @@ def _architectures(report: Report) -> Iterator[tuple[str, ...]]:
             continue
         spec: ArchitectureSpec = plugin.spec
         yield name, spec.title, f"{count / 1e6:.2f} M" if count else "none", _address(spec.paper)
+    yield from _damaged("architectures")
 
 
 def _datasets() -> Iterator[tuple[str, ...]]:
@@ -72,6 +73,12 @@ def _datasets() -> Iterator[tuple[str, ...]]:
             yield name, f"broken: {error}", "", ""
             continue
         yield name, spec.title, "needed" if spec.needs_root else "no", _address(spec.paper)
+    yield from _damaged("datasets")
+
+
+def _damaged(kind: registry.Kind) -> Iterator[tuple[str, ...]]:
+    for line in registry.damaged(kind):
+        yield "–", one_line(f"broken: {line}"), "", ""
 
 
 def _address(paper: str) -> str:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark import surroundings
 from benchmark.contract import ArchitectureSpec
 from benchmark.errors import UserError, first_line
 from benchmark.protocol import Protocol
@@ -68,7 +69,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
     torch.manual_seed(seed)
     arguments = _arguments(plugin, protocol, pretrained=pretrained)
     try:
-        with _weights_only():
+        with _weights_only(), surroundings.unchanged(plugin.label, "when it is built"):
             core: object = spec.build(**arguments)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
@@ -149,11 +150,12 @@ def _count(network: Network, protocol: Protocol, device: str) -> float:
 def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
     """The network without its numbers, on the meta device: to count parameters at once."""
     arguments = _arguments(plugin, protocol, pretrained=False)
-    try:
-        with torch.device("meta"):
-            core: nn.Module = plugin.spec.build(**arguments)
-    except Exception:  # it looks at its numbers while it is built
-        core = plugin.spec.build(**arguments)
+    with surroundings.unchanged(plugin.label, "when it is built"):
+        try:
+            with torch.device("meta"):
+                core: nn.Module = plugin.spec.build(**arguments)
+        except Exception:  # it looks at its numbers while it is built
+            core = plugin.spec.build(**arguments)
     return core
 
 

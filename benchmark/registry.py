@@ -6,12 +6,9 @@ names (`--plugins DIR`, `BENCH_PLUGINS`), or in an installed package that announ
 hides the others.
 """
 
-import ast
 import contextlib
 import functools
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import re
@@ -25,6 +22,7 @@ from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 import benchmark
+from benchmark import loading, sourcecode, surroundings
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.errors import UserError, first_line, nearest
 
@@ -52,7 +50,9 @@ class Plugin:
     spec: Any
     source: Path
     code: bytes
-    """The file as it was when it was loaded."""
+    """The file as it was compiled: what ran."""
+    modules: Mapping[str, bytes]
+    """The same of the modules that it has of its own, by their dotted names."""
 
     @property
     def label(self) -> str:
@@ -61,8 +61,8 @@ class Plugin:
 
     @property
     def source_hash(self) -> str:
-        """SHA-256 of the plugin's code without comments, layout and docstrings."""
-        return hash_code(self.code)
+        """SHA-256 of the plugin's code, and of its own modules', without comments, layout and docstrings."""
+        return sourcecode.hash_code(self.code, self.modules)
 
 
 def label(name: str, parameters: Mapping[str, Any]) -> str:
@@ -98,31 +98,56 @@ def _places(kind: Kind) -> dict[str, list[_Place]]:
         for path in sorted((Path(root) / kind).glob("*.py"))
         if is_name(path.stem)
     ]
-    for entry in _entry_points(f"benchmark.{kind}"):
-        package = f" of {entry.dist.name}" if entry.dist is not None else ""
-        places.append((entry.name, _Place(module=entry.module, words=f"entry point {entry.value}{package}")))
+    places += [(entry.name, entry.place) for entry in _entry_points(kind)]
     found: dict[str, list[_Place]] = {}
     for name, place in dict.fromkeys(places):
         found.setdefault(name, []).append(place)
     return found
 
 
-def _entry_points(group: str) -> Sequence[EntryPoint]:
-    """Those of a group; a package whose own list is damaged hides no other."""
-    return _listed(group, tuple(sys.path))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """What a package announces; `wrong` says why it can be no plugin."""
+
+    name: str
+    place: _Place
+    wrong: str = ""
+
+
+def damaged(kind: Kind) -> list[str]:
+    """Entry points that can be no plugin, a line for each: they are not found, and hide no other."""
+    return [f"{entry.place.words}: {entry.wrong}" for entry in _announced(kind, tuple(sys.path)) if entry.wrong]
+
+
+def _entry_points(kind: Kind) -> list[_Entry]:
+    return [entry for entry in _announced(kind, tuple(sys.path)) if not entry.wrong]
 
 
 @functools.lru_cache
-def _listed(group: str, _path: tuple[str, ...]) -> Sequence[EntryPoint]:
+def _announced(kind: Kind, _path: tuple[str, ...]) -> Sequence[_Entry]:
     """Looking through all installed packages takes a while; they stay what they are as long as the path does."""
+    group = f"benchmark.{kind}"
     try:
-        return list(entry_points(group=group))
-    except Exception:
+        found = list(entry_points(group=group))
+    except Exception:  # one package's list is damaged
         found = []
         for distribution in distributions():
             with contextlib.suppress(Exception):
                 found += [entry for entry in distribution.entry_points if entry.group == group]
-        return found
+    return [_read(entry) for entry in found]
+
+
+def _read(entry: EntryPoint) -> _Entry:
+    words = f"entry point {entry.value}"
+    with contextlib.suppress(Exception):  # a package without metadata has no name
+        words += f" of {entry.dist.name}" if entry.dist is not None else ""
+    module = entry.value.partition(":")[0].strip()
+    wrong = ""
+    if not is_name(entry.name):
+        wrong = f"'{entry.name}' cannot be a plugin's name (lower-case letters, digits and _, a letter first)"
+    elif not all(part.isidentifier() for part in module.split(".")):
+        wrong = f"'{entry.value}', announced as '{entry.name}', names no module"
+    return _Entry(name=entry.name, place=_Place(module=module, words=words), wrong=wrong)
 
 
 def is_name(text: str) -> bool:
@@ -163,7 +188,7 @@ def load(kind: Kind, text: str) -> Plugin:
     if len(known[name]) > 1:
         first, second, *_ = known[name]
         raise UserError(f"two {kind} are called '{name}': {first.words} and {second.words}; rename one of them")
-    module = _import(known[name][0])
+    module, code, modules = _loaded(known[name][0], f"{singular(kind)} '{name}'")
     attribute, wanted = _SPECS[kind]
     spec = getattr(module, attribute, None)
     if not isinstance(spec, wanted):
@@ -182,36 +207,24 @@ def load(kind: Kind, text: str) -> Plugin:
         raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     if isinstance(spec, ArchitectureSpec) and parameters:
         spec = replace(spec, reported=())  # published is the plugin as it stands, not any other size of it
-    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=source.read_bytes())
-
-
-def hash_code(code: bytes) -> str:
-    """SHA-256 of Python code without what does not run: comments, layout, docstrings."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_docstring(part)]  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=code, modules=modules)
 
 
 def hash_file(path: Path) -> str:
-    """The same of a file; each is parsed once as long as it does not change. What is no Python has that of its bytes.
+    """The hash that a plugin's file would have if it were loaded now (`sourcecode.hash_file`).
 
     Raises:
         OSError: it cannot be read.
     """
-    state = path.stat()
-    return _hash_file(path, state.st_mtime_ns, state.st_size)
+    return sourcecode.hash_file(path, _module_of(path))
 
 
-@functools.lru_cache
-def _hash_file(path: Path, *_state: int) -> str:
-    code = path.read_bytes()
-    try:
-        return hash_code(code)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last two: nested too deep
-        return hashlib.sha256(code).hexdigest()
+def _module_of(path: Path) -> str:
+    for kind in _SPECS:
+        if any(path.parent == Path(root) / kind for root in benchmark.__path__):
+            return f"benchmark.{kind}.{path.stem}"
+    modules = (entry.place.module for kind in _SPECS for entry in _entry_points(kind))
+    return next((module for module in modules if path in sourcecode.files_of(module)), path.stem)
 
 
 def sources(kind: Kind, name: str) -> list[Path]:
@@ -219,31 +232,21 @@ def sources(kind: Kind, name: str) -> list[Path]:
     found = _files(kind, name)
     if found:
         return found  # looking through installed packages is slow
-    modules = [entry.module for entry in _entry_points(f"benchmark.{kind}") if entry.name == name]
-    return [path for module in modules for path in _files_of(module)]
+    modules = [entry.place.module for entry in _entry_points(kind) if entry.name == name]
+    return [path for module in modules for path in sourcecode.files_of(module)]
 
 
 def installed(kind: Kind) -> list[Path]:
-    """The files of every plugin that an installed package brings; imports none of them."""
-    return [path for entry in _entry_points(f"benchmark.{kind}") for path in _files_of(entry.module)]
+    """The files of every plugin that an installed package brings, and of their modules; imports none of them."""
+    modules = [entry.place.module for entry in _entry_points(kind)]
+    found = [(path, module) for module in modules for path in sourcecode.files_of(module)]
+    return [file for path, module in found for file in sourcecode.files(path, module)]
 
 
 def _files(kind: Kind, name: str) -> list[Path]:
     """Those of that name among the files that there are: a name is never made into a path."""
     listed = (path for root in benchmark.__path__ for path in (Path(root) / kind).glob("*.py"))
     return [path for path in listed if path.stem == name and path.is_file()]
-
-
-def _files_of(module: str) -> list[Path]:
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None:
-        return []
-    if not rest:
-        return [Path(spec.origin)] if spec.origin else []
-    folders = [Path(place).joinpath(*rest) for place in spec.submodule_search_locations or ()]
-    candidates = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
-    return [file for file in candidates if file.is_file()]
 
 
 def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -289,8 +292,31 @@ def _builder(spec: Any) -> Callable[..., Any]:
     return function
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _loaded(found: _Place, who: str) -> tuple[ModuleType, bytes, Mapping[str, bytes]]:
+    """The module, its text and those of its own modules. What is refused is imported, and refused, again next time."""
+    announced = (entry.place.module for kind in _SPECS for entry in _entry_points(kind))
+    loading.add_packages(module.partition(".")[0] for module in announced)
+    before = set(sys.modules)
+    try:
+        with surroundings.unchanged(who, "when it is imported"):
+            module = _import(found)
+    except UserError:
+        sourcecode.forget(found.module, set(sys.modules) - before)
+        raise
+    try:
+        code = loading.code(module) or Path(str(module.__spec__ and module.__spec__.origin)).read_bytes()
+        own = sourcecode.own_modules(module, code)
+    except OSError as error:
+        raise UserError(f"{found.words} has no source of Python, which a record keeps: {first_line(error)}") from error
+    strays = list(sourcecode.strays(module, own, set(sys.modules) - before))
+    if strays:
+        sourcecode.forget(found.module, set(sys.modules) - before, [name for name, _ in strays])
+        name, file = strays[0]
+        raise UserError(
+            f"{who} imports {name} ({file}), which no record would hold: write 'import' statements of Python files "
+            "beside it or in its package, or put that into an installed package of its own"
+        )
+    return module, code, own
 
 
 def _import(found: _Place) -> ModuleType:

@@ -8,6 +8,7 @@
         candidates.csv      the same for every learning rate, where the protocol has several to choose from
         predictions.npz     the predicted masks, one bit per pixel
         plugin.py           the architecture's source
+        plugin/<name>.py    the modules that it has of its own, by their dotted names
         examples/           pictures: the best, the median and the worst test image, the learning curve
         model.safetensors   the weights (not committed)
         SHA256SUMS          the checksums of all of these
@@ -34,6 +35,7 @@ from benchmark.errors import UserError
 from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
+MODULES = "plugin"
 RUNS = "runs/*/*/*/*/"
 """Where runs lie in a results folder."""
 

@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+from benchmark import loading
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,7 +92,7 @@ def pool(workers: int | None = None) -> ProcessPoolExecutor:
         workers = processors()
     context = multiprocessing.get_context("spawn")
     with _safe_path():
-        return _Pool(workers, context, _begin, (os.getpid(), quiet))
+        return _Pool(workers, context, _begin, (os.getpid(), quiet, *loading.executed()))
 
 
 class _Pool(ProcessPoolExecutor):
@@ -117,8 +119,9 @@ def _safe_path() -> Iterator[None]:
             del os.environ["PYTHONSAFEPATH"]
 
 
-def _begin(parent: int, quiet: bool) -> None:
+def _begin(parent: int, quiet: bool, packages: frozenset[str], texts: Mapping[str, bytes]) -> None:
     """A parent that was killed cannot stop its workers: they notice it themselves."""
+    loading.receive(packages, texts)
     if quiet:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -11,19 +11,24 @@ ROOT = Path(__file__).parent.parent
 # Room: the rooms of ours that it may import, which all stand above it. A room is a module or folder of benchmark/.
 LAYERS = """
 # Leaves
-__init__ disk errors printable progress:
+loading:
+__init__: loading
+disk errors printable progress:
+surroundings:
 contract pretrained protocol:
 images layout recordings spectrogram:
 metrics pictures statistics:
 files keys record sums:
-peers workers:
+peers:
+workers: loading
 
 # Plugins, data, what a process leaves behind
-registry: contract
-network: contract protocol registry
+sourcecode: loading
+registry: contract loading sourcecode surroundings
+network: contract protocol registry surroundings
 separation: spectrogram
 data: contract files images progress protocol recordings spectrogram workers
-inputs: contract data progress protocol record registry
+inputs: contract data progress protocol record registry surroundings
 hardware: workers
 whole: files
 checkpoints: files
@@ -39,13 +44,13 @@ stored: network protocol record registry runs
 trainer: checkpoints data hardware peers progress protocol
 evaluator: contract data hardware metrics progress protocol separation spectrogram
 trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer
-describe: contract data evaluator hardware network protocol record registry trainer
+describe: contract data evaluator hardware network protocol record registry sourcecode trainer
 artefacts: data evaluator files metrics network pictures progress protocol record registry store trainer
 run: artefacts checkpoints data describe hardware inputs keys network peers progress protocol record registry store
     trainer trial unfinished
 
 # What is made of results
-verify: data files keys metrics progress protocol record registry runs separation store sums transfers
+verify: data files keys metrics progress protocol record registry runs separation sourcecode store sums transfers
 leaderboard: files metrics protocol record registry separation statistics store sums transfers verify
 report: files leaderboard record store verify
 replay: artefacts data describe evaluator files hardware inputs metrics progress protocol record registry runs
@@ -56,7 +61,7 @@ launch: hardware peers progress run trainer workers
 speed: data evaluator files hardware inputs network progress protocol registry trainer workers
 denoise: data files hardware images network pictures progress protocol record recordings registry runs spectrogram
     store stored
-checks: contract data network progress protocol registry workers
+checks: contract data network progress protocol registry surroundings workers
 mix: contract files layout progress recordings spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
@@ -73,9 +78,20 @@ PLUGINS = {
     "datasets": {"contract", "images", "layout", "recordings", "spectrogram"},
 }
 WITHOUT_TORCH = [
-    *("errors", "printable", "contract", "protocol", "registry", "images", "layout", "recordings", "spectrogram"),
+    *(
+        "loading",
+        "errors",
+        "printable",
+        "contract",
+        "protocol",
+        "registry",
+        "images",
+        "layout",
+        "recordings",
+        "spectrogram",
+    ),
     *("separation", "metrics", "statistics", "files", "keys", "record", "sums", "store", "runs", "transfers"),
-    *("verify", "leaderboard", "report", "mix", "audit"),
+    *("verify", "leaderboard", "report", "mix", "audit", "loading", "sourcecode", "surroundings"),
 ]
 
 

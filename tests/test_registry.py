@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry
+from benchmark import registry, sourcecode
 from benchmark.errors import UserError
 
 PLUGIN = '''"""A 1x1 convolution."""
@@ -131,7 +131,7 @@ def test_a_folder_without_plugins(tmp_path: Path) -> None:
 
 def test_the_hash_sees_code_but_no_words() -> None:
     def hashed(text: str) -> str:
-        return registry.hash_code(text.encode())
+        return sourcecode.hash_code(text.encode())
 
     code = hashed("def f():\n    return 1\n")
     assert hashed('"""What it is."""\n\n\ndef f():  # why\n    """Doc."""\n    return (1)\n') == code

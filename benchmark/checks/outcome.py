@@ -7,9 +7,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-import torch
-
-from benchmark import registry
+from benchmark import registry, surroundings
 from benchmark.errors import UserError, first_line
 from benchmark.registry import Plugin
 
@@ -44,7 +42,7 @@ def result(check: Callable[[Subject], str | None], subject: Subject) -> Result:
     """Run one function called `check_...`; what it returns is said beside "passed"."""
     name = check.__name__.removeprefix("check_")
     try:
-        with unchanged_torch():
+        with surroundings.unchanged(subject.plugin.label, "in this check"):
             said = check(subject)
     except InapplicableError as reason:
         return Result(check=name, outcome="skipped", reason=str(reason))
@@ -61,42 +59,6 @@ def describe(error: BaseException, plugin: Plugin) -> str:
         return first_line(error)
     place = registry.place(error, plugin.source)
     return f"{type(error).__name__}: {first_line(error)}{place}"
-
-
-@contextmanager
-def unchanged_torch() -> Iterator[None]:
-    """What torch keeps for the whole process is as it was afterwards.
-
-    Raises:
-        ContractError: it had been changed.
-    """
-    before = _torch_state()
-    try:
-        yield
-        changed = [name for name, value in _torch_state().items() if value != before[name]]
-        if changed:
-            raise ContractError(f"changes torch's {changed[0]} for the whole process")
-    finally:
-        _restore(before)
-
-
-def _torch_state() -> dict[str, object]:
-    return {
-        "grad mode": torch.is_grad_enabled(),
-        "default dtype": torch.get_default_dtype(),
-        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
-        "number of threads": torch.get_num_threads(),
-        "cudnn.enabled": torch.backends.cudnn.enabled,
-    }
-
-
-def _restore(state: dict[str, object]) -> None:
-    torch.set_grad_enabled(bool(state["grad mode"]))
-    torch.set_default_dtype(state["default dtype"])  # type: ignore[arg-type]  # read from torch above
-    torch.use_deterministic_algorithms(bool(state["deterministic mode"]))
-    if torch.get_num_threads() != state["number of threads"]:
-        torch.set_num_threads(int(str(state["number of threads"])))
-    torch.backends.cudnn.enabled = bool(state["cudnn.enabled"])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark import network, protocol, registry
-from benchmark.checks.outcome import ContractError, InapplicableError, unchanged_torch
+from benchmark.checks.outcome import ContractError, InapplicableError
 from benchmark.contract import ArchitectureSpec
 from benchmark.network import Network
 from benchmark.protocol import Protocol
@@ -22,13 +22,7 @@ class Subject:
     """A plugin under examination."""
 
     def __init__(self, label: str) -> None:
-        self.import_error: ContractError | None = None
-        try:
-            with unchanged_torch():
-                self.plugin: Plugin = registry.load("architectures", label)
-        except ContractError as error:
-            self.import_error = error
-            self.plugin = registry.load("architectures", label)
+        self.plugin: Plugin = registry.load("architectures", label)
         self.spec: ArchitectureSpec = self.plugin.spec
 
     def build(self, *, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Network:

@@ -156,4 +156,7 @@ def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
         except UserError as error:
             complain(f"left out: {error}")
             broken = True
+    for line in registry.damaged("architectures") if "all" in names else ():
+        complain(f"left out: {line}")
+        broken = True
     return list(dict.fromkeys(labels)), broken

@@ -66,7 +66,7 @@ def check(
 
 
 def _labels(names: "Sequence[str]") -> list[str]:
-    """The architectures to check; none is imported: the checks see what an import does to torch.
+    """The architectures to check; none is imported yet.
 
     Raises:
         UserError: there is none of that name.

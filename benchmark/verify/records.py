@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmark import keys, protocol, registry, store, sums
+from benchmark import keys, protocol, registry, sourcecode, store, sums
 from benchmark.data import manifest
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS
@@ -156,15 +156,16 @@ def check_data(subject: Subject) -> Iterator[Fault]:
 
 
 def check_source(subject: Subject) -> Iterator[Fault]:
-    """plugin.py is the source that the record names."""
+    """plugin.py is the source that the record names, with the modules beside it."""
     try:
         code = (subject.path / "plugin.py").read_bytes()
+        modules = {file.stem: file.read_bytes() for file in sorted((subject.path / store.MODULES).glob("*.py"))}
     except OSError:
         return  # check_files says so
     try:
-        same = registry.hash_code(code) == subject.record.architecture.source_hash
+        same = sourcecode.hash_code(code, modules) == subject.record.architecture.source_hash
     except (SyntaxError, ValueError):
-        yield Fault("plugin.py", "it is no Python")
+        yield Fault("plugin.py", "it is no Python, or a module beside it")
         return
     if not same:
         yield Fault("plugin.py", "its code is not that of architecture.source_hash in run.json")
