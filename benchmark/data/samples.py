@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from benchmark import disk
 from benchmark.contract import Sample, Splits
 from benchmark.data.validity import SPLITS
 from benchmark.errors import UserError
@@ -35,7 +36,7 @@ def listed(splits: Splits) -> list[Listed]:
     """Every sample, split by split.
 
     Raises:
-        UserError: a file that a sample is read from is not there.
+        UserError: a file that a sample is read from is not there, or no file.
     """
     # Thousands of files lie in a few folders: those are resolved once.
     resolved = lru_cache(maxsize=None)(os.path.realpath)
@@ -67,4 +68,5 @@ def _state(path: Path, resolved: Callable[[Path], str]) -> tuple[str, int, int, 
             own = os.path.realpath(path)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; restore it") from error
+    disk.check_regular(path, found.st_mode)
     return own, found.st_size, found.st_mtime_ns, found.st_ctime_ns
