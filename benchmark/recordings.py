@@ -174,8 +174,8 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """The open file.
 
     Raises:
-        UserError: it is missing, no file, empty, not a recording, of a sample rate that none has, or turns out to be damaged
-            while it is read.
+        UserError: it is missing, no file, empty, not a recording, of a sample rate that none has, or turns out to be
+            damaged while it is read.
     """
     try:
         state = path.stat()
