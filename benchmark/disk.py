@@ -1,7 +1,8 @@
-"""What a disk refuses, said in one line with what to do about it."""
+"""What a disk refuses, or holds in place of a file, said in one line with what to do about it."""
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from benchmark.errors import UserError, first_line
@@ -34,6 +35,13 @@ _REMEDIES = {
     errno.ENOSYS: _LOCKS,
     errno.EOPNOTSUPP: _LOCKS,
 }
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def refused(path: Path, error: Exception) -> UserError:
@@ -51,6 +59,17 @@ def _said(error: Exception) -> str:
     reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
     remedy = _REMEDIES.get(_number(error) or 0)
     return f"{reason}{f'; {remedy}' if remedy else ''}"
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """Refuse, by the mode that `stat` gives, what is there under a name of a file and none: to open a pipe is to wait.
+
+    Raises:
+        UserError: a folder, a pipe, a socket or a device.
+    """
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something else")
+        raise UserError(f"{path} is {kind}, not a file; remove it, or put the file itself in its place")
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -17,6 +17,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from benchmark import disk
 from benchmark.errors import UserError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -142,6 +143,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, str]]:
     # decompression bombs or about tags that lack their end): for the user they are one case, a file that cannot be
     # read.
     try:
+        disk.check_regular(path, path.stat().st_mode)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("error", UserWarning)

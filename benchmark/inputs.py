@@ -69,9 +69,10 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     validity.check_root(dataset.name, spec, root)
     with blaming(dataset), surroundings.unchanged(dataset.label, "when it is loaded"):
         splits = _called(dataset, "load", spec.load, root)
+    folder = root.resolve().as_posix() if root is not None else ""
     return cache.prepare(
         validity.checked_listing(splits),
-        identity={"dataset": dataset.label, "source": dataset.source_hash},
+        identity={"dataset": dataset.label, "source": dataset.source_hash, "folder": folder},
         size=settings.image_size,
         grey=settings.channels == 1,
         report=report,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import signal
 from scipy.io import wavfile
 
+from benchmark import disk
 from benchmark.errors import UserError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
@@ -49,14 +50,16 @@ class Header:
 def find(path: Path) -> list[Path]:
     """The recordings below a folder in the order of their paths, or the one file that was named.
 
+    What is called like a recording and is no file (a pipe, a link to nothing) is among them: `opened` refuses it.
+
     Raises:
         UserError: no such file or folder, or a folder without recordings.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not path.exists():
         raise UserError(f"no file or folder {path}")
-    inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not path.is_dir():
+        return [path]
+    inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
     found = sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts))
     if not found:
         raise UserError(f"{path} holds no recordings ({', '.join(sorted(SUFFIXES))})")
@@ -171,11 +174,13 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """The open file.
 
     Raises:
-        UserError: it is missing, empty, not a recording, of a sample rate that none has, or turns out to be damaged
-            while it is read.
+        UserError: it is missing, no file, empty, not a recording, of a sample rate that none has, or turns out to be
+            damaged while it is read.
     """
     try:
-        if path.is_file() and path.stat().st_size == 0:
+        state = path.stat()
+        disk.check_regular(path, state.st_mode)
+        if state.st_size == 0:
             raise UserError(f"{path} is empty")
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
@@ -188,7 +193,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
                 raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
             yield file
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        reason = getattr(error, "error_string", None) or error
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
         raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
 
 

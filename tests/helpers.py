@@ -1,7 +1,10 @@
 """Pieces that several test files build with."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +90,23 @@ def blobs(seed: int, size: tuple[int, int] = (40, 60)) -> tuple[np.ndarray, np.n
     image[box] += 150
     mask[box] = 255
     return image.astype(np.uint8), mask
+
+
+@contextmanager
+def pipe(path: Path) -> Iterator[Path]:
+    """A pipe into which nobody writes; whoever opens it nevertheless is woken after a while, and fails."""
+
+    def wake(*_: object) -> None:
+        raise TimeoutError("it was opened, and waited for")
+
+    os.mkfifo(path)
+    before = signal.signal(signal.SIGALRM, wake)
+    signal.alarm(20)
+    try:
+        yield path
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def birdsounds_tree(

@@ -1,5 +1,6 @@
 """Decoded once, locked by digests, noticed when changed."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from helpers import blobs, save
 from PIL import Image
 
 from benchmark.contract import Example, Sample
-from benchmark.data import building, cache, decoding, manifest
+from benchmark.data import building, cache, decoding, manifest, samples
 from benchmark.errors import UserError
 from benchmark.progress import silent
 
@@ -48,6 +49,29 @@ def test_one_changed_pixel_is_another_manifest(birdsounds: Path) -> None:
     changed = [row.id for row, other in zip(after.rows, before.rows, strict=True) if row != other]
     assert changed == ["XC107"]
     assert after.digest != before.digest
+
+
+def test_two_masks_of_equal_size_and_time_that_are_swapped(birdsounds: Path) -> None:
+    folder = birdsounds / "Test" / "Masks"
+    paths = [folder / "XC107.bmp", folder / "XC108.bmp"]  # of one size, whatever they show
+    for number, path in enumerate(paths, start=107):
+        save(path, blobs(number)[1])
+        path.with_suffix(".png").unlink()
+        os.utime(path, ns=(1, 1))  # as unpacked from an archive
+    before, keys = prepare(birdsounds).splits["test"], _keys(birdsounds)
+    paths[0].rename(folder / "away")
+    paths[1].rename(paths[0])
+    (folder / "away").rename(paths[1])
+    assert [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths] == [(paths[0].stat().st_size, 1)] * 2
+    assert keys.isdisjoint(_keys(birdsounds))
+    after = prepare(birdsounds).splits["test"]
+    np.testing.assert_array_equal(after.masks, before.masks[::-1])
+    assert [row.mask_sha256 for row in after.rows] == [row.mask_sha256 for row in before.rows[::-1]]
+
+
+def _keys(root: Path) -> set[str]:
+    """Of the test's samples."""
+    return {one.key for one in samples.listed(birdsounds_plugin.load(root=root)) if one.split == "test"}
 
 
 def test_the_manifest_does_not_depend_on_the_size(birdsounds: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers import TINY, Bench, Ran
+from helpers import TINY, Bench, Ran, pipe
 from PIL import Image
 
 from benchmark import recordings, separation, spectrogram, store
@@ -182,7 +182,8 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     write(folder / "slow.wav", noise(1_000), 100)
     (folder / "text.wav").write_text("not audio")
     (folder / "nothing.mp3").write_bytes(b"")
-    ran = denoise(bench, trained, "band", tmp_path / "out", folder, tmp_path / "nowhere.wav")
+    with pipe(folder / "pipe.wav"):
+        ran = denoise(bench, trained, "band", tmp_path / "out", folder, tmp_path / "nowhere.wav")
     assert ran.code == 2
     assert "Traceback" not in ran.err
     for name, message in (
@@ -192,10 +193,11 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
         ("nothing.mp3", "is empty"),
         ("slow.wav", "states a sample rate of 100 Hz"),
         ("text.wav", "is not a readable recording"),
+        ("pipe.wav", "is a pipe, not a file"),
     ):
         (line,) = (line for line in ran.err.splitlines() if f"{name} " in line and line.startswith("bench: "))
         assert message in line
-    assert "7 of 9 recording(s) could not be cleaned" in ran.err
+    assert "8 of 10 recording(s) could not be cleaned" in ran.err
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         f"{name}{suffix}" for name in ("deep/good", "silent") for suffix in (".wav", ".png", ".mask.png")
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import save
+from helpers import pipe, save
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -42,6 +42,19 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     content = {"truncated": path.read_bytes()[:900], "text": b"not an image", "empty": b""}[damage]
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"x\.png is not a readable image"):
+        images.read_image(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    for read in (images.read_image, images.read_mask):
+        with (
+            pipe(tmp_path / "x.png") as path,
+            pytest.raises(UserError, match=r"x\.png is a pipe, not a file; remove it"),
+        ):
+            read(path)
+        path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"x\.png is a folder, not a file"):
         images.read_image(path)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers import pipe
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +85,22 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UserError, match="holds no recordings"):
         recordings.find(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("way", ["named", "in a folder"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, way: str) -> None:
+    with pipe(tmp_path / "x.wav") as path:
+        (found,) = recordings.find(path if way == "named" else tmp_path)
+        with pytest.raises(UserError, match=r"x\.wav is a pipe, not a file; remove it"):
+            recordings.header(found)
+
+
+def test_a_link_to_nothing_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").symlink_to("nowhere")
+    (tmp_path / "folder.wav").mkdir()
+    (found,) = recordings.find(tmp_path)
+    with pytest.raises(UserError, match=r"x\.wav is not a readable recording \(No such file or directory\)"):
+        recordings.header(found)
 
 
 def test_a_wav_that_lacks_its_end(tmp_path: Path) -> None:

@@ -1,30 +1,25 @@
 """From a listing to a cache entry, by the shortest way: what was stored of a sample before is not decoded again.
 
 While it is built, an entry is called `.unfinished-<name>`. Names begin with the digest of settings and code: entries of
-the same beginning hold samples alike, so that after a repair, or with images added or removed, the rest is copied.
+the same beginning hold samples alike, so that after a repair, or with images added or removed, the rest is copied. When
+it is complete, those that it supersedes go (`tidying`).
 """
 
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from benchmark import disk, images
-from benchmark.data import decoding, storing
+from benchmark.data import decoding, storing, tidying
 from benchmark.data.decoding import Decoded, Unusable
 from benchmark.data.samples import Listed
+from benchmark.data.tidying import SETTINGS_DIGITS, UNFINISHED
 from benchmark.errors import UserError
 from benchmark.progress import Report
 
-SETTINGS_DIGITS = 12
-"""So many digits of an entry's name say how samples are decoded, the others which."""
-
-_UNFINISHED = ".unfinished-"
-_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which nobody is expected to go on with a build
 _NAMED = 20  # bad samples that a refusal names
 _HOPELESS = 50  # so many bad samples without a good one: the reader is at fault, or the folder
 _PACE = 20.0  # seconds between two statements of the pace
@@ -37,9 +32,9 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
         UserError: samples that cannot be used (all are named), or the disk refuses. What is stored stays.
     """
     images.require_same_pixels()
-    folder = entry.with_name(f"{_UNFINISHED}{entry.name}")
+    folder = entry.with_name(f"{UNFINISHED}{entry.name}")
     try:
-        _remove_leftovers(entry.parent, folder)
+        tidying.remove_leftovers(entry.parent, folder)
         _take_over(folder, listing)
         _check_space(folder, listing, size, grey)
         with storing.Store(folder, listing, size) as store:
@@ -48,6 +43,7 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
             _decode(store, len(listing), size, grey, report)
             shutil.rmtree(entry, ignore_errors=True)  # without a manifest: somebody took it to pieces
             store.finish(entry)
+        tidying.tidy(entry)
     except OSError as error:
         raise disk.refused(folder, error) from error
 
@@ -110,7 +106,7 @@ def _take_over(folder: Path, listing: Sequence[Listed]) -> None:
     places = {one.key: (one.split, one.index) for one in listing}
     counts = Counter(one.split for one in listing)
     for other in sorted(folder.parent.glob(f"{_start(folder)}*")):
-        with _unlocked(other) as free:
+        with tidying.unlocked(other) as free:
             lines = storing.read_journal(other) if free else []
             alike = [line for line in lines if line.key in places]
             fits = all(places[line.key] == (line.split, line.index) for line in alike)
@@ -121,14 +117,14 @@ def _take_over(folder: Path, listing: Sequence[Listed]) -> None:
 
 def _copy_from_others(store: storing.Store, entry: Path, report: Report) -> None:
     """Samples that another listing of the same settings has, finished or not."""
-    unfinished = entry.with_name(f"{_UNFINISHED}{entry.name}")
+    unfinished = entry.with_name(f"{UNFINISHED}{entry.name}")
     finished = [path for path in entry.parent.glob(f"{entry.name[:SETTINGS_DIGITS]}*") if path.is_dir()]
     for other in sorted(finished):
         _copy(store, other, report)
     for other in sorted(entry.parent.glob(f"{_start(unfinished)}*")):
         if other == unfinished:
             continue
-        with _unlocked(other) as free:
+        with tidying.unlocked(other) as free:
             if free and _copy(store, other, report):
                 shutil.rmtree(other, ignore_errors=True)
 
@@ -154,37 +150,7 @@ def _copy(store: storing.Store, other: Path, report: Report) -> bool:
 
 
 def _start(unfinished: Path) -> str:
-    return unfinished.name[: len(_UNFINISHED) + SETTINGS_DIGITS]
-
-
-def _remove_leftovers(cache: Path, folder: Path) -> None:
-    """What killed builds of former versions left, and those that nobody went on with for a week."""
-    for left in (*cache.glob(".tmp-*"), *cache.glob(f"{_UNFINISHED}*")):
-        if left == folder or not left.is_dir():
-            continue
-        with _unlocked(left) as free:
-            if free and (left.name.startswith(".tmp-") or time.time() - _touched(left) > _FORGOTTEN):
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _touched(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in (folder, folder / storing.JOURNAL) if path.exists()), default=0.0)
-
-
-@contextmanager
-def _unlocked(unfinished: Path) -> Iterator[bool]:
-    """Whether nobody is at work on it; held meanwhile."""
-    name = unfinished.name.removeprefix(_UNFINISHED).removeprefix(".tmp-")
-    lock = FileLock(unfinished.with_name(f"{name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    return unfinished.name[: len(UNFINISHED) + SETTINGS_DIGITS]
 
 
 # ---------------------------------------------------------------- room on the disk

@@ -5,13 +5,15 @@ A cache entry holds, per split, `<split>.images.npy` uint8 (N, H, W) or (N, H, W
 `manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels and sounds. The manifest's
 own SHA-256 locks the split: one changed pixel, and a run belongs to another table.
 
-A build that was interrupted, or that found bad samples, keeps what it decoded (`building`).
+A build that was interrupted, or that found bad samples, keeps what it decoded (`building`). Entries that a new one
+supersedes, and those that were not used for 60 days, are removed when one is built (`tidying`).
 """
 
 import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmark import files, images, protocol, recordings, spectrogram
 from benchmark.contract import Splits
-from benchmark.data import arrays, building, decoding, storing, validity
+from benchmark.data import arrays, building, decoding, storing, tidying, validity
 from benchmark.data.manifest import Row, read_line
 from benchmark.data.samples import Listed, listed
 from benchmark.data.storing import MANIFEST
@@ -89,7 +91,8 @@ def prepare(
 ) -> Cached:
     """Decode a dataset, or map what was decoded before.
 
-    `identity` names the dataset (label, source hash); `size` is (height, width); `grey` turns colour into luma.
+    `identity` names the dataset (label, source hash, folder); of what it does not tell apart, the cache keeps the last
+    listing. `size` is (height, width); `grey` turns colour into luma.
 
     Raises:
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
@@ -97,12 +100,17 @@ def prepare(
     """
     listing = listed(validity.checked_listing(splits))
     entry = files.cache_folder() / _name(listing, {**identity, "size": list(size), "grey": grey})
-    if not (entry / MANIFEST).is_file():
-        waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
-        with files.locked(entry.with_suffix(".lock"), waiting):
-            if not (entry / MANIFEST).is_file():
-                building.build(entry, listing, size=size, grey=grey, report=report)
-    return _open(entry)
+    if (entry / MANIFEST).is_file():
+        with suppress(FileNotFoundError):  # in this moment another process removed it
+            return _open(entry)
+    waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
+    with files.locked(entry.with_suffix(".lock"), waiting):
+        if not (entry / MANIFEST).is_file():
+            building.build(entry, listing, size=size, grey=grey, report=report)
+        try:
+            return _open(entry)  # before the lock is released: nobody removes it
+        except FileNotFoundError as error:
+            raise _damaged(entry, error) from error
 
 
 def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
@@ -111,15 +119,28 @@ def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
     code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
     settings = hashlib.sha256(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
     samples = hashlib.sha256("".join(one.key for one in listing).encode())
-    return settings.hexdigest()[: building.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - building.SETTINGS_DIGITS]
+    return settings.hexdigest()[: tidying.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - tidying.SETTINGS_DIGITS]
 
 
 def _open(entry: Path) -> Cached:
+    """Map an entry, and note that it is used.
+
+    Raises:
+        FileNotFoundError: one of its files is not there.
+        UserError: it is damaged otherwise.
+    """
+    tidying.mark_used(entry)
     try:
         return _opened(entry)
+    except FileNotFoundError:
+        raise
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        text = first_line(error) or type(error).__name__
-        raise UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again") from error
+        raise _damaged(entry, error) from error
+
+
+def _damaged(entry: Path, error: Exception) -> UserError:
+    text = first_line(error) or type(error).__name__
+    return UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again")
 
 
 def _opened(entry: Path) -> Cached:
