@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,10 @@ def workers_of(pid: int) -> list[int]:
 
 
 def test_an_interruption_ends_what_workers_do() -> None:
-    with pytest.raises(KeyboardInterrupt), workers.pool(1) as pool:
-        begun = pool.submit(os.getpid)
-        long = pool.submit(time.sleep, 30)
-        assert begun.result()
+    pool = workers.pool(1)
+    assert pool.submit(os.getpid).result()
+    long = pool.submit(time.sleep, 30)
+    with suppress(KeyboardInterrupt), pool:
         raise KeyboardInterrupt
     with pytest.raises(BrokenProcessPool):
         long.result()
