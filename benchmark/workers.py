@@ -8,10 +8,12 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
+_PATIENCE_SECONDS = 1.0
 
 
 class UnsendableError(Exception):
@@ -54,15 +57,12 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
     room = _AHEAD * processors()
     with pool() as executor:
         waiting: deque[Future[Result]] = deque()
-        try:
-            for number, item in enumerate(items):
-                if len(waiting) == room:
-                    yield waiting.popleft().result()
-                waiting.append(executor.submit(_call, number, _pickled(number, function, item)))
-            while waiting:
+        for number, item in enumerate(items):
+            if len(waiting) == room:
                 yield waiting.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+            waiting.append(executor.submit(_call, number, _pickled(number, function, item)))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _pickled(number: int, *values: Any) -> bytes:
@@ -84,15 +84,21 @@ def _call(number: int, pickled: bytes) -> Any:
 def pool(workers: int | None = None) -> ProcessPoolExecutor:
     """Spawned workers, by default one for each processor that this process may use.
 
-    A fork would copy torch's threads in an undefined state. Those of all processors leave an interruption to the
-    process that started them: their work is short.
+    A fork would copy torch's threads in an undefined state. They leave an interruption to the process that started
+    them: leaving the pool by it ends them at once, whatever they do. Leaving it by another exception cancels what has
+    not begun.
     """
-    quiet = workers is None
-    if workers is None:
-        workers = processors()
     context = multiprocessing.get_context("spawn")
     with _safe_path():
-        return _Pool(workers, context, _begin, (os.getpid(), quiet, *loading.executed()))
+        made = _Pool(workers or processors(), context, _begin, (os.getpid(), *loading.executed()))
+    _pools.add(made)
+    return made
+
+
+def end() -> None:
+    """End the workers of every pool of this process at once; who waits for them finds the pool broken."""
+    for each in list(_pools):
+        each.end()
 
 
 class _Pool(ProcessPoolExecutor):
@@ -102,6 +108,26 @@ class _Pool(ProcessPoolExecutor):
         """As the parent class does."""
         with _safe_path():
             return super().submit(*arguments, **named)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.end()
+        self.shutdown(cancel_futures=kind is not None)
+
+    def end(self) -> None:
+        """End every worker now, and do not wait for what it was doing: a run may be killed at any moment."""
+        running = list((self._processes or {}).values())
+        for process in running:
+            process.terminate()
+        late = time.monotonic() + _PATIENCE_SECONDS
+        while running and time.monotonic() < late:
+            ended = wait([process.sentinel for process in running], late - time.monotonic())
+            running = [process for process in running if process.sentinel not in ended]
+        for process in running:
+            process.kill()
+
+
+_pools: "weakref.WeakSet[_Pool]" = weakref.WeakSet()
 
 
 @contextmanager
@@ -119,11 +145,10 @@ def _safe_path() -> Iterator[None]:
             del os.environ["PYTHONSAFEPATH"]
 
 
-def _begin(parent: int, quiet: bool, packages: frozenset[str], texts: Mapping[str, bytes]) -> None:
+def _begin(parent: int, packages: frozenset[str], texts: Mapping[str, bytes]) -> None:
     """A parent that was killed cannot stop its workers: they notice it themselves."""
     loading.receive(packages, texts)
-    if quiet:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

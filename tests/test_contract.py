@@ -102,8 +102,6 @@ BROKEN = [
     ("source", {"extra": "torch.manual_seed(3)"}),
     ("source", {"extra": "from torch import manual_seed"}),
     ("source", {"extra": "from torch.amp import autocast"}),
-    ("source", {"module": "torch.set_grad_enabled(False)"}),
-    ("source", {"module": "torch.set_default_dtype(torch.float64)"}),
     ("source", {"extra": "self.optimiser = torch.optim.SGD(self.parameters(), 0.1)"}),
     ("logits", {"forward": "self.layer(image).squeeze(1)"}),
     ("logits", {"forward": "self.layer(image) / 0 * 0"}),

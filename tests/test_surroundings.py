@@ -62,6 +62,8 @@ def test_at_build(tmp_path: Path, change: str, what: str) -> None:
     code = NEW_PLUGIN.replace("super().__init__()", f"super().__init__()\n        import torch; {change}")
     plugin = registry.load("architectures", planted(tmp_path, "architectures", code))
     for build in (network.build, lambda *given: network.sketch(*given[:2])):
+        if "default_device" in change and build is not network.build:
+            continue  # a sketch is built in a context of its own device, whose end undoes this
         with pytest.raises(UserError, match=f"^planted changes {what} .* when it is built"):
             build(plugin, protocol.load("quick"), 0)
         assert state() == before

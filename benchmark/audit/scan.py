@@ -112,11 +112,7 @@ def _look(tasks: Sequence[Task], report: Report) -> Iterator[Seen]:
         yield from _reported(map(look, tasks), len(tasks), report)
         return
     with workers.pool() as pool:
-        try:
-            yield from _reported(pool.map(look, tasks, chunksize=4), len(tasks), report)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        yield from _reported(pool.map(look, tasks, chunksize=4), len(tasks), report)
 
 
 def _reported(seen: Iterator[Seen], total: int, report: Report) -> Iterator[Seen]:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,14 +215,15 @@ def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[s
     from benchmark.launch import launch
 
     failed = broken
-    for request, outcome in launch(requests, launcher, parameters):
-        try:
-            say(_summary(outcome))
-        except UserError as error:
-            if len(requests) == 1:
-                raise
-            failed = True
-            complain(f"{request.architecture}, seed {request.seed}: {error}")
+    with closing(launch(requests, launcher, parameters)) as outcomes:  # whatever ends this ends the runs
+        for request, outcome in outcomes:
+            try:
+                say(_summary(outcome))
+            except UserError as error:
+                if len(requests) == 1:
+                    raise
+                failed = True
+                complain(f"{request.architecture}, seed {request.seed}: {error}")
     say(f"Compare: bench leaderboard{option('--results', requests[0].results, 'results')}")
     if failed:
         raise typer.Exit(2)

@@ -5,7 +5,7 @@ here    on this machine's devices, one run per device at a time
 jobs    as jobs of a Slurm cluster, through submitit
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from benchmark import peers
 from benchmark.errors import UserError
@@ -18,7 +18,7 @@ LAUNCHERS = ("here", "local", "slurm")
 
 def launch(
     requests: Sequence[Request], launcher: str = "here", parameters: Sequence[str] = ()
-) -> Iterator[tuple[Request, Result]]:
+) -> Generator[tuple[Request, Result], None, None]:
     """Run the requests and give each one's result when it is there; a user's mistake in one leaves the others.
 
     `launcher`: "here" waits for its own processes; "slurm" submits jobs; "local" submits the same jobs to this machine.

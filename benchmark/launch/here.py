@@ -1,18 +1,19 @@
 """Runs on this machine: a process each, one per device at a time."""
 
 import queue
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
-from benchmark import hardware, peers
+from benchmark import hardware, peers, workers
 from benchmark.errors import UserError
 from benchmark.launch.one import Result, apart, isolated, title
 from benchmark.progress import bars
 from benchmark.run import Request
 
 
-def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Iterator[tuple[Request, Result]]:
+def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Generator[tuple[Request, Result], None, None]:
     """Run them one after the other, or on several devices at once.
 
     `devices` default to what the requests' `device` stands for here. A single request runs in this process.
@@ -30,7 +31,7 @@ def launch(requests: Sequence[Request], devices: Sequence[str] = ()) -> Iterator
         yield request, apart(request, title(request, number, len(requests)))
 
 
-def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterator[tuple[Request, Result]]:
+def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Generator[tuple[Request, Result], None, None]:
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:
         free.put(device)
@@ -50,4 +51,8 @@ def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Iterat
                 report("runs", done, len(requests), f"{request.architecture}, seed {request.seed}")
                 yield request, future.result()
         finally:
+            # An interruption, or whoever takes the results has had enough: no thread may wait for its run.
             threads.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                workers.end()
+                time.sleep(0.05)

@@ -227,13 +227,9 @@ def _write_all(
     done = total - len(missing)
     report("mixing", done, total, "")
     with workers.pool() as pool:
-        try:
-            write = partial(_write, out=out, settings=settings, lowpass=lowpass)
-            for number, _ in enumerate(pool.map(write, missing, chunksize=4), start=done + 1):
-                report("mixing", number, total, "")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        write = partial(_write, out=out, settings=settings, lowpass=lowpass)
+        for number, _ in enumerate(pool.map(write, missing, chunksize=4), start=done + 1):
+            report("mixing", number, total, "")
 
 
 def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> None:
