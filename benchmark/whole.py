@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark import disk
+from benchmark.errors import UserError
 from benchmark.files import made_if_needed, sync, sync_folder
 
 _OLD = "-old"
@@ -52,10 +53,18 @@ def _replace(temporary: Path, path: Path) -> None:
     path.rename(old)  # `clear` puts it back if a kill comes before the next line
     try:
         temporary.rename(path)
-    except OSError:
-        old.rename(path)
+    except OSError as error:
+        _put_back(old, path, error)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(old: Path, path: Path, error: OSError) -> None:
+    try:
+        old.rename(path)
+    except OSError:
+        lies = f"what was there lies in {old}, and the same command puts it back"
+        raise UserError(f"{disk.refused(path, error)}; {lies}") from error
 
 
 def clear(path: Path) -> None:

@@ -169,7 +169,7 @@ class Soak:
             code, said = faults.in_child(folder, words)
             if code:
                 yield f"bench {' '.join(words)}: {said}"
-        left = [*folder.rglob(".tmp-*"), *folder.glob("results/**/*.lock"), *folder.rglob("unfinished")]
+        left = [*folder.rglob(".tmp-*"), *folder.rglob("*.lock"), *folder.rglob("unfinished")]
         if left:
             yield f"left: {left}"
         if self._results(folder) != self._expected:

@@ -23,16 +23,21 @@ HERE = Path(__file__).parent
 FAST = [
     {"mode": "together"},
     {"mode": "twice", "commands": ["run on files", "data mix", "denoise"]},
-    {"mode": "full", "commands": ["run on files", "data mix"], "first": 25, "every": 70},
+    {"mode": "full", "commands": ["run on files", "data mix"], "first": 25, "every": 80},
     {"mode": "read-only", "commands": ["transfer"], "first": 20, "every": 30},
-    {"mode": "failing", "commands": ["leaderboard", "verify --seal"], "first": 3, "every": 12},
+    {"mode": "failing", "commands": ["leaderboard"], "first": 3, "every": 24},
+    {"mode": "failing", "commands": ["run --force"], "only": "^rename results/runs", "first": 2},
+    {"mode": "failing", "commands": ["leaderboard", "verify --seal"], "only": "^rename", "every": 3},
     {"mode": "killed", "commands": ["run --force"], "first": 15, "every": 60},
-    {"mode": "limited", "commands": ["denoise"], "sizes": [20_000]},
-    {"mode": "quota", "commands": ["denoise"], "first": 3, "every": 7},
+    {"mode": "torn", "commands": ["denoise", "data audit"]},
+    {"mode": "torn", "commands": ["leaderboard", "transfer"], "first": 2, "every": 4},
+    {"mode": "quota", "commands": ["denoise"], "first": 3, "every": 12},
     {"mode": "slow", "commands": ["run on files"]},
 ]
 LONG = [
     *({"mode": mode, "every": 3, "first": first} for first, mode in enumerate(("full", "failing", "killed"), start=1)),
+    {"mode": "failing", "only": "^rename"},
+    {"mode": "torn", "every": 2},
     {"mode": "read-only", "every": 7},
     {"mode": "quota", "every": 11},
     {"mode": "slow", "count": 3},
@@ -142,6 +147,28 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(UserError, match=r"cannot write .*run: Input/output error; the disk fails"), whole.folder(path):
         pass
+    assert [(found.name, (found / "run.json").read_text()) for found in tmp_path.iterdir()] == [("run", "old")]
+
+
+def test_a_folder_that_cannot_even_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "run.json").write_text("old")
+    rename = Path.rename
+
+    def refuse(source: Path, target: Path) -> Path:
+        if target == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(source, target)
+
+    put_back = r"what was there lies in .*, and the same command puts it back"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(UserError, match=put_back) as refused, whole.folder(path):
+            pass
+    (old,) = tmp_path.iterdir()
+    assert f" {old}, " in str(refused.value)
+    whole.clear(path)
     assert [(found.name, (found / "run.json").read_text()) for found in tmp_path.iterdir()] == [("run", "old")]
 
 

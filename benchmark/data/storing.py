@@ -8,6 +8,7 @@ lost is decoded again.
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -266,8 +267,12 @@ class Store:
         if self._journal is not None:
             self._journal.close(sync=False)
         temporary = self._folder / f".tmp-{JOURNAL}"
-        _write(temporary, _text(lines).tobytes())
-        temporary.replace(self._folder / JOURNAL)
+        try:
+            _write(temporary, _text(lines).tobytes())
+            temporary.replace(self._folder / JOURNAL)
+        finally:
+            with suppress(OSError):  # where nothing can be written, nothing can be removed
+                temporary.unlink(missing_ok=True)
         self._journal = Ends(self._folder / JOURNAL, np.uint8, writable=True)
         self._journal.end = (self._folder / JOURNAL).stat().st_size
 
