@@ -1,4 +1,4 @@
-"""What a disk refuses, said in one line with what to do about it."""
+"""What a disk refuses to take or to give, said in one line with what to do about it."""
 
 import errno
 import os
@@ -38,6 +38,12 @@ def refused(path: Path, error: Exception) -> UserError:
     reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
     remedy = _REMEDIES.get(_number(error) or 0)
     return UserError(f"cannot write {path}: {reason}{f'; {remedy}' if remedy else ''}")
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The error of a file or folder that is there and could not be read."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
+    return UserError(f"cannot read {path}: {reason}; restore it, or its permissions")
 
 
 def is_refusal(error: OSError) -> bool:

@@ -14,12 +14,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.record import DatasetRecord, DeviceRecord, Digest, Record
-from benchmark.store import KEY_DIGITS, folders, read_each
+from benchmark.store import KEY_DIGITS, Places, read_each
 
 NAME = "transfer.json"
 FOLDER = "transfers"
-PLACES = f"{FOLDER}/*/*/"
-"""Where transfers lie in a results folder."""
+PLACES: Places = (FOLDER, 2)
 
 
 class _Part(BaseModel):
@@ -106,4 +105,4 @@ def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str
 
     Their counts are read as a run's are, by `store.read_counts`.
     """
-    return read_each(folders(results, PLACES), NAME, read, "a transfer of schema 1")
+    return read_each(results, PLACES, NAME, read, "a transfer of schema 1")
