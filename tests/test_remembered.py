@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,13 @@ def test_a_results_folder_that_is_a_link_to_itself(bench: Bench, results: Path, 
     assert "bug" not in ran.err
 
 
+def test_a_name_that_is_no_text(bench: Bench, results: Path, built: list[Path], tmp_path: Path) -> None:
+    run = sorted(results.glob("runs/*/*/good/*"))[0]
+    Path(os.fsdecode(bytes(run) + b"/\xff.txt")).write_text("")
+    assert call(bench, results, tmp_path / "out") == call(bench, results, tmp_path / "out")
+    assert len(built) == 1
+
+
 def test_what_cannot_be_statted_has_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered.registry, "installed", lambda _: [Path("built-in")])
     assert ("built-in", -1, -1, -1, -1) in remembered._plugins()
@@ -327,6 +335,16 @@ def test_a_badge_is_remembered_until_a_file_of_the_run_changes(
     assert badge(bench, results, tmp_path) == "self-reported"
     assert hashed == [evaluated]
     exchanged(path, path.read_bytes().replace(b'"threads": 3', b'"threads": 2'))
+    assert badge(bench, results, tmp_path) == "verified"
+
+
+def test_without_workers_the_runs_are_looked_at_here(
+    bench: Bench, results: Path, evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(intact.workers._Pool, "submit", broken)
     assert badge(bench, results, tmp_path) == "verified"
 
 

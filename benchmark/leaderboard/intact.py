@@ -4,8 +4,8 @@ To look at ten thousand runs takes seconds: other processes do it while the reco
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -62,12 +62,7 @@ def asked(marks: Mapping[str, str], settled: Collection[str], path: Path) -> Ite
         yield answering
     else:
         with workers.pool() as pool:
-            looked: dict[str, tuple[Future[list[bool]], int]] = {}
-            for start in range(0, len(unknown), _AT_ONCE):
-                part = unknown[start : start + _AT_ONCE]
-                future = pool.submit(sums.intact_each, [Path(run) for run in part], **CHECKED)
-                looked |= {run: (future, number) for number, run in enumerate(part)}
-            answering = Intact(marks, before, looked)
+            answering = Intact(marks, before, _handed_out(pool, unknown))
             try:
                 yield answering
             finally:
@@ -75,6 +70,17 @@ def asked(marks: Mapping[str, str], settled: Collection[str], path: Path) -> Ite
     after = answering.known & set(settled)
     if after != before:
         kept.keep(path, json.dumps(sorted(after)))
+
+
+def _handed_out(pool: Executor, runs: Sequence[str]) -> Looked:
+    """What workers are told to look at; the rest where no worker can be started."""
+    looked: dict[str, tuple[Future[list[bool]], int]] = {}
+    with suppress(OSError, BrokenExecutor):
+        for start in range(0, len(runs), _AT_ONCE):
+            part = runs[start : start + _AT_ONCE]
+            future = pool.submit(sums.intact_each, [Path(run) for run in part], **CHECKED)
+            looked |= {run: (future, number) for number, run in enumerate(part)}
+    return looked
 
 
 def _read(path: Path) -> set[str]:

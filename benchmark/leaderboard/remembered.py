@@ -85,7 +85,8 @@ class Memory:
             return nullcontext(verify.unaltered)
         runs = self._evaluated()
         marks = {run: states.digest(found) for run, found in runs.items()}
-        settled = {marks[run] for run, found in runs.items() if self._settled(found)}
+        everything = self._settled(self._results)
+        settled = {marks[run] for run, found in runs.items() if everything or self._settled(found)}
         return intact.asked(marks, settled, kept.place("intact", [self._of, states.digest(self._core)]))
 
     def _evaluated(self) -> dict[str, list[State]]:
