@@ -1,4 +1,4 @@
-"""What a disk refuses, or holds in place of a file, said in one line with what to do about it."""
+"""What a disk refuses to take or to give, or holds in place of a file, said in one line with what to do about it."""
 
 import errno
 import os
@@ -56,9 +56,12 @@ def unusable(error: OSError) -> UserError:
 
 def _said(error: Exception) -> str:
     """Reason and remedy."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
     remedy = _REMEDIES.get(_number(error) or 0)
-    return f"{reason}{f'; {remedy}' if remedy else ''}"
+    return f"{_reason(error)}{f'; {remedy}' if remedy else ''}"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
 
 
 def check_regular(path: Path, mode: int) -> None:
@@ -70,6 +73,11 @@ def check_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something else")
         raise UserError(f"{path} is {kind}, not a file; remove it, or put the file itself in its place")
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The error of a file or folder that is there and could not be read."""
+    return UserError(f"cannot read {path}: {_reason(error)}; restore it, or its permissions")
 
 
 def check_writable(folder: Path, option: str) -> None:

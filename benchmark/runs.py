@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark import store
+from benchmark import disk, store
 from benchmark.errors import UserError
 from benchmark.record import Record
 
@@ -10,9 +10,21 @@ WEIGHTS = "model.safetensors"
 
 
 def folders(results: Path) -> list[Path]:
-    """Every folder of a run, readable or not, also where it should not lie; in the order of the paths."""
-    stray = {path for path in store.folders(results, "runs/**/") if (path / "run.json").is_file()}
+    """Every folder of a run, whole or not, also where it should not lie; in the order of the paths.
+
+    Raises:
+        UserError: a folder on the way cannot be read.
+    """
+    anywhere = [results / "runs", *store.folders(results, ("runs", None))]
+    stray = {path for path in anywhere if _has_record(path)}
     return sorted(stray | set(store.folders(results, store.RUNS)))
+
+
+def _has_record(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError as error:
+        raise disk.unreadable(path / "run.json", error) from error
 
 
 def locate(results: Path, text: str) -> Path:

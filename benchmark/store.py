@@ -22,27 +22,34 @@
 A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmark import files, sums, whole
+from benchmark import disk, files, sums, whole
 from benchmark.errors import UserError
 from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
 MODULES = "plugin"
-RUNS = "runs/*/*/*/*/"
-"""Where runs lie in a results folder."""
+
+Places: TypeAlias = tuple[str, int | None]
+"""A folder of a results folder, and how many levels below it something lies; None: at any."""
+RUNS: Places = ("runs", 4)
 
 R = TypeVar("R")
 
 _RECORD = f"a record of schema {SCHEMA}"
 INSTEAD = "restore it, or replace what is there with --force"
+
+
+def _refuse(error: UserError) -> NoReturn:
+    raise error
 
 
 def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
@@ -99,32 +106,63 @@ def read(path: Path) -> Record:
 
 def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
-    return read_each(folders(results, RUNS), "run.json", read, _RECORD)
+    return read_each(results, RUNS, "run.json", read, _RECORD)
 
 
-def folders(results: Path, pattern: str) -> list[Path]:
-    """The folders of a results folder that a pattern finds, in the order of the paths: those that are read and checked.
+def folders(results: Path, places: Places, failed: Callable[[UserError], object] = _refuse) -> list[Path]:
+    """The folders in those places of a results folder, in the order of the paths: those that are read and checked.
 
-    Hidden ones, and those inside hidden ones, are under way or put aside, and are neither read nor checked.
+    Hidden ones, and those inside hidden ones, are under way or put aside, and are neither read nor checked. Links are
+    followed down to a level that is named.
+
+    Raises:
+        UserError: a folder on the way cannot be read; unless `failed` takes the error, and the others are found.
     """
-    found = {path for path in results.glob(pattern) if path.is_dir()}
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(results).parts))
+    name, depth = places
+    return sorted(_below(results / name, depth, failed))
+
+
+def _below(folder: Path, depth: int | None, failed: Callable[[UserError], object]) -> Iterator[Path]:
+    for path in _folders_in(folder, failed, links=depth is not None):
+        if depth is None or depth == 1:
+            yield path
+        if depth != 1:
+            yield from _below(path, None if depth is None else depth - 1, failed)
+
+
+def _folders_in(folder: Path, failed: Callable[[UserError], object], *, links: bool) -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:  # nothing is stored yet, or it has just gone
+        return
+    except OSError as error:
+        failed(disk.unreadable(folder, error))
+        return
+    for entry in entries:
+        try:
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=links):
+                yield folder / entry.name
+        except OSError as error:
+            failed(disk.unreadable(folder / entry.name, error))
 
 
 def read_each(
-    paths: Iterable[Path], name: str, read_one: Callable[[Path], R], what: str
+    results: Path, places: Places, name: str, read_one: Callable[[Path], R], what: str
 ) -> tuple[list[tuple[Path, R]], list[str]]:
-    """What is in the file of that name in each folder, in the order of the paths, and a line on each that fails.
+    """What is in the file of that name in each folder of those places, and a line on each that cannot be read.
 
-    `what` it should be.
+    In the order of the paths. `what` it should be.
     """
-    records, problems = [], []
-    for path in paths:
+    records: list[tuple[Path, R]] = []
+    problems: list[str] = []
+    for path in folders(results, places, lambda error: problems.append(str(error))):
         try:
             records.append((path, read_one(path)))
         except FileNotFoundError as error:
             problems.append(f"{_problem(path, name, what, error)}: remove the folder or restore the file")
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            problems.append(str(disk.unreadable(path / name, error)))
+        except ValueError as error:
             problems.append(_problem(path, name, what, error))
     return records, problems
 

@@ -14,12 +14,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.record import DatasetRecord, DeviceRecord, Digest, Record
-from benchmark.store import KEY_DIGITS, folders, present, read_each, require_counts
+from benchmark.store import KEY_DIGITS, Places, present, read_each, require_counts
 
 NAME = "transfer.json"
 FOLDER = "transfers"
-PLACES = f"{FOLDER}/*/*/"
-"""Where transfers lie in a results folder."""
+PLACES: Places = (FOLDER, 2)
 
 _RECORD = "a transfer of schema 1"
 
@@ -113,4 +112,4 @@ def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str
 
     Their counts are read as a run's are, by `store.read_counts`.
     """
-    return read_each(folders(results, PLACES), NAME, read, _RECORD)
+    return read_each(results, PLACES, NAME, read, _RECORD)

@@ -51,7 +51,7 @@ run: artefacts checkpoints data describe hardware inputs keys network peers prog
 
 # What is made of results
 verify: data files keys metrics progress protocol record registry runs separation sourcecode store sums transfers
-leaderboard: files metrics protocol record registry separation statistics store sums transfers verify
+leaderboard: files metrics protocol record registry separation statistics store sums transfers verify workers
 report: files leaderboard record store verify
 replay: artefacts data describe evaluator files hardware inputs metrics progress protocol record registry runs
     separation store stored sums trainer transfers unfinished verify

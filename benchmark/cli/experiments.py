@@ -1,7 +1,7 @@
 """`bench leaderboard`, `bench list`."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,8 @@ from benchmark.errors import UserError, nearest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.leaderboard.remembered import Said
+    from benchmark.leaderboard.board import Board
+    from benchmark.leaderboard.remembered import Memory, Said
 
 _FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 
@@ -51,8 +52,7 @@ def leaderboard(
     """
     from rich.console import Console
 
-    from benchmark.files import write_atomically
-    from benchmark.leaderboard import remembered
+    from benchmark.leaderboard.remembered import Memory
 
     if check:
         _check(results)
@@ -60,52 +60,80 @@ def leaderboard(
     shown = _names([columns])
     chosen = _formats(format_, printing=bool(protocol or sort or shown) and out is None)
     console = Console(width=width, highlight=False)
-    asked = {"protocols": protocol or [], "sort": sort, "columns": shown, "formats": sorted(chosen)}
-    make = partial(_said, results, asked, console, private=private)
-    if "html" in chosen:  # its pictures may be private: they are not put into a cache
-        said = make()
-    else:
-        said = remembered.said(results, {**asked, "console": [console.width, console.color_system]}, make)
+    asked = {"protocols": protocol or [], "sort": sort, "columns": shown}
+    memory = Memory(results)
+    board = cache(partial(_board, results, memory, asked))
+    others = [name for name in chosen if name != "html"]
+    question = {**asked, "formats": sorted(others), "console": [console.width, console.color_system]}
+    said = memory.said(question, partial(_said, board, others, shown, console))
     for problem in said.problems:
         complain(f"skipped: {problem}")
     # Before anything is printed: the reader may have seen enough (| head).
-    written = []
-    for name, text in said.texts.items():
-        path = (out or results) / ("private" if private and name == "html" else "") / f"leaderboard.{name}"
-        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
-        written.append(path)
-    if "terminal" in chosen:
-        console.file.write(said.terminal)
+    written = _written(out or results, said)
+    refusal = ""
+    if "html" in chosen:
+        make = partial(_page, board, results, sort=sort or "iou", private=private)
+        # Private pictures are not put into a cache.
+        page = make() if private else memory.said({**asked, "formats": ["html"]}, make)
+        written += _written((out or results) / ("private" if private else ""), page)
+        refusal = page.refusal
+    console.file.write(said.terminal)
     if written:
         say(f"Written: {', '.join(str(path) for path in written)}")
+    if refusal:
+        raise UserError(refusal)
 
 
-def _said(results: Path, asked: Mapping[str, Any], console: "Console", *, private: bool) -> "Said":
-    """Every text that was asked for, made of the records.
+def _board(results: Path, memory: "Memory", asked: Mapping[str, Any]) -> "Board":
+    """The tables that were asked for.
 
     Raises:
         UserError: no record can be used, or there is no such protocol or column.
     """
-    from benchmark.leaderboard import formats, tables, view
-    from benchmark.leaderboard.remembered import Said
+    from benchmark.leaderboard import tables, view
 
-    board = tables.build(results)
+    with memory.intact() as unaltered:
+        board = tables.build(results, unaltered)
     if not board.tables:
         for problem in board.problems:
             complain(f"skipped: {problem}")
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    columns = asked["columns"]
-    board = view.seen(board, view.View(protocols=asked["protocols"], sort=asked["sort"], columns=columns))
-    texts = {name: writer(board, columns) for name, writer in formats.WRITERS.items() if name in asked["formats"]}
-    if "html" in asked["formats"]:
-        from benchmark import report
+    return view.seen(board, view.View(protocols=asked["protocols"], sort=asked["sort"], columns=asked["columns"]))
 
-        texts["html"] = report.rendered(board, results, sort=asked["sort"] or "iou", private=private)
+
+def _said(made: "Callable[[], Board]", names: Sequence[str], columns: Sequence[str], console: "Console") -> "Said":
+    """Every text of these formats but the page, made of the records."""
+    from benchmark.leaderboard import formats
+    from benchmark.leaderboard.remembered import Said
+
+    board = made()
+    texts = {name: writer(board, columns) for name, writer in formats.WRITERS.items() if name in names}
     with console.capture() as captured:
-        if "terminal" in asked["formats"]:
+        if "terminal" in names:
             formats.print_terminal(board, console, columns)
             console.print(f"{formats.wording.RANKS}\n{formats.wording.NOTE}", markup=False, soft_wrap=True)
     return Said(problems=list(board.problems), texts=texts, terminal=captured.get())
+
+
+def _page(made: "Callable[[], Board]", results: Path, *, sort: str, private: bool) -> "Said":
+    """The page, or why there is none: the other formats are of use without it."""
+    from benchmark import report
+    from benchmark.leaderboard.remembered import Said
+
+    try:
+        texts, refusal = {"html": report.rendered(made(), results, sort=sort, private=private)}, ""
+    except report.TooLargeError as error:
+        texts, refusal = {}, str(error)
+    return Said(problems=[], texts=texts, terminal="", refusal=refusal)
+
+
+def _written(folder: Path, said: "Said") -> list[Path]:
+    from benchmark.files import write_atomically
+
+    paths = {name: folder / f"leaderboard.{name}" for name in said.texts}
+    for name, path in paths.items():
+        write_atomically(path, partial(Path.write_text, data=said.texts[name], encoding="utf-8"))
+    return list(paths.values())
 
 
 def _check(results: Path) -> None:

@@ -13,6 +13,7 @@ from benchmark import metrics
 from benchmark.metrics import Score
 from benchmark.record import Record
 from benchmark.store import read_counts
+from benchmark.verify import Extent
 
 _MOST = 10**12
 """Pixels of an image; their sums fit into 64 bits."""
@@ -28,6 +29,7 @@ class Scored:
     """A run with its scores on the headline slice and on the others.
 
     Of every image of the test split, (N,): `ids`, `ious`, NaN where the mask is empty, and `gains`, SI-SDR in dB.
+    `extent` is what an evaluation of the run is held against; None of a run without counts.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Scored:
     ids: tuple[str, ...] = ()
     ious: NDArray[np.float64] | None = None
     gains: NDArray[np.float64] | None = None
+    extent: Extent | None = None
 
 
 def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Iterator[Scored]:
@@ -127,6 +130,7 @@ def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
     others = {name: _by_run(shown, part) for name, part in by_slice.items() if name != headline}
     ious = np.where(metrics.truth_is_empty(stacked), np.nan, metrics.image_iou(stacked))
     gains = metrics.improvement(stacked, "sisdr") if heard else None
+    largest = np.sum([stacked[f"native_{name}"] for name in metrics.CONFUSION], axis=0).max(axis=1)  # (R,)
     for index, (folder, record, counts) in enumerate(runs):
         yield Scored(
             folder,
@@ -136,6 +140,7 @@ def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
             tuple(counts["id"]),
             ious[index],
             None if gains is None else gains[index],
+            Extent(ious.shape[1], int(largest[index]), heard),
         )
 
 

@@ -16,8 +16,8 @@ def shown(found: R) -> R:
     take beyond its own signs.
     """
     text = found.model_dump_json()
-    if text.isprintable() and "\\" not in text:
-        return found
+    if text.isprintable() and "\\" not in text.replace(r"\\", "").replace(r"\"", ""):
+        return found  # no other escape of JSON stands for a sign that is shown
     return type(found).model_validate(_spelled(found.model_dump(by_alias=True)))
 
 

@@ -21,22 +21,29 @@ from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.shown import shown
-from benchmark.record import Record, ReportedRecord
+from benchmark.record import ReportedRecord
 from benchmark.statistics import Kinds
 
-Badging: TypeAlias = Callable[[Path, Record], str]
+Badging: TypeAlias = Callable[..., str]
+"""`verify.badge` with what it remembers: of folder, record and extent."""
 
 _PUBLISHED = Path(__file__).parent.parent / "published.toml"
 
 
-def build(results: Path) -> Board:
-    """Read every record below `results` and group it."""
+def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -> Board:
+    """Read every record below `results` and group it.
+
+    `unaltered` says of a run's folder whether its files are those that it lists: who has looked before remembers.
+
+    Raises:
+        UserError: the results folder cannot be read.
+    """
     read, problems = store.read_all(results)
     found = [(path, shown(one)) for path, one in read]
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
-    badge = partial(verify.badge, sources=cache(verify.sources))
+    badge = partial(verify.badge, sources=cache(verify.sources), unaltered=unaltered)
     tables = sorted((_table(results, key, runs, badge, problems) for key, runs in groups.items()), key=_table_order)
     names = Counter(table.heading for table in tables)
     tables = [
@@ -133,7 +140,7 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None, badg
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_least({badge(run.folder, run.record) for run in runs}),
+        badge=_least({badge(run.folder, run.record, extent=run.extent) for run in runs}),
         gains=_stacked([run.gains for run in runs]),
         aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
     )

@@ -4,6 +4,6 @@ The file asks for nothing but itself: styles, script, thumbnails and masks are i
 same bytes.
 """
 
-from benchmark.report.page import rendered
+from benchmark.report.page import TooLargeError, rendered
 
-__all__ = ["rendered"]
+__all__ = ["TooLargeError", "rendered"]

@@ -4,7 +4,7 @@
 stored weights again and leaves `verification.json`, which `badge` believes as long as no file has changed since.
 """
 
-from benchmark.verify.badges import VERIFICATION, Badge, Verification, badge, sources
+from benchmark.verify.badges import VERIFICATION, Badge, Extent, Verification, badge, sources, unaltered
 from benchmark.verify.check import check, seal
 from benchmark.verify.subject import DAMAGED, Finding, UnreadableError, unpacked
 
@@ -12,6 +12,7 @@ __all__ = [
     "DAMAGED",
     "VERIFICATION",
     "Badge",
+    "Extent",
     "Finding",
     "UnreadableError",
     "Verification",
@@ -19,5 +20,6 @@ __all__ = [
     "check",
     "seal",
     "sources",
+    "unaltered",
     "unpacked",
 ]

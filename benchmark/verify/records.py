@@ -6,7 +6,7 @@ from benchmark import keys, protocol, registry, sourcecode, store, sums
 from benchmark.data import manifest
 from benchmark.record import Record
 from benchmark.runs import WEIGHTS
-from benchmark.verify.badges import VERIFICATION, Verification, doubt
+from benchmark.verify.badges import VERIFICATION, Extent, Verification, doubt
 from benchmark.verify.subject import Fault, Subject
 
 UNCOMMITTED = (WEIGHTS, "private/")
@@ -195,5 +195,5 @@ def check_verification(subject: Subject) -> Iterator[Fault]:
         return
     if (subject.path / sums.NAME).is_file() and found.sums != sums.digest(subject.path / sums.NAME):
         yield Fault(VERIFICATION, f"it is of other files than {sums.NAME} lists", remedy)
-    elif wrong := doubt(found, subject.images, subject.settings.image_size):
+    elif wrong := doubt(found, Extent.of(subject.images), subject.settings.image_size):
         yield Fault(VERIFICATION, wrong, remedy)

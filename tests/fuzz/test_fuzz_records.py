@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from benchmark import cli, report, sums, verify
 from benchmark.denoise import choose
-from benchmark.leaderboard import formats, tables
+from benchmark.leaderboard import formats, remembered, tables
 from benchmark.leaderboard.board import Board
 from benchmark.verify.badges import VERIFICATION
 
@@ -339,9 +339,15 @@ def test_checksums_of_any_names(
 # ---------------------------------------------------------------- the commands
 
 
+TEXT = ("leaderboard", "--format", "md,terminal")
+
+
 @cases(3, cost=40, shrink=False)
 @given(number=st.integers(0, 10**6), damage=damages(), value=JSON)
-def test_the_commands(bench: Bench, store: Path, number: int, damage: Any, value: Any) -> None:
+def test_the_commands(
+    bench: Bench, store: Path, monkeypatch: pytest.MonkeyPatch, number: int, damage: Any, value: Any
+) -> None:
+    monkeypatch.setattr(remembered, "_SETTLED", -(10**12))  # remembered, though it has just been written
     files = sorted(path for path in store.rglob("*") if path.is_file())
     path = files[number % len(files)]
     content = damage(path.read_bytes())
@@ -357,6 +363,10 @@ def test_the_commands(bench: Bench, store: Path, number: int, damage: Any, value
         ):
             ran = bench(*words, "--results", store)
             require_ended(ran.code, ran.err)
+            if words[0] == "leaderboard":
+                again = [bench(*TEXT, "--out", store.parent / "out", "--results", store) for _ in range(2)]
+                require_ended(again[0].code, again[0].err)
+                assert again[0] == again[1], "what is remembered is what was said"
             if words == ("verify",) and not path.name.startswith("leaderboard"):
                 assert ran.code == (2 if other else 0), f"{path}: {ran.out}{ran.err}"
     shutil.rmtree(store.parent / "out", ignore_errors=True)

@@ -1,28 +1,69 @@
 """10,000 records: how long `bench leaderboard` takes, and how much memory. Prints; asserts what does not hang on time.
 
 make soak, or alone: python -m pytest tests/soak/test_scale_records.py -m soak -s
+
+Every record is a whole folder, made of a committed run: the same files of about the same size (but for the pictures,
+which are cut), with checksums, evaluated again, its plugin's source found: a badge costs here what it costs elsewhere.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from records import MASK, Data, write_manifest, write_references
-from test_leaderboard import TEMPLATE
 
-from benchmark import files, keys, metrics, store
+from benchmark import files, keys, metrics, record, registry, store, sums
+from benchmark.verify import VERIFICATION
 
 pytestmark = pytest.mark.soak
 
+ROOT = Path(__file__).parent.parent.parent
 SEEDS = 5
 ENTRIES = 100
 IMAGES = 128  # as many as the quick protocol tests on
+PICTURE = 4_000
+"""Bytes that are left of a picture: 20,000 records with whole ones would not fit into memory."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A committed run: its record, and every other file that is not made anew."""
+
+    record: dict[str, Any]
+    verification: dict[str, Any]
+    others: dict[str, bytes]
+
+
+def templates() -> list[Template]:
+    """One finished run of each architecture, all of one protocol."""
+    found = {}
+    for path, one in store.read_all(ROOT / "results")[0]:
+        (source,) = registry.sources("architectures", one.architecture.name)
+        if one.status != "finished" or one.protocol.name != "quick" or one.architecture.name in found:
+            continue
+        others = {name: (path / name).read_bytes() for name in sums.names(path) if name.startswith("examples/")}
+        others = {name: content[:PICTURE] for name, content in others.items()}
+        others |= {name: (path / name).read_bytes() for name in ("history.csv", "logits.csv", "predictions.npz")}
+        others["plugin.py"] = source.read_bytes()
+        whole = json.loads((path / "run.json").read_text())
+        whole["architecture"]["source_hash"] = registry.hash_file(source)
+        found[one.architecture.name] = Template(whole, verification(), others)
+    return list(found.values())
+
+
+def verification() -> dict[str, Any]:
+    """What a committed run says of its evaluation, of as many images with sounds."""
+    path = next(iter(sorted((ROOT / "results").glob(f"runs/quick/synthetic/spectral_gate/*/{VERIFICATION}"))))
+    return {**json.loads(path.read_text()), "images": IMAGES}
 
 
 def data_of(number: int) -> Data:
@@ -38,8 +79,9 @@ def data_of(number: int) -> Data:
 
 
 def write_store(results: Path, count: int) -> None:
-    """`count` records: tables of 100 entries with 5 seeds, each with images.csv and checksums."""
+    """`count` records: tables of 100 entries with 5 seeds."""
     random = np.random.default_rng(0)
+    known = templates()
     for table in range(count // (ENTRIES * SEEDS)):
         data = data_of(table)
         write_manifest(results, data)
@@ -49,36 +91,43 @@ def write_store(results: Path, count: int) -> None:
             level = random.uniform(0.2, 0.7)
             for seed in range(SEEDS):
                 ious = np.clip(level + random.normal(0, 0.01) + hard + random.normal(0, 0.05, IMAGES), 0, 1)
-                _write(results, data, table, entry, seed, np.rint(ious * MASK).astype(int), random)
+                hits = np.rint(ious * MASK).astype(int)
+                _write(results, data, known[entry % len(known)], table, entry, seed, hits, random)
 
 
 def _write(
     results: Path,
     data: Data,
+    template: Template,
     table: int,
     entry: int,
     seed: int,
     hits: np.ndarray,
     random: np.random.Generator,
 ) -> None:
-    content = json.loads(json.dumps(TEMPLATE))
-    label = f"net{entry:03}"
-    content["architecture"].update(name=label, label=label, source_hash=keys.digest({"of": label}))
+    content = json.loads(json.dumps(template.record))
+    name = content["architecture"]["name"]
+    content["architecture"].update(parameters={"variant": entry}, label=f"{name}:variant={entry}")
     content["protocol"].update(name=f"table{table:02}", title=f"Table {table}")
     content["dataset"].update(
         manifest=data.digest, images={"train": 4, "val": 2, "test": IMAGES}, test_slices={"main": IMAGES}
     )
     content["comparability_key"] = keys.digest({"table": table})
     content.update(seed=seed, run_key=keys.digest({"table": table, "entry": entry, "seed": seed}))
-    folder = store.folder(results, f"table{table:02}", "toy", label, content["run_key"])
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+    folder = store.folder(results, f"table{table:02}", "synthetic", name, content["run_key"])
+    (folder / "examples").mkdir(parents=True)
+    store.write_record(folder, record.Record.model_validate(content))
+    for other, text in template.others.items():
+        (folder / other).write_bytes(text)
     gains = random.normal(8, 3, IMAGES)
     rows = [
         [data.id(index), "main", *_counts(hit), *(f"{value:.4f}" for value in (snr + gain, snr, snr + gain, snr, 7.0))]
         for index, (hit, gain, snr) in enumerate(zip(hits.tolist(), gains, data.snr, strict=True))
     ]
     files.write_csv(folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows)
+    sums.write(folder)
+    evaluated = {**template.verification, "sums": sums.digest(folder / sums.NAME)}
+    (folder / VERIFICATION).write_text(json.dumps(evaluated, indent=2) + "\n")
 
 
 def _counts(hit: int) -> Sequence[int]:
@@ -86,7 +135,7 @@ def _counts(hit: int) -> Sequence[int]:
 
 
 COMMAND = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 start = time.perf_counter()
 from benchmark.cli import main
@@ -95,29 +144,37 @@ try:
 except SystemExit as end:
     assert not end.code, end.code
 (peak,) = [int(line.split()[1]) / 1e6 for line in Path("/proc/self/status").open() if line.startswith("VmHWM")]
-print(f"{time.perf_counter() - start:.2f} {peak:.3f}", file=sys.stderr)
+times = os.times()
+print(f"{time.perf_counter() - start:.2f} {times.user:.2f} {times.system:.2f} {peak:.3f}", file=sys.stderr)
 """
 
 
-def leaderboard(results: Path, out: Path) -> tuple[float, float]:
-    """Seconds and GB of `bench leaderboard`, without the page."""
+def leaderboard(results: Path, out: Path, cache: Path) -> list[float]:
+    """Seconds, seconds of the processor (user, system) and GB of `bench leaderboard`, without the page."""
     arguments = ["leaderboard", "--results", str(results), "--out", str(out), "--format", "md,csv,json"]
-    done = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=False)
+    command, environment = [sys.executable, "-c", COMMAND, *arguments], {**os.environ, "BENCH_CACHE": str(cache)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert not done.returncode, done.stderr
-    seconds, memory = done.stderr.splitlines()[-1].split()
-    return float(seconds), float(memory)
+    (line,) = done.stderr.splitlines()  # nothing was skipped
+    return [float(number) for number in line.split()]
 
 
 def test_ten_thousand_records(tmp_path: Path) -> None:
-    print(f"\n{'records':>8}{'call':>8}{'seconds':>10}{'peak GB':>10}   load {os.getloadavg()[0]:.1f}")
+    titles = ("records", "call", "seconds", "user", "system", "peak GB")
+    print("\n" + "".join(f"{title:>10}" for title in titles), f"  load {os.getloadavg()[0]:.1f}")
     for count in (1_000, 10_000, 20_000):
         results, outs = tmp_path / f"results-{count}", []
         write_store(results, count)
         time.sleep(3)  # what changed a moment ago is not remembered
-        for call in ("first", "second"):
+        for call in ("first", "second", "one run more"):
+            if call == "one run more":
+                next(results.glob("runs/*/*/*/*/run.json")).touch()
             out = tmp_path / f"{call}-{count}"
-            began = time.perf_counter()
-            seconds, memory = leaderboard(results, out)
-            print(f"{count:>8}{call:>8}{seconds:>10.2f}{memory:>10.2f}   {time.perf_counter() - began:.2f} s in all")
+            found = leaderboard(results, out, tmp_path / f"cache-{count}")
+            print(f"{count:>10}{call:>14}" + "".join(f"{number:>10.2f}" for number in found))
             outs.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
-        assert outs[0] == outs[1]
+        assert outs[0] == outs[1] == outs[2]
+        rows = [row for table in json.loads(outs[0]["leaderboard.json"])["tables"] for row in table["rows"]]
+        assert len(rows) == count // SEEDS
+        assert {row["badge"] for row in rows} == {"verified"}
+        shutil.rmtree(results)
