@@ -64,7 +64,7 @@ def leaderboard(
     memory = Memory(results)
     board = cache(partial(_board, results, memory, asked))
     others = [name for name in chosen if name != "html"]
-    question = {**asked, "formats": sorted(others), "console": [console.width, console.color_system]}
+    question = {**asked, "formats": sorted(others), "console": [console.width, console.color_system, console.encoding]}
     said = memory.said(question, partial(_said, board, others, shown, console))
     for problem in said.problems:
         complain(f"skipped: {problem}")
