@@ -54,15 +54,15 @@ def add_packages(names: Iterable[str]) -> None:
     _packages.update(names)
 
 
-def code(module: ModuleType) -> bytes | None:
+def code(module: object) -> bytes | None:
     """The bytes that ran as a module; None if something else loaded it."""
-    loader = module.__spec__.loader if module.__spec__ else None
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
     return loader.code if isinstance(loader, Loader) else None
 
 
 def executed() -> tuple[frozenset[str], Mapping[str, bytes]]:
     """For `receive` in a worker: the packages, and module -> the bytes that ran in this process."""
-    found = ((name, code(module)) for name, module in list(sys.modules.items()) if isinstance(module, ModuleType))
+    found = ((name, code(module)) for name, module in list(sys.modules.items()))
     return frozenset(_packages), _given | {name: text for name, text in found if text is not None}
 
 

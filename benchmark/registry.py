@@ -300,6 +300,9 @@ def _loaded(found: _Place, who: str) -> tuple[ModuleType, bytes, Mapping[str, by
     try:
         with surroundings.unchanged(who, "when it is imported"):
             module = _import(found)
+        spec = getattr(module, "__spec__", None)
+        if not isinstance(module, ModuleType) or getattr(spec, "name", None) != found.module:
+            raise UserError(f"{found.words} puts something else in its own place: leave sys.modules and __spec__ alone")
     except UserError:
         sourcecode.forget(found.module, set(sys.modules) - before)
         raise

@@ -93,13 +93,12 @@ def own_modules(module: ModuleType, code: bytes) -> Mapping[str, bytes]:
     Raises:
         OSError: one that is imported later (in a function) cannot be read.
     """
-    found = _own(module.__name__, _imports(module.__name__, _file(module), code), _text)
+    found = _own(_name(module), _imports(_name(module), _file(module), code), _text)
     return {name: _text(name, file) for name, file in found.items()}
 
 
 def _text(name: str, file: Path) -> bytes:
-    module = sys.modules.get(name)
-    return (module and loading.code(module)) or file.read_bytes()
+    return loading.code(sys.modules.get(name)) or file.read_bytes()
 
 
 def strays(module: ModuleType, known: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, Path]]:
@@ -108,13 +107,13 @@ def strays(module: ModuleType, known: Iterable[str], new: Iterable[str]) -> Iter
     Also what lies in the user's folder elsewhere, or was compiled by another compiler: no record could hold it.
     """
     core, folder = Path(benchmark.__file__).parent, _file(module).parent
-    for name in sorted({*new} - {*known, module.__name__}):
+    for name in sorted({*new} - {*known, _name(module)}):
         file = getattr(sys.modules.get(name), "__file__", None)
         if not isinstance(file, str):
             continue
         ours = name.startswith("benchmark.") and not Path(file).is_relative_to(core)
-        beside = module.__name__.startswith(_FOLDERS) and Path(file).is_relative_to(folder)
-        if ours or beside or _is_own(name, module.__name__):
+        beside = _name(module).startswith(_FOLDERS) and Path(file).is_relative_to(folder)
+        if ours or beside or _is_own(name, _name(module)):
             yield name, Path(file)
 
 
@@ -185,5 +184,10 @@ def _imports(name: str, file: Path, code: bytes) -> set[str]:
     return {".".join(part[:length]) for part in parts for length in range(1, len(part) + 1)} - {name}
 
 
+# __name__ and __file__ are the plugin's to set.
+def _name(module: ModuleType) -> str:
+    return module.__spec__.name if module.__spec__ else module.__name__
+
+
 def _file(module: ModuleType) -> Path:
-    return Path(str(module.__spec__.origin if module.__spec__ else module.__file__))  # __file__ is the plugin's to set
+    return Path(str(module.__spec__.origin if module.__spec__ else module.__file__))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import registry, workers
+from benchmark.errors import UserError
 
 CODE = '''"""A constant."""
 from benchmark.contract import ArchitectureSpec, DatasetSpec
@@ -79,3 +80,12 @@ def test_workers_run_what_their_parent_ran(package: Path, monkeypatch: pytest.Mo
     (package / "plugin.py").write_text(CODE.replace("NUMBER = 1", "NUMBER = 3"))
     with workers.pool(1) as pool:
         assert pool.submit(plugin.spec.load, 0).result() == 1
+
+
+@pytest.mark.parametrize("trick", ["sys.modules[__name__] = None", "__spec__ = None", "sys.modules[__name__] = sys"])
+def test_a_plugin_that_is_another_module_is_refused(tmp_path: Path, trick: str) -> None:
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "numbered.py").write_text(f"{CODE}\nimport sys\n{trick}\n")
+    registry.add_folder(tmp_path)
+    with pytest.raises(UserError, match=r"numbered\.py puts something else in its own place"):
+        registry.load("architectures", "numbered")
