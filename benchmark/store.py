@@ -37,6 +37,7 @@ from benchmark.record import SCHEMA, Record
 
 KEY_DIGITS = 12
 MODULES = "plugin"
+"""The folder of a run with the modules that its plugin has of its own."""
 
 Places: TypeAlias = tuple[str, int | None]
 """A folder of a results folder, and how many levels below it something lies; None: at any."""
