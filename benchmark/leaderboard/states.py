@@ -4,7 +4,6 @@ No file is read. What cannot be looked at has a state as well. Imports nothing t
 """
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterable
@@ -55,7 +54,7 @@ def newest(states: Iterable[State]) -> int:
 
 def digest(states: Iterable[State]) -> str:
     """SHA-256 of the states, in whatever order they come."""
-    return hashlib.sha256(json.dumps(sorted(states)).encode()).hexdigest()  # a name that is no UTF-8 is spelled out
+    return hashlib.sha256(repr(sorted(states)).encode()).hexdigest()  # a name that is no UTF-8 is spelled out
 
 
 def _add(
