@@ -91,6 +91,8 @@ REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboar
 """What a command may change of what was there before."""
 VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png")
 """Files with times in them."""
+STAYS = re.compile(r"\.lock$|/\.tmp-|^results/unfinished/|/\.unfinished/")
+"""What a command that succeeds may leave where nothing can be removed."""
 ERRORS = {
     "limited": errno.EFBIG,
     "torn": errno.EFBIG,
@@ -378,7 +380,8 @@ class Case:
         if code == 2 and not any(os.strerror(ERRORS[mode]) in line or "cannot write" in line for line in complaints):
             yield f"does not say what is wrong: {said}"
         if code == 0:
-            yield from (f"succeeds, {text}" for text in self._differing(trial))
+            left = STAYS if mode == "read-only" else None
+            yield from (f"succeeds, {text}" for text in self._differing(trial, left))
         yield from self._spoilt(trial)
         if mode != "read-only" and (left := [path for path in leftovers(trial) if path not in said]):
             yield f"leaves {left}"
@@ -426,9 +429,13 @@ class Case:
         if left := [*leftovers(trial), *trial.glob("cache/.unfinished-*")]:
             yield f"the same command leaves {left}"
 
-    def _differing(self, trial: Path) -> Iterator[str]:
-        """How what is there differs from what the command leaves when nobody disturbs it."""
-        found = contents(trial)
+    def _differing(self, trial: Path, left: re.Pattern[str] | None = None) -> Iterator[str]:
+        """How what is there differs from what the command leaves when nobody disturbs it, but for what may be left."""
+        found = {
+            name: content
+            for name, content in contents(trial).items()
+            if name in self._after or not (left and left.search(name))
+        }
         for name in sorted(found.keys() | self._after.keys()):
             if name not in found or name not in self._after:
                 yield f"{name} is {'missing' if name in self._after else 'too much'}"

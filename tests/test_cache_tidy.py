@@ -181,6 +181,17 @@ def test_to_open_an_entry_is_to_use_it(folder: Path, tmp_path: Path, monkeypatch
     cache.prepare(found, identity={}, size=(8, 8), grey=False, report=silent)
 
 
+def test_a_lock_of_who_was_killed_when_all_was_built(folder: Path, tmp_path: Path) -> None:
+    build(folder, splits(tmp_path / "data"))
+    lock = entries()[0].with_suffix(".lock")
+    with FileLock(lock):
+        build(folder, splits(tmp_path / "data"))
+        assert lock.exists(), "somebody holds it"
+    lock.touch()
+    build(folder, splits(tmp_path / "data"))
+    assert not lock.exists()
+
+
 def test_locks_of_the_dead_go_and_what_is_not_ours_stays(folder: Path, tmp_path: Path) -> None:
     folder.mkdir()
     names = ("0123456789abcdef01234567.lock", "fedcba9876543210fedcba98.lock", "notes.lock", "data")

@@ -101,6 +101,7 @@ def prepare(
     listing = listed(validity.checked_listing(splits))
     entry = files.cache_folder() / _name(listing, {**identity, "size": list(size), "grey": grey})
     if (entry / MANIFEST).is_file():
+        tidying.remove_lock(entry)
         with suppress(FileNotFoundError):  # in this moment another process removed it
             return _open(entry)
     waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")

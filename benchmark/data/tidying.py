@@ -34,6 +34,13 @@ def mark_used(entry: Path) -> None:
         os.utime(entry / storing.MANIFEST)
 
 
+def remove_lock(entry: Path) -> None:
+    """Of an entry that is finished: that of a process that was killed when it had built it."""
+    if entry.with_suffix(".lock").exists():
+        with unlocked(entry):
+            pass  # a lock that is free needs no file
+
+
 def tidy(entry: Path) -> None:
     """With `entry` complete, and its lock held: remove what it supersedes, what is unused, and locks of dead processes.
 
@@ -44,8 +51,7 @@ def tidy(entry: Path) -> None:
             continue
         with suppress(OSError):
             if path.suffix == ".lock":
-                with unlocked(path.with_suffix("")):
-                    pass  # a lock that is free needs no file
+                remove_lock(path.with_suffix(""))
             elif _is_finished(path):
                 _remove_if_superseded(path, entry)
 
