@@ -246,7 +246,7 @@ def test_any_refusal_of_the_machine_is_one_line(
 ) -> None:
     from benchmark.leaderboard import tables
 
-    def build(results: Path) -> None:
+    def build(results: Path, _: object) -> None:
         raise OSError(number, os.strerror(number), str(results))
 
     monkeypatch.setattr(tables, "build", build)
