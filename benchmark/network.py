@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import surroundings
+from benchmark import registry, surroundings
 from benchmark.contract import ArchitectureSpec
 from benchmark.errors import UserError, first_line
 from benchmark.protocol import Protocol
@@ -72,7 +72,7 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
         with _weights_only(), surroundings.unchanged(plugin.label, "when it is built"):
             core: object = spec.build(**arguments)
     except TypeError as error:
-        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        if registry.place(error, plugin.source):
             raise
         raise UserError(f"{plugin.label}: build cannot be called: {error}") from error  # Python's, of no line of theirs
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
