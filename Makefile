@@ -2,19 +2,23 @@
 # make test    installs into .venv, runs the tests: a process per core, up to four, each with one thread
 # make check   ruff, mypy, import rules
 # make soak    what takes long (docs/reliability.md): 10,000 damaged inputs, faults of the disk, 200 kills, scale
+# make lock    renews requirements.txt, the versions that .venv is made of
+# make test-newest   the tests with what the index serves today, without the lock
 # make test-oldest   the tests with the oldest versions that pyproject.toml allows (tests/oldest.txt)
 # make audit   known vulnerabilities of what is installed; needs PyPI itself
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test check soak test-oldest audit clean
+PYTEST := -m pytest -n auto --maxprocesses 4
+
+.PHONY: bench test check soak lock test-newest test-oldest audit clean
 
 bench: .venv/installed
 	$(BIN)/bench run --arch custom_resnet34
 	$(BIN)/bench leaderboard
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 check: .venv/installed
 	$(BIN)/ruff check .
@@ -26,26 +30,42 @@ soak: .venv/installed
 	BENCH_FUZZ=500 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -s
 
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade uv
+	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-annotate --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+
+test-newest: .venv-newest/installed
+	OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST)
+
 test-oldest: .venv-oldest/installed
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
 
 audit: .venv/installed
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-# Written last, so that an interrupted installation is taken up again.
-.venv/installed: pyproject.toml
+# `installed` is written last, so that an interrupted installation is taken up again.
+.venv/installed: pyproject.toml requirements.txt
+	@echo 'Installing the locked packages into .venv: 6 GB, a minute or more.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# Made anew each time: what is newest changes without any file of ours.
+.PHONY: .venv-newest/installed
+.venv-newest/installed:
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-newest/bin/python -m pip freeze > .venv-newest/installed
+
 .venv-oldest/installed: pyproject.toml tests/oldest.txt
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest .venv-audit .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-audit .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,20 +1,18 @@
 """Files that are whole or not there, and tables of numbers in them."""
 
 import csv
-import errno
 import glob
 import io
 import os
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
@@ -132,6 +130,11 @@ def sync_folder(folder: Path) -> None:
         sync(folder)
 
 
+def lock_file(path: Path) -> FileLock:
+    """A lock that the system ends with its process; where the file system has none, taking it is an OSError."""
+    return FileLock(path, fallback_to_soft=False)  # a soft lock is a file, and would outlive a killed process
+
+
 @contextmanager
 def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold a lock file that ends with its process; `waiting` is called once if another one holds it.
@@ -139,10 +142,10 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     Raises:
         UserError: the disk refuses, or has no locks.
     """
-    lock = FileLock(path)
+    lock = lock_file(path)
     try:
         _acquire(lock, path.parent, waiting)
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise disk.refused(path, error) from error
     try:
         yield
@@ -157,8 +160,7 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> Non
     for tries_left in range(99, -1, -1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with warnings.catch_warnings(action="ignore"):
-                lock.acquire(timeout=patience)
+            lock.acquire(timeout=patience)
         except Timeout:
             waiting()
             patience = -1  # for ever
@@ -166,15 +168,7 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> Non
             if not tries_left:
                 raise
         else:
-            _refuse_soft(lock)
             return
-
-
-def _refuse_soft(lock: BaseFileLock) -> None:
-    """What filelock makes of a lock where the system has none: a file that outlives a killed process."""
-    if isinstance(lock, SoftFileLock):
-        lock.release()
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

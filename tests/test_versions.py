@@ -1,29 +1,41 @@
-"""The oldest supported set that is tested is the one that pyproject.toml promises."""
+"""The sets of versions that are tested, the oldest and the locked one, are within what pyproject.toml promises."""
 
 import re
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).parent.parent
-UNPINNED = {"mypy", "pandas-stubs", "ruff", "types-tabulate"}
-"""They check the sources; no test imports them."""
+UNPINNED = {"hatchling", "mypy", "pandas-stubs", "ruff", "types-tabulate"}
+"""They build the package and check the sources; no test imports them."""
 
 
-def declared() -> dict[str, str]:
-    """Package -> lower bound, of everything that the program, its extras and the tests need."""
+def declared() -> list[Requirement]:
+    """Everything that the program, its extras and the tests need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *(line for extra in extras.values() for line in extra)]
-    names = [line for line in lines if not line.startswith("birdmask-bench[") and _name(line) not in UNPINNED]
-    return {_name(line): line.partition(">=")[2] for line in names}
-
-
-def _name(line: str) -> str:
-    return re.split(r"[<>=]", line)[0]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return [Requirement(line) for line in lines if not line.startswith("birdmask-bench[")]
 
 
 def test_every_lower_bound_is_the_version_that_is_tested() -> None:
     lines = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
     pinned = dict(line.split("==") for line in lines)
     assert len(pinned) == len(lines)
-    assert pinned == declared()
+    assert pinned == {need.name: str(need.specifier)[2:] for need in declared() if need.name not in UNPINNED}
+
+
+def test_the_lock_has_one_hashed_version_within_the_range_of_each_package() -> None:
+    text = re.sub(r"^#.*\n", "", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
+    entries = [entry for entry in text.replace("\\\n", " ").splitlines() if entry.strip()]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    locked: dict[str, list[Requirement]] = {}
+    for entry in entries:
+        need = Requirement(entry.partition("--hash")[0])
+        locked.setdefault(canonicalize_name(need.name), []).append(need)
+    for need in declared():
+        found = locked.get(canonicalize_name(need.name), [])
+        assert found, f"{need.name} is not in requirements.txt: make lock"
+        for version in found:  # several where Python or the system decide
+            assert need.specifier.contains(str(version.specifier).removeprefix("=="))

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from benchmark import files
 from benchmark.data import storing
 
 UNFINISHED = ".unfinished-"
@@ -92,7 +93,7 @@ def _touched(folder: Path) -> float:
 def unlocked(path: Path) -> Iterator[bool]:
     """Whether nobody is at work on an entry, finished or not; its lock is held meanwhile, and does not stay behind."""
     name = path.name.removeprefix(UNFINISHED).removeprefix(_REMOVED)
-    lock = FileLock(path.with_name(f"{name}.lock"))
+    lock = files.lock_file(path.with_name(f"{name}.lock"))
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
