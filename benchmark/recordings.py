@@ -1,6 +1,7 @@
 """Recordings: files -> samples, resampling, zero-phase filters, and back to files.
 
-WAV, FLAC, OGG and MP3 are read through libsndfile. Legend: S samples, C channels, rates in Hz.
+WAV, FLAC, OGG and MP3 are read through libsndfile. scipy.signal takes half a second to import, so the functions that
+filter import it. Legend: S samples, C channels, rates in Hz.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy import signal
 from scipy.io import wavfile
 
 from benchmark import disk
@@ -222,12 +222,16 @@ def resample(samples: Real, rate: int, to: int) -> Real:
     up, down = to // divisor, rate // divisor
     if max(up, down) > _LARGEST_FACTOR:
         raise UserError(f"a recording at {rate} Hz cannot be brought to {to} Hz; export it at a usual rate, e.g. 96000")
+    from scipy import signal
+
     return np.asarray(signal.resample_poly(samples, up, down, window=_steep(max(up, down))))
 
 
 @cache
 def _steep(factor: int) -> Real:
     """Low-pass at a `factor`-th of the Nyquist frequency, 80 dB within +-5.5 % of it."""
+    from scipy import signal
+
     taps, beta = signal.kaiserord(80, 0.11 / factor)
     return np.asarray(signal.firwin(taps | 1, 1 / factor, window=("kaiser", beta)))
 
@@ -236,6 +240,8 @@ def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
     """Zero-phase Butterworth high-pass, 4th order forwards and backwards: (S,) -> (S,); 0 Hz leaves all as it is."""
     if cutoff <= 0:
         return samples
+    from scipy import signal
+
     sections = signal.butter(4, cutoff, "highpass", fs=rate, output="sos")
     return np.asarray(signal.sosfiltfilt(sections, samples, padlen=min(len(samples) - 1, rate // 10)))
 
@@ -247,6 +253,8 @@ def low_pass(samples: Real, rate: int, cutoff: float, *, width: float = 0.05) ->
     """
     if cutoff * (1 + width) >= rate / 2:
         return samples
+    from scipy import signal
+
     taps, beta = signal.kaiserord(80, width * cutoff / (rate / 2))
     kernel = signal.firwin(taps | 1, cutoff * (1 + width / 2), window=("kaiser", beta), fs=rate)
     return np.asarray(signal.fftconvolve(samples, kernel, mode="full")[len(kernel) // 2 :][: len(samples)])

@@ -1,5 +1,6 @@
 """Shared fixtures: an isolated cache, the command line in this process, a small tree of images and its cache."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 import benchmark
 from benchmark import cli
 from benchmark.data import cache
+from benchmark.launch import here, one
 from benchmark.progress import silent
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +31,14 @@ def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("BENCH_PLUGINS", raising=False)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_imports() -> Iterator[None]:
+    """What libraries made when they were imported is not looked through whenever something collects garbage."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +68,12 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Bench:
         return Ran(int(end.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several runs of one command are made in this process: a new one each would import torch for seconds."""
+    monkeypatch.setattr(here, "apart", one.isolated)
 
 
 @pytest.fixture

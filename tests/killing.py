@@ -1,6 +1,6 @@
 """Gives a `bench run` again and again, kills it each time, and tells whether it ended like one that was left alone.
 
-    python tests/killing.py '{"command": ["run", ...], "folder": "...", "kills": 50, "seed": 0, "mode": "random"}'
+    python tests/killing.py '[{"command": ["run", ...], "folder": "...", "kills": 50, "seed": 0, "mode": "random"}]'
 
 A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
 Modes: "random" kills after a random time; "steps" kills child n at its n-th write that reaches the disk.
@@ -141,4 +141,4 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")
+    sys.stdout.write(json.dumps([main(task) for task in json.loads(sys.argv[1])]) + "\n")

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 SECTION = (ROOT / "CONTRIBUTING.md").read_text().split("## A row of your own on the leaderboard")[1]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_of_your_own(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands in their order; only the run and the check of learning are made small, and the clone's plugins."""
     commands = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", SECTION, re.MULTILINE)]

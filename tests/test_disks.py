@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 FAST = [
     {"mode": "together"},
-    {"mode": "twice", "commands": ["run on files", "data mix", "denoise"]},
+    {"mode": "twice", "commands": ["run on files", "data mix"]},
     {"mode": "full", "commands": ["run on files", "data mix"], "first": 25, "every": 80},
     {"mode": "read-only", "commands": ["transfer"], "first": 20, "every": 50},
     {"mode": "failing", "commands": ["run --force"], "only": "^rename results/runs", "first": 2},
@@ -30,9 +30,6 @@ FAST = [
     {"mode": "killed", "commands": ["run --force"], "first": 15, "every": 60},
     {"mode": "limited", "commands": ["denoise"], "sizes": [20_000]},
     {"mode": "torn", "commands": ["leaderboard", "data audit"], "every": 3},
-    {"mode": "torn", "commands": ["transfer"], "first": 2, "every": 14},
-    {"mode": "quota", "commands": ["leaderboard"], "first": 5, "every": 20},
-    {"mode": "slow", "commands": ["run on files"]},
 ]
 LONG = [
     *({"mode": mode, "every": 3, "first": first} for first, mode in enumerate(("full", "failing", "killed"), start=1)),
@@ -67,7 +64,7 @@ def show(counts: dict[str, int]) -> None:
 
 
 def test_faults_of_the_disk_and_processes_at_once(tmp_path: Path) -> None:
-    assert sum(given(tmp_path, FAST).values()) > 12
+    assert sum(given(tmp_path, FAST).values()) > 10
 
 
 @pytest.mark.soak

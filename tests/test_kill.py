@@ -6,45 +6,58 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from helpers import FORGETFUL, birdsounds_tree
 
 HERE = Path(__file__).parent
 
 
-def kill(folder: Path, *more: str, threads: int, **task: Any) -> dict[str, Any]:
+def kill(folder: Path, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
+    """What came of a run under each of these tasks, with further `words` for its command."""
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
     command = [
         *("run", "--arch", "forgetful", "--plugins", str(folder), "--image-size", "32"),
         *("--dataset", "birdsounds", "--data", str(birdsounds_tree(folder / "birdsounds"))),
-        *("--epochs", "20", "--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
-        *("--set", "augmentation=time_roll", "--threads", str(threads)),
-        *more,
+        *("--batch-size", "3", "--lr", "1e-2", "--set", "schedule=cosine"),
+        *("--set", "augmentation=time_roll"),
     ]
-    task = {"command": command, "folder": str(folder / "work"), "seed": 0, **task}
-    ran = subprocess.run(
-        [sys.executable, HERE / "killing.py", json.dumps(task)], capture_output=True, text=True, check=False
-    )
+    given = [
+        {**task, "command": [*command, *task["words"]], "folder": str(folder / f"work-{number}"), "seed": 0}
+        for number, task in enumerate(tasks)
+    ]
+    words = [sys.executable, HERE / "killing.py", json.dumps(given)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return result
+    results: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return results
 
 
+AT_RANDOM = {"words": ["--epochs", "20", "--threads", "1"], "mode": "random", "repeats": 1}
+AT_EACH_WRITE = {"words": ["--epochs", "8", "--threads", "2"], "mode": "steps", "kills": 14}
+WHILE_TUNED = {
+    "words": ["--epochs", "4", "--tune", "lr", "--budget", "2", "--threads", "1"],
+    "mode": "steps",
+    "kills": 12,
+}
+
+
+def require_no_change(found: dict[str, Any]) -> None:
+    assert {*found["runs"], *found["repeats"]} == {found["expected"]}
+    assert found["continued"] > 0
+
+
+def test_kills_change_nothing(tmp_path: Path) -> None:
+    """At random, at each write that reaches the disk, and while the learning rate is chosen."""
+    random, *steps = kill(tmp_path, {**AT_RANDOM, "kills": 4}, AT_EACH_WRITE, WHILE_TUNED)
+    assert random["kills"] == 4
+    assert len(random["repeats"]) == 1
+    for found in (random, *steps):
+        require_no_change(found)
+
+
+@pytest.mark.soak
 def test_twenty_random_kills_in_a_row_change_nothing(tmp_path: Path) -> None:
-    found = kill(tmp_path, threads=1, mode="random", kills=20, repeats=2)
+    (found,) = kill(tmp_path, {**AT_RANDOM, "kills": 20})
     assert found["kills"] == 20
-    assert set(found["runs"]) == {found["expected"]}
-    assert set(found["repeats"]) == {found["expected"]}  # three runs that nobody disturbed
-    assert found["continued"] > 0
-
-
-def test_a_kill_at_each_write_changes_nothing(tmp_path: Path) -> None:
-    found = kill(tmp_path, threads=2, mode="steps", kills=14)
-    assert set(found["runs"]) == {found["expected"]}
-    assert found["continued"] > 0
-
-
-def test_kills_while_the_learning_rate_is_chosen_change_nothing(tmp_path: Path) -> None:
-    found = kill(tmp_path, "--epochs", "5", "--tune", "lr", "--budget", "3", threads=1, mode="steps", kills=14)
-    assert set(found["runs"]) == {found["expected"]}
-    assert found["continued"] > 0
+    require_no_change(found)

@@ -146,7 +146,7 @@ def test_memory_that_runs_out_is_recorded(bench: Bench, tmp_path: Path) -> None:
     assert [run.status for run in runs(tmp_path)] == ["out-of-memory"]
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -9)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), pytest.param("SIGKILL", -9, marks=pytest.mark.soak)])
 def test_an_interrupted_run_leaves_no_record(bench: Bench, tmp_path: Path, name: str, code: int) -> None:
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
     words = ["run", "--arch", "unet:width=4", *TINY, "--epochs", "100000", "--results", str(tmp_path)]

@@ -1,6 +1,7 @@
 """`bench speed`: figures that exist, add up, and are of what they say."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from torch import nn
 from benchmark import protocol
 from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
+from benchmark.errors import UserError
 from benchmark.network import Network
-from benchmark.speed import ceiling, measure, report, rivals
+from benchmark.speed import ceiling, measure, report, rivals, session
 from benchmark.speed.ceiling import Ceiling, Demand
 from benchmark.speed.measure import Failure, Speed, Task
 from benchmark.speed.report import Race
@@ -137,7 +139,16 @@ def test_a_failure_is_a_line_of_the_table(tmp_path: Path) -> None:
     assert row["train_images_per_second"] == ""
 
 
-def test_the_command(bench: Bench, tmp_path: Path) -> None:
+def test_each_figure_has_a_process_of_its_own_whose_death_is_said() -> None:
+    assert session._fresh(os.getpid) != os.getpid()
+    with pytest.raises(UserError, match="the process was killed"):
+        session._fresh(os._exit, 9)
+
+
+def test_the_command(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here in one process: five that import torch would take most of the test's time."""
+    monkeypatch.setattr(session, "_fresh", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(ceiling, "_SECONDS", 0.05)
     ran = bench(
         *("speed", "unet:width=2", "--dataset", SETTINGS.dataset, "--image-size", 32, "--batch-size", 4),
         *("--seconds", 0.1, "--images", 4, "--rounds", 1, "--against", "notebook", "--out", tmp_path / "s.csv"),
