@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmark.datasets import birdsounds as birdsounds_plugin
-from helpers import SETTINGS, Bench, Ran, birdsounds_tree
+from helpers import SETTINGS, TINY, Bench, Ran, birdsounds_tree
 from hypothesis import HealthCheck, settings
 
 import benchmark
@@ -68,6 +68,18 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Bench:
         return Ran(int(end.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with one trained network, to be copied before anything in it is changed."""
+    results = tmp_path_factory.mktemp("tiny") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_PLUGINS", "")
+        with pytest.raises(SystemExit) as end:
+            cli.main(["run", "--arch", "unet:width=4", *TINY, "--results", str(results)])
+    assert not end.value.code
+    return results
 
 
 @pytest.fixture

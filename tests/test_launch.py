@@ -100,12 +100,10 @@ def test_a_preempted_job_is_queued_again_and_ends_like_one_that_was_not(
 
 
 def test_runs_side_by_side_on_several_devices(folder: Path) -> None:
-    requests = [request(folder, "results", seed=seed) for seed in range(2)]
-    requests.append(request(folder, "results", architecture="mortal:room=0"))
+    requests = [request(folder, "results", architecture=name) for name in ("mortal", "mortal:room=0")]
     results = [result for _, result in here.launch(requests, devices=["cpu", "cpu"])]
-    assert len(results) == 3
     statuses = sorted(getattr(result, "status", "error") for result in results)
-    assert statuses == ["finished", "finished", "out-of-memory"]
+    assert statuses == ["finished", "out-of-memory"]
 
 
 def test_mistakes_of_the_launcher(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

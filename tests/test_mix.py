@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 from benchmark.datasets import birdsounds
 from helpers import Bench, Ran
 
-from benchmark import images, layout, recordings, spectrogram
+from benchmark import images, layout, recordings, spectrogram, workers
 from benchmark.errors import UserError
 from benchmark.mix import plan, sources
 from benchmark.mix.settings import checked
@@ -49,6 +50,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(3):
         song(root / "call" / f"other_{number:02d}.wav", 50 + number, seconds=0.12, rate=22_050)
     return root
+
+
+@pytest.fixture
+def in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by this process: workers would import for seconds what they use for a moment."""
+    monkeypatch.setattr(workers, "pool", lambda: ThreadPoolExecutor(1))
 
 
 def mix(bench: Bench, folders: Path, out: Path, *options: object) -> Ran:
@@ -147,6 +154,7 @@ def test_loudness_and_snr_are_what_the_table_says(made: Path) -> None:
             assert power[np.fft.rfftfreq(len(wave), 1 / RATE) > 6_000].sum() < 1e-5 * power.sum()
 
 
+@pytest.mark.usefixtures("in_a_thread")
 def test_the_same_seed_gives_the_same_bytes_and_less_is_the_beginning_of_more(
     bench: Bench, folders: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +194,7 @@ def test_an_interrupted_run_goes_on(
     assert "(17 had been made before)" in again.out
 
 
+@pytest.mark.usefixtures("in_a_thread")
 def test_what_a_finished_dataset_lost_is_made_again(bench: Bench, folders: Path, tmp_path: Path) -> None:
     assert mix(bench, folders, tmp_path).code == 0
     before = contents(tmp_path)
@@ -203,6 +212,7 @@ def test_a_group_that_takes_no_part_in_the_match(folders: Path) -> None:
     assert {source.groups["bird"] for source in found} == {"finch"}
 
 
+@pytest.mark.usefixtures("in_a_thread")
 def test_a_run_killed_at_the_very_end_is_done(bench: Bench, folders: Path, tmp_path: Path) -> None:
     assert mix(bench, folders, tmp_path).code == 0
     before = contents(tmp_path)
@@ -239,6 +249,7 @@ def test_both_channels_of_a_recording_stay_together(tmp_path: Path) -> None:
     assert sum(map(len, names.values())) == 6
 
 
+@pytest.mark.usefixtures("in_a_thread")
 def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     def fails(message: str, *options: object, out: Path = tmp_path / "out", root: Path = folders) -> None:
         ran = mix(bench, root, out, *options)
