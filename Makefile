@@ -2,7 +2,7 @@
 # make test    installs into .venv, runs the tests: a process per core, up to four, each with one thread
 # make check   ruff, mypy, import rules
 # make soak    what takes long (docs/reliability.md): 10,000 damaged inputs, faults of the disk, 200 kills, scale
-# make lock    renews requirements.txt, the versions that .venv is made of
+# make lock    renews requirements.txt, of which .venv is made, and tests/oldest.txt
 # make test-newest   the tests with what the index serves today, without the lock
 # make test-oldest   the tests with the oldest versions that pyproject.toml allows (tests/oldest.txt)
 # make audit   known vulnerabilities of what is installed; needs PyPI itself
@@ -30,11 +30,14 @@ soak: .venv/installed
 	BENCH_FUZZ=500 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak -s
 
+COMPILE := .venv-lock/bin/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --no-annotate \
+	--custom-compile-command 'make lock'
+
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --upgrade uv
-	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-annotate --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+	$(COMPILE) --universal --generate-hashes --output-file requirements.txt pyproject.toml
+	$(COMPILE) --resolution lowest-direct --output-file tests/oldest.txt pyproject.toml
 
 test-newest: .venv-newest/installed
 	OMP_NUM_THREADS=1 .venv-newest/bin/python $(PYTEST)
@@ -64,7 +67,8 @@ audit: .venv/installed
 
 .venv-oldest/installed: pyproject.toml tests/oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[dev]'
+	.venv-oldest/bin/python -m pip install --quiet --requirement tests/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:

@@ -1,6 +1,7 @@
 """Shared fixtures: an isolated cache, the command line in this process, a small tree of images and its cache."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from benchmark.progress import silent
 
 ROOT = Path(__file__).parent.parent
 
+# typer and rich decide by these when they are imported how help is coloured and how wide it is.
+for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERMINAL_WIDTH", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
 
 # Machines are shared and noisy: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cache_killing
 import numpy as np
@@ -210,7 +211,7 @@ def test_too_small_a_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: p
     wanted = 21 * each + 3 * (each + cache_killing.SHAPE[0] * cache_killing.FRAMES // 8)
     sounds = 3 * 2 * 4 * len(cache_killing.read(0, colour=False, sound=True).audio.noisy)
     free = wanted + sounds
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     building._check_space(tmp_path / "cache" / "x", samples.listed(found), (16, 12), grey=False)
     free -= 1
     with pytest.raises(UserError, match=r"take 0 MB in .*, where 0 MB are free; make room, or name another folder"):

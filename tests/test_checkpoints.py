@@ -114,6 +114,15 @@ def step(net: nn.Module, optimiser: torch.optim.Optimizer, number: int) -> None:
     optimiser.step()
 
 
+def strides_are_those_of_the_parameters(net: nn.Module, optimiser: torch.optim.Optimizer) -> bool:
+    return all(
+        value.stride() == parameter.stride()
+        for parameter in net.parameters()
+        for value in optimiser.state[parameter].values()
+        if isinstance(value, torch.Tensor) and value.shape == parameter.shape
+    )
+
+
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
 def test_the_optimiser_comes_back_with_the_strides_of_its_parameters(kind: type[torch.optim.Optimizer]) -> None:
     """PyTorch's fused Adam is silently wrong otherwise: the second half of this test shows that it would be seen."""
@@ -140,10 +149,7 @@ def test_the_optimiser_comes_back_with_the_strides_of_its_parameters(kind: type[
     net = small()
     second = optimiser(net)
     state.put_optimiser_tensors(second, saved)
-    for parameter in net.parameters():
-        for value in second.state[parameter].values():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                assert value.stride() == parameter.stride()
+    assert strides_are_those_of_the_parameters(net, second)
     after = continued(net, second)
     assert all(torch.equal(value, after[name]) for name, value in state.weights(straight).items())
 
@@ -155,4 +161,6 @@ def test_the_optimiser_comes_back_with_the_strides_of_its_parameters(kind: type[
         entries.setdefault(int(number_), {})[name] = value
     wrong.load_state_dict({"state": entries, "param_groups": wrong.state_dict()["param_groups"]})
     after = continued(naive, wrong)
+    if strides_are_those_of_the_parameters(naive, wrong):
+        pytest.skip("this PyTorch restores the strides by itself")
     assert not all(torch.equal(value, after[name]) for name, value in state.weights(straight).items())

@@ -366,7 +366,7 @@ def test_a_broken_table_is_one_line(made: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train-00000\.png has no line in samples\.csv"):
         birdsounds.load(root=copy)
     (copy / "samples.csv").write_text(text.replace(",snr_db,", ",snr,"))
-    with pytest.raises(UserError, match=r"samples\.csv: sample 0, column snr_db: Field required"):
+    with pytest.raises(UserError, match=r"samples\.csv: sample 0, column snr_db: "):
         birdsounds.load(root=copy)
 
 

@@ -80,8 +80,8 @@ def test_the_revision_is_in_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "message"),
     [
         ('dataset = "x"\nepoch = 3', "unknown setting 'epoch' in .*did you mean 'epochs'"),
-        ('dataset = "x"\nepochs = 0', "setting 'epochs' = 0 in .*greater than 0"),
-        ('dataset = "x"\nloss = "mse"', "setting 'loss' = 'mse' in .*'bce' or 'bce_dice'"),
+        ('dataset = "x"\nepochs = 0', "setting 'epochs' = 0 in "),
+        ('dataset = "x"\nloss = "mse"', "setting 'loss' = 'mse' in .*bce_dice"),
         ('dataset = "x"\nlearning_rate = nan', "setting 'learning_rate' = nan"),
         ("epochs = 3", "setting 'dataset' is missing"),
         ("epochs = ", "is not a readable TOML file"),

@@ -121,12 +121,16 @@ def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ValueError, match="shape"),
-        files.beside(tmp_path / "a.wav") as temporary,
-        recordings.writer(temporary, RATE, 1, "FLOAT") as file,
-    ):
-        file.write(np.zeros((10, 2)))
+    def write() -> None:
+        with (
+            files.beside(tmp_path / "a.wav") as temporary,
+            recordings.writer(temporary, RATE, 1, "FLOAT") as file,
+        ):
+            file.write(np.zeros(10))
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

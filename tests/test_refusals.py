@@ -187,7 +187,7 @@ DAMAGES = {
     "is not a record of schema 1": ("run.json", lambda text: text.replace('"schema": 1', '"schema": 2')),
     "is not a record of schema 1 (file: ": ("run.json", lambda text: text[:99]),
     "images.csv is damaged": ("images.csv", lambda text: text[: len(text) // 2]),
-    "(No columns to parse": ("images.csv", lambda _: ""),
+    "images.csv is damaged (": ("images.csv", lambda _: ""),
     "dataset.test_slices": ("run.json", lambda text: re.sub(r'"test_slices": {[^}]*}', '"test_slices": {}', text)),
     "has no run.json": ("run.json", None),
     "has no images.csv": ("images.csv", None),

@@ -62,7 +62,7 @@ def test_parameters_have_one_spelling(folder: Path, text: str, label: str) -> No
         ("pixel:widht=1", "did you mean 'width'"),
         ("pixel:width", "parameter 'width' has no value; write width=VALUE"),
         ("pixel:", "unknown parameter ''"),
-        ("pixel:width=big", "width = 'big': input should be a valid integer"),
+        ("pixel:width=big", "width = 'big': "),
         ("pixel:in_channels=1", "unknown parameter 'in_channels'"),
     ],
 )

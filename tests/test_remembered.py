@@ -6,6 +6,7 @@ import os
 import shutil
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import Bench
@@ -174,7 +175,7 @@ def test_another_version_of_a_library_is_another_question(
         before = len(built)
         call(bench, results, tmp_path / "out")
         assert len(built) == before + 1, newer
-    monkeypatch.setattr(remembered.sys, "version", "4.0")
+    monkeypatch.setattr(remembered, "sys", SimpleNamespace(version="4.0"))
     call(bench, results, tmp_path / "out")
     assert len(built) == 8
 
@@ -199,7 +200,7 @@ def test_a_results_folder_that_is_a_link_to_itself(bench: Bench, results: Path, 
     (tmp_path / "round").symlink_to("round")
     ran = bench("leaderboard", "--format", "md", "--results", tmp_path / "round")
     assert ran.code == 2
-    assert f"skipped: cannot read {tmp_path / 'round' / 'runs'}: Too many levels of symbolic links" in ran.err
+    assert f"skipped: cannot read {tmp_path / 'round' / 'runs'}: {os.strerror(errno.ELOOP)}" in ran.err
     assert "bug" not in ran.err
 
 
