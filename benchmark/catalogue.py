@@ -111,9 +111,8 @@ def _surroundings() -> str:
     core = Path(benchmark.__file__).parent
     texts = [path.read_bytes() for path in sorted(core.rglob("*.py"))]
     kinds = ("*.dist-info", "*.egg-info")
-    installed = sorted(
-        {path.name for folder in sys.path if folder for kind in kinds for path in Path(folder).glob(kind)}
-    )
+    folders = [Path(folder) for folder in sys.path if folder]
+    installed = sorted({path.name for folder in folders for kind in kinds for path in folder.glob(kind)})
     texts += [sys.version.encode(), protocol.load(protocol.DEFAULT).digest.encode(), "\n".join(installed).encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
 

@@ -69,8 +69,8 @@ catalogue: files network progress protocol registry
 listing: catalogue progress protocol registry
 
 # The command line
-cli: audit checks data denoise files launch leaderboard listing metrics mix progress protocol record registry replay report
-    run runs scaffold speed store transfers trial verify
+cli: audit checks data denoise files launch leaderboard listing metrics mix progress protocol record registry replay
+    report run runs scaffold speed store transfers trial verify
 __main__: cli
 """
 EVERYONE = {"disk", "errors", "printable"}

@@ -48,7 +48,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     code = NEW_PLUGIN.replace("from torch import nn", "from torch import nn\nfrom benchmark.architectures import aside")
     planted(tmp_path, "architectures", code.replace("kernel_size=9", "kernel_size=aside.SIZE"))
     (tmp_path / "architectures" / "aside.py").write_text("SIZE = 100\n")
-    monkeypatch.setattr(registry, "find", lambda kind: ["planted"])
+    monkeypatch.setattr(registry, "find", lambda _: ["planted"])
     return tmp_path / "architectures" / "planted.py"
 
 
