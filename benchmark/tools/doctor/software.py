@@ -20,7 +20,7 @@ _OPTIONAL = {
 }
 _PROGRAMS = {
     "browser": (
-        ("chromium", "chromium-browser", "google-chrome"),
+        ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
         "only the tests of the page need one: install Chromium",
     ),
     "LaTeX": (("pdflatex",), "only a test of leaderboard.tex needs it: install TeX Live"),
@@ -105,8 +105,10 @@ def plugins() -> Iterator[Finding]:
         for line, remedy in broken.items():
             yield Finding(name=registry.singular(kind), status="warning", found=line, remedy=remedy)
     yield Finding(name="plugins", found=", ".join(f"{len(loaded[kind])} {kind}" for kind in kinds) + " can be loaded")
-    named = {name: str(plugin.spec.pretrained or "") for name, plugin in loaded["architectures"].items()}
-    yield from _weights(named)
+    specs = {name: plugin.spec for name, plugin in loaded["architectures"].items()}
+    named = {name: spec.pretrained for name, spec in specs.items() if spec.pretrained}
+    if named:
+        yield from _weights(named)
 
 
 def _weights(named: Mapping[str, str]) -> Iterator[Finding]:
