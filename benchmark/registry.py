@@ -236,6 +236,13 @@ def sources(kind: Kind, name: str) -> list[Path]:
     return [path for module in modules for path in sourcecode.files_of(module)]
 
 
+def files(kind: Kind, name: str) -> list[Path]:
+    """All files of which a plugin of that name would be loaded now, at every place where there is one; imports none."""
+    modules = [found.module for found in _places(kind)[name]]
+    found = [(path, module) for module in modules for path in sourcecode.files_of(module)]
+    return [file for path, module in found for file in sourcecode.files(path, module)]
+
+
 def installed(kind: Kind) -> list[Path]:
     """The files of every plugin that an installed package brings, and of their modules; imports none of them."""
     modules = [entry.place.module for entry in _entry_points(kind)]

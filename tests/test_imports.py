@@ -65,11 +65,13 @@ checks: contract data network progress protocol registry surroundings workers
 mix: contract files layout progress recordings spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
-listing: contract network progress protocol registry
+tools: files hardware progress registry workers
+catalogue: files network progress protocol registry
+listing: catalogue progress protocol registry
 
 # The command line
-cli: audit checks denoise files launch leaderboard listing metrics mix progress protocol record registry replay report
-    run runs scaffold speed store transfers trial verify
+cli: audit checks data denoise files launch leaderboard listing metrics mix progress protocol record registry replay
+    report run runs scaffold speed store tools transfers trial verify
 __main__: cli
 """
 EVERYONE = {"disk", "errors", "printable"}

@@ -8,6 +8,7 @@ from benchmark.cli.cleaning import denoise
 from benchmark.cli.common import app
 from benchmark.cli.comparing import compare
 from benchmark.cli.data import data
+from benchmark.cli.doctor import doctor
 from benchmark.cli.experiments import leaderboard, list_
 from benchmark.cli.plugins import check, new
 from benchmark.cli.running import run
@@ -21,6 +22,7 @@ app.command()(compare)
 app.command()(verify)
 app.command()(transfer)
 app.command()(speed)
+app.command()(doctor)
 app.command("list")(list_)
 app.command()(check)
 app.add_typer(new, name="new")

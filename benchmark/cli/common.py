@@ -138,6 +138,33 @@ def mean_iou(path: Path, place: str) -> float:
         raise UserError(f"{path / 'images.csv'} is damaged ({first_line(error)}); {store.INSTEAD}") from error
 
 
+def check_data(dataset: str, root: Path | None) -> None:
+    """Refuse a folder that the dataset lacks or does not read; torch, which takes seconds, is imported later.
+
+    Raises:
+        UserError: as said, or there is no such dataset.
+    """
+    from benchmark import registry
+    from benchmark.data import validity
+
+    plugin = registry.load("datasets", dataset)
+    validity.check_root(plugin.name, plugin.spec, root)
+
+
+def check_architectures(names: Sequence[str]) -> None:
+    """Refuse an unknown name before any architecture is imported.
+
+    Raises:
+        UserError: it says which there are.
+    """
+    from benchmark import registry
+
+    known = registry.find("architectures")
+    for name in names:
+        if name != "all" and name.partition(":")[0] not in known:
+            registry.load("architectures", name)
+
+
 def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
     """The labels asked for, each once, in their canonical spelling, and whether "all" had to leave a broken one out.
 

@@ -136,12 +136,14 @@ def audit(
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("audit.png"),
 ) -> None:
     """Look at a dataset before it is believed: damage, masks, duplicates, and leakage (exit code 2)."""
-    from benchmark.audit import scan, show
+    from benchmark.audit import scan
     from benchmark.progress import bars
 
     disk.check_writable(picture.parent, "--picture")
     with bars() as report:
         found = scan.scan(root, report)
+    from benchmark.audit import show
+
     say(show.table(found))
     show.contact_sheet(found, picture)
     say(f"Contact sheet: {picture}")

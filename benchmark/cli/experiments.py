@@ -193,7 +193,9 @@ def list_(
     from benchmark.progress import bars
 
     if citations:
-        for citation in listing.citations():
+        with bars() as report:
+            cited = list(listing.citations(report))
+        for citation in cited:
             say(citation)
         return
     console = Console(highlight=False)

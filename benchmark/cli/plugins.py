@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, add_plugins, complain, option, say, speaking
+from benchmark.cli.common import Plugins, add_plugins, check_architectures, check_data, complain, option, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ def check(
         raise UserError("say what to check: bench check ARCH, bench check all, or bench check --dataset NAME")
     if data is not None and dataset is None:
         raise UserError("--data names a dataset's folder: say which dataset with --dataset NAME")
+    labels, failed = _labels(names or []), False
+    if dataset is not None:
+        check_data(dataset, data)
     from benchmark import checks
     from benchmark.progress import bars
 
-    labels, failed = _labels(names or []), False
     several = len(labels) + (dataset is not None) > 1
     with bars() as report:
         for place, label in enumerate(labels):
@@ -73,10 +75,8 @@ def _labels(names: "Sequence[str]") -> list[str]:
     """
     from benchmark import registry
 
+    check_architectures(names)
     known = registry.find("architectures")
-    for name in names:
-        if name != "all" and name.partition(":")[0] not in known:
-            registry.load("architectures", name)  # says what there is
     return list(dict.fromkeys(label for name in names for label in (known if name == "all" else [name])))
 
 

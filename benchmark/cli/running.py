@@ -18,6 +18,8 @@ from benchmark.cli.common import (
     Results,
     Threads,
     add_plugins,
+    check_architectures,
+    check_data,
     chosen_architectures,
     complain,
     mean_iou,
@@ -168,9 +170,12 @@ def run(
         set_ or [],
         rates=_rates(tune, budget),
     )
-    labels, broken = chosen_architectures(arch)
+    check_architectures(arch)
     changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
     say(f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}"))
+    if launcher != "slurm":  # whose machines may have other disks
+        check_data(settings.dataset, data)
+    labels, broken = chosen_architectures(arch)
 
     from benchmark.run import Request
     from benchmark.trial import Manner

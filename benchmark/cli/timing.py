@@ -15,6 +15,8 @@ from benchmark.cli.common import (
     Precision,
     Threads,
     add_plugins,
+    check_architectures,
+    check_data,
     chosen_architectures,
     say,
     speaking,
@@ -53,6 +55,8 @@ def speed(
     add_plugins(plugins)
     given = {"dataset": dataset, "image_size": image_size, "batch_size": batch_size, "weights": "none"}
     settings, _ = protocol_settings(protocol, {name: value for name, value in given.items() if value is not None}, [])
+    check_architectures(arch or [])
+    check_data(settings.dataset, data)
     labels, broken = chosen_architectures(arch or ["all"])
     from rich.console import Console
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, complain, mean_iou, say, speaking
+from benchmark.cli.common import Plugins, Results, add_plugins, check_data, complain, mean_iou, say, speaking
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def verify(
 
     if predict and not runs:
         raise UserError("--predict wants the runs to be named, since they share one --data: bench verify --predict RUN")
+    if predict:
+        from benchmark.data import validity
+
+        validity.check_folder(data)
     paths = _named(results, runs) if runs else store.folders(results)
     named = paths if runs else None
     if not paths:
@@ -141,11 +145,12 @@ def transfer(
 ) -> None:
     """Test finished runs on other data than they were trained on, at their own settings; nothing is trained."""
     add_plugins(plugins)
+    paths = _named(results, runs)
+    check_data(dataset, data)
     from benchmark.progress import bars
     from benchmark.replay.transfer import Request
     from benchmark.replay.transfer import transfer as carry_over
 
-    paths = _named(results, runs)
     failed = 0
     for path in paths:
         # Folders are named by a word, because paths differ between machines.

@@ -29,6 +29,15 @@ def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
             f"dataset '{name}' is embedded and reads no folder: leave --data out, or name the folder's "
             "reader with --dataset (bench list shows them)"
         )
+    check_folder(root)
+
+
+def check_folder(root: Path | None) -> None:
+    """A folder that was named is there.
+
+    Raises:
+        UserError: it is not.
+    """
     if root is not None and not root.is_dir():
         raise UserError(f"no folder {root}; --data wants the folder that holds the dataset")
 

@@ -4,17 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import files, recordings, spectrogram
-from benchmark.denoise.cleaner import Cleaner
-from benchmark.denoise.overview import Overview
 from benchmark.errors import UserError
 from benchmark.progress import Report
 from benchmark.spectrogram import BINS, FFT_LENGTH, HOP
+
+if TYPE_CHECKING:
+    from benchmark.denoise.cleaner import Cleaner
 
 Mask = Literal["soft", "hard"]
 Above = Literal["remove", "keep"]
@@ -88,12 +89,14 @@ def _check(found: Mapping[Path, Path], out: Path) -> None:
             raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
 
 
-def clean(cleaner: Cleaner, source: Path, target: Path, *, mask: Mask, above: Above, report: Report) -> Cleaned:
+def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: Above, report: Report) -> Cleaned:
     """Clean one recording, and draw it.
 
     Raises:
         UserError: it cannot be read, is too short, or the result cannot be written; nothing is left then.
     """
+    from benchmark.denoise.overview import Overview  # matplotlib takes a while, and inputs may be refused
+
     header = recordings.header(source)
     if header.samples < spectrogram.WINDOW_LENGTH:
         raise UserError(
@@ -150,7 +153,7 @@ class _Section:
         return slice(-(-self.begin // HOP), -(-self.end // HOP))
 
     def clean(
-        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, mask: Mask, above: Above, *, show: bool
+        self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, mask: Mask, above: Above, *, show: bool
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """The section without what is not bird; with `show` also power before, weights, power after: (K, T) each."""
         # Two frames more on either side, so that what is overlapped at the borders is the same in both neighbours.
@@ -171,7 +174,7 @@ class _Section:
         return section, (before, weights[:, inside], after)
 
     def _weights(
-        self, cleaner: Cleaner, samples: NDArray[np.float32], rate: int, start: int, stop: int
+        self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, start: int, stop: int
     ) -> NDArray[np.float32]:
         """The network's weights on the recording's own frames `start` ... `stop` and bins: (K, stop - start)."""
         times = (np.arange(start, stop) + 1) * HOP / rate  # centres of the frames, s

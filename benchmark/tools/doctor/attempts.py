@@ -1,0 +1,64 @@
+"""What is known only when it is tried. Each runs in a worker, whose standard error nobody reads."""
+
+import os
+import warnings
+
+import torch
+from torch import Tensor
+from torch._inductor import config
+
+from benchmark.errors import first_line
+
+
+def compiler(device: str) -> str:
+    """Compile a small function; why that fails, or nothing."""
+    _be_silent()
+    try:
+        # What was compiled before says nothing of the compiler now.
+        with config.patch(force_disable_caches=True, compile_threads=1):
+            torch.compile(_function, dynamic=False)(torch.ones(8, device=device))
+    except Exception as error:
+        return first_line(error) or type(error).__name__
+    return ""
+
+
+def graph(device: str) -> str:
+    """Record a CUDA graph of a small function, and replay it; why that fails, or nothing."""
+    _be_silent()
+    try:
+        value = torch.ones(8, device=device)
+        aside = torch.cuda.Stream()
+        with torch.cuda.stream(aside):  # the first time, what is launched may not be recorded
+            _function(value)
+        torch.cuda.current_stream().wait_stream(aside)
+        recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recorded):
+            result = _function(value)
+        recorded.replay()
+        if result.sum().item() != 24:
+            return "its replay computes something else"
+    except Exception as error:
+        return first_line(error) or type(error).__name__
+    return ""
+
+
+def sums(device: str) -> str:
+    """Compute anything on the device; why that fails, or nothing."""
+    _be_silent()
+    try:
+        torch.ones(8, device=device).sum().item()
+    except Exception as error:
+        return first_line(error) or type(error).__name__
+    return ""
+
+
+def _function(value: Tensor) -> Tensor:
+    return (value * 2 + 1).relu()
+
+
+def _be_silent() -> None:
+    """Compilers write for their authors."""
+    warnings.simplefilter("ignore")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)

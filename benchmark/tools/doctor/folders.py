@@ -1,0 +1,35 @@
+"""Where runs write: whether they may, whether two processes keep apart there, and the room that is left."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark import disk, files
+from benchmark.errors import UserError
+from benchmark.tools.doctor.finding import GIB, Finding
+
+_LEAST = 2 * GIB
+
+
+def both(results: Path) -> Iterator[Finding]:
+    """The cache, and the results."""
+    yield _folder("cache folder", files.cache_folder(), "the variable BENCH_CACHE")
+    yield _folder("results folder", results, "--results")
+
+
+def _folder(name: str, path: Path, option: str) -> Finding:
+    """A lock file is made in it, or in the folder that it would be made in, and removed again."""
+    try:
+        disk.check_writable(path, option)
+        there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+        with files.locked(there / f".tmp-doctor-{os.getpid()}", lambda: None):
+            free = shutil.disk_usage(there).free
+    except UserError as error:
+        found, _, remedy = str(error).partition("; ")
+        return Finding(name=name, status="problem", found=found, remedy=remedy or f"choose another with {option}")
+    found = f"{path}: writable, with file locks, {free / GIB:.1f} GiB free"
+    if free < _LEAST:
+        remedy = f"make room, or choose a folder on another disk with {option}"
+        return Finding(name=name, status="warning", found=found, remedy=remedy)
+    return Finding(name=name, found=found)
