@@ -81,13 +81,10 @@ def race(task: Task, contestant: str, folder: Path, images: int) -> Raced:
     machine, split = measure.prepare(task)
     plugin = registry.load("architectures", task.architecture)
     net = network.build(plugin, task.protocol, seed=0)
-    gigaflops = network.gigaflops(net, task.protocol)
     net.to(machine.device)
     if contestant == OURS:
         net.to(memory_format=torch.channels_last)
-        execution = trainer.choose(
-            task.execution, machine, task.protocol, images=len(split.rows), gigaflops=gigaflops, micro_batch=None
-        )
+        execution = trainer.choose(task.execution, machine, task.protocol, micro_batch=None)
         some = measure.first(split, images)
         speed = measure.training_speed(net, some, task.protocol, machine, execution, task.seconds)
         return Raced(images_per_second=speed)
