@@ -3,11 +3,12 @@
 # make check   ruff, mypy, import rules
 # make soak    what takes long (docs/reliability.md): 10,000 damaged inputs, faults of the disk, 200 kills, scale
 # make test-oldest   the tests with the oldest versions that pyproject.toml allows (tests/oldest.txt)
+# make gpu     what a CUDA device must prove, then MINUTES of measurements and runs; installs nothing (docs/gpu.md)
 # make audit   known vulnerabilities of what is installed; needs PyPI itself
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test check soak test-oldest audit clean
+.PHONY: bench test check soak test-oldest gpu audit clean
 
 bench: .venv/installed
 	$(BIN)/bench run --arch custom_resnet34
@@ -28,6 +29,13 @@ soak: .venv/installed
 
 test-oldest: .venv-oldest/installed
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n auto --maxprocesses 4
+
+# Of a checkout as it is: a rented machine may have no package index.
+GPU_PYTHON ?= $(if $(wildcard .venv/installed),.venv/bin/python,python3)
+MINUTES ?= 10
+OUT ?= proof
+gpu:
+	PYTHONPATH=. $(GPU_PYTHON) tests/gpu/proof.py --tests --minutes $(MINUTES) --out $(OUT) $(PROOF)
 
 audit: .venv/installed
 	$(PYTHON) -m venv .venv-audit

@@ -39,7 +39,7 @@ class Step:
         return cls(
             name=name,
             outcome=outcome,
-            message="" if done.ok or not done.last_lines else done.last_lines[-1].strip(),
+            message=_message(done),
             command=shlex.join(done.command),
             seconds=round(done.seconds, 2),
             limit=round(done.limit, 1),
@@ -191,31 +191,46 @@ class Account:
                 ]
                 return (
                     f"## Where a step of {found['architecture']} goes\n\n"
-                    f"The {found['of']} of {found['steps']} eager steps took {found['busy_seconds']:.4f} of {found['seconds']:.4f} s (with the profiler on).\n\n"
+                    f"The {found['of']} of {found['steps']} eager steps took {found['busy_seconds']:.4f} of "
+                    f"{found['seconds']:.4f} s (with the profiler on).\n\n"
                     + _grid([found["of"], "calls", "ms per step", "%"], rows)
                 )
         return ""
 
     def _rivals(self) -> str:
+        """The first run, as it was, beside the others at their measured rates."""
+        run = next((step for step in self._named("run ") if step.figures), None)
+        if run is None or run.figures is None:
+            return ""
+        images, epochs = self.known["images"]["train"], self.known["epochs"]
+        rows = [
+            [
+                "this benchmark",
+                f"{run.figures['images_per_second']:.4g}",
+                epochs,
+                f"{run.figures['training_seconds']:.1f}",
+            ]
+        ]
         for step in self._named("rivals"):
-            if found := step.figures:
-                images, epochs = self.known["images"]["train"], self.known["epochs"]
-                rows = [
-                    [
-                        name,
-                        f"{raced['images_per_second']:.4g}",
-                        raced["epochs"],
-                        f"{epochs * images / raced['images_per_second']:.1f}",
-                    ]
-                    for name, raced in found["contestants"].items()
-                ]
-                header = ["contestant", "images/s", "epochs measured", f"training of {epochs} epochs, s, PROJECTED"]
-                return (
-                    f"## {found['architecture']} elsewhere\n\nEpochs of {found['images']} images, the first apart. The last "
-                    f"column, {epochs} x {images} images at that rate without validation and test, was not run.\n\n"
-                    + _grid(header, rows)
-                )
+            for name, raced in step.figures["contestants"].items() if step.figures else ():
+                rate = raced["images_per_second"]
+                epochs_of = f"{raced['epochs']} of {step.figures['images']} images"
+                rows.append([name, f"{rate:.4g}", epochs_of, f"{epochs * images / rate:.1f} PROJECTED"])
+        header = ["training", "images/s", "epochs measured", f"training of {epochs} epochs of {images} images, s"]
+        whole = f"{run.seconds:.1f} s" if run.seconds else "not run in this call"
+        return (
+            f"## {run.figures['architecture']} here and elsewhere\n\n"
+            f"The whole run of this benchmark, with start, validation, test and pictures: {whole}. What is projected is "
+            f"the measured rate's, without validation and test, and was not run.\n\n{_grid(header, rows)}"
+        )
+
+
+def _message(done: Done) -> str:
+    if done.ok:
         return ""
+    if done.code is None:
+        return "a run's checkpoint stays in the results folder; the archive is without"
+    return done.last_lines[-1].strip() if done.last_lines else f"code {done.code}"
 
 
 def _quoted(step: Step) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from command import Command, execute
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from benchmark import store
 from benchmark.denoise.choose import validation_iou
@@ -44,9 +44,19 @@ def runs(results: Path, known: Mapping[str, Any]) -> list[tuple[Path, Record]]:
     ]
 
 
-def finished(results: Path, known: Mapping[str, Any], label: str, seed: int) -> bool:
-    """Whether that run is there."""
-    return any((run.architecture.label, run.seed) == (label, seed) for _, run in runs(results, known))
+def figures(results: Path, known: Mapping[str, Any], label: str, seed: int) -> dict[str, Any]:
+    """What a finished run's record says of its time; empty where there is none."""
+    for _, run in runs(results, known):
+        if (run.architecture.label, run.seed) == (label, seed):
+            return {
+                "architecture": label,
+                "seed": seed,
+                "training_seconds": run.training.seconds,
+                "images_per_second": run.training.images_per_second,
+                "inference_images_per_second": run.inference_images_per_second,
+                "peak_memory_bytes": run.peak_memory_bytes,
+            }
+    return {}
 
 
 def write(results: Path, out: Path, log: Path) -> None:
@@ -109,6 +119,6 @@ def _halved(source: Path, target: Path, found: Record) -> str:
         tensors[name] = half
     metadata = {"run_key": found.run_key, "command": found.command, "numbers": "float16"}
     beside = target.with_name(f".{target.name}.new")
-    save_file(tensors, beside, metadata)
+    beside.write_bytes(save(tensors, metadata))  # not save_file: its files are readable by their owner alone
     beside.replace(target)
     return f"; in 32 bits: {', '.join(whole)}" if whole else ""

@@ -84,7 +84,7 @@ def _here(words: list[str]) -> tuple[int, str]:
     before = sys.argv
     sys.argv = words
     try:
-        runpy.run_path(words[0], run_name="__main__")
+        runpy.run_path(str(ROOT / words[0]), run_name="__main__")
     except SystemExit as end:
         return int(end.code or 0), ""
     except Exception:

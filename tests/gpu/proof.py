@@ -20,7 +20,7 @@ from typing import Any
 
 import archive
 from account import Account, Step
-from command import ROOT, Command, execute
+from command import Command, execute
 
 SYNTHETIC = "synthetic:train=1000,val=200,test=300,ood=0"
 REFERENCE = "custom_resnet34"
@@ -73,7 +73,7 @@ class Proof:
             return None
         with tempfile.TemporaryDirectory(prefix="bench-proof-") as folder:
             answer = Path(folder) / "answer.json"
-            words = [str(ROOT / "tests" / "gpu" / "figures.py"), what, json.dumps(self.task(**more)), str(answer)]
+            words = ["tests/gpu/figures.py", what, json.dumps(self.task(**more)), str(answer)]
             done = execute(Command(words=words, limit=limit, log=self.account.log, here=self.given.rehearse))
             found = json.loads(answer.read_text()) if done.ok and answer.exists() else None
         self.account.add(Step.of(name, done, figures=found))
@@ -93,8 +93,8 @@ class Proof:
     def run(self, label: str, seed: int) -> bool:
         """One run, unless it is finished, or would not be in what is left; whether there may be something new."""
         name = f"run {label}, seed {seed}"
-        if archive.finished(self.results, self.account.known, label, seed):
-            self.account.add(Step(name=name, outcome="finished before"))
+        if found := archive.figures(self.results, self.account.known, label, seed):
+            self.account.add(Step(name=name, outcome="finished before", figures=found))
             return False
         left = self.left() - LAST_WORDS
         needed = max(WORTH_STARTING, self.account.expected(label, self.results))
@@ -103,7 +103,8 @@ class Proof:
             self.account.add(Step(name=name, outcome="left out", message=why))
             return False
         done = execute(Command(words=self.run_words(label, seed), limit=left, log=self.account.log))
-        self.account.add(Step.of(name, done))
+        found = archive.figures(self.results, self.account.known, label, seed)
+        self.account.add(Step.of(name, done, figures=found or None))
         return done.ok
 
     def pack(self) -> None:

@@ -8,6 +8,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 FILES = {"proof.json", "proof.md", "proof.log", "records.tar.gz"}
 
@@ -41,10 +43,12 @@ def test_every_step_ends_well_and_a_second_call_goes_on(tmp_path: Path) -> None:
         f"run {net}, seed 0": "done",
         f"run {net}, seed 1": "done",
     }
+    assert "PROJECTED" not in (out / "proof.md").read_text()
     figures = {step["name"]: step["figures"] for step in account["steps"]}
     assert figures["device"]["ceiling"]["flops"] > 0
     assert figures[f"speed of {net}, eager"]["images_per_second"] > 0
     assert len(figures["profile"]["top"]) == 10
+    assert figures[f"run {net}, seed 0"]["training_seconds"] > 0
     (weights,) = [path.name for path in out.iterdir() if path.name not in FILES]
     assert weights.startswith("weights-unet-width-2-seed")
     assert f"- {weights}: validation IoU" in (out / "proof.md").read_text()
@@ -66,3 +70,17 @@ def test_every_step_ends_well_and_a_second_call_goes_on(tmp_path: Path) -> None:
     assert code == 1
     assert "no architecture" in next(step["message"] for step in account["steps"] if step["outcome"] == "failed")
     assert {path.name for path in out.iterdir()} == {*FILES, weights}
+
+
+def test_a_command_is_killed_at_its_limit_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tests" / "gpu")
+    from command import Command, execute
+
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])"
+    words = ["-S", "-c", f"print('begun', flush=True); {child}"]
+    done = execute(Command(words=words, limit=1, log=tmp_path / "log"))
+    assert (done.code, done.last_lines) == (None, ["begun"])
+    assert done.seconds < 30  # the grandchild held the pipe open, and is dead too
+    failed = execute(Command(words=["-S", "-c", "raise SystemExit('no such thing')"], limit=30, log=tmp_path / "log"))
+    assert (failed.code, failed.last_lines) == (1, ["no such thing"])
+    assert "begun" in (tmp_path / "log").read_text()
