@@ -68,8 +68,11 @@ class Account:
 
     @property
     def failed(self) -> bool:
-        """Whether a step went wrong; one that had no time left did not."""
-        return any(step.outcome == "failed" for step in self.steps)
+        """Whether a step went wrong; a run that had no time left did not."""
+        cut = [
+            step for step in self.steps if step.outcome == "killed at its limit" and not step.name.startswith("run ")
+        ]
+        return bool(cut) or any(step.outcome == "failed" for step in self.steps)
 
     def know(self, device: Figures, data: Figures) -> None:
         """Take what identifies the runs."""
@@ -220,16 +223,14 @@ class Account:
         whole = f"{run.seconds:.1f} s" if run.seconds else "not run in this call"
         return (
             f"## {run.figures['architecture']} here and elsewhere\n\n"
-            f"The whole run of this benchmark, with start, validation, test and pictures: {whole}. What is projected is "
-            f"the measured rate's, without validation and test, and was not run.\n\n{_grid(header, rows)}"
+            f"The whole run of this benchmark, with start, validation, test and pictures: {whole}. What is projected "
+            f"is the measured rate's, without validation and test, and was not run.\n\n{_grid(header, rows)}"
         )
 
 
 def _message(done: Done) -> str:
     if done.ok:
         return ""
-    if done.code is None:
-        return "a run's checkpoint stays in the results folder; the archive is without"
     return done.last_lines[-1].strip() if done.last_lines else f"code {done.code}"
 
 
