@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import archive
 from command import Done
 from tabulate import tabulate
-
-from benchmark import store
 
 Figures = dict[str, Any]
 _START = 25.0
@@ -86,7 +85,8 @@ class Account:
 
     def expected(self, label: str, results: Path) -> float:
         """Seconds that a run of an entry will take: by its other seeds, by its measured speed, or 0: nobody knows."""
-        found = [run.training.seconds for _, run in store.read_all(results)[0] if run.architecture.label == label]
+        runs = archive.runs(results, self.known)
+        found = [run.training.seconds for _, run in runs if run.architecture.label == label]
         if not found:
             epochs = self.known["epochs"]
             rows = [step.figures for step in self._named("speed of") if step.figures]
@@ -142,7 +142,7 @@ class Account:
             *(
                 f"## Last lines of: {step.name}\n\n{_quoted(step)}"
                 for step in self.steps
-                if step.outcome != "done" and step.last_lines
+                if step.last_lines and (step.outcome != "done" or step.name == "tests")
             ),
         ]
 

@@ -10,6 +10,7 @@ Called again with the same DIR it goes on with the runs that are missing. docs/g
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ WORTH_STARTING = 20.0
 """Seconds: a run that would have less is not begun."""
 LAST_WORDS = 10.0
 """Seconds at the end for archive and tables."""
+TESTERS = 4
+"""Processes that share the device for the tests."""
 
 
 @dataclass
@@ -124,7 +127,17 @@ def conduct(proof: Proof) -> None:
     given = proof.given
     with ThreadPoolExecutor(1) as beside:  # the archive is written while the device works on the next step
         if given.tests:
-            words = ["-m", "pytest", "tests/gpu", "--ignore=tests/gpu/test_rehearsal.py", "-p", "no:cacheprovider"]
+            words = [
+                "-m",
+                "pytest",
+                "tests/gpu",
+                "--ignore=tests/gpu/test_rehearsal.py",
+                "-p",
+                "no:cacheprovider",
+                "-rs",
+            ]
+            if (os.cpu_count() or 1) >= 2 * TESTERS:  # they spend most of their time beside the device
+                words += ["-n", str(TESTERS)]
             limit = min(240.0, proof.share(0.4))
             done = execute(Command(words=words, limit=limit, log=proof.account.log, device=given.device))
             proof.account.add(Step.of("tests", done))
