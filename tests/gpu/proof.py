@@ -146,11 +146,12 @@ def conduct(proof: Proof) -> None:
         if machine is None or data is None:
             return
         proof.account.know(machine, data)
-        _speeds(proof, machine["ceiling"])
-        proof.measure("profile", "profile", proof.share(0.1), architecture=given.networks[0])
-        proof.run(given.networks[0], 0)
-        beside.submit(proof.pack)
-        if given.against:
+        if not given.only_runs:
+            _speeds(proof, machine["ceiling"])
+            proof.measure("profile", "profile", proof.share(0.1), architecture=given.networks[0])
+        if proof.run(given.networks[0], 0):
+            beside.submit(proof.pack)
+        if given.against and not given.only_runs:
             few = {"images": min(256, data["images"]["train"]), "contestants": given.against}
             proof.measure("rivals", "rival", proof.share(0.25), architecture=given.networks[0], **few)
         for seed in given.seeds:
@@ -194,6 +195,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--against", nargs="*", help="'lightning', 'lightning cached', 'notebook'")
     parser.add_argument("--largest", type=float, metavar="MIB", help="leave out files of weights that would be larger")
+    parser.add_argument("--only-runs", action="store_true", help="measure no speeds: all of the time is for the runs")
     parser.add_argument("--tests", action="store_true", help="begin with the tests of tests/gpu")
     parser.add_argument("--rehearse", action="store_true", help="tiny data and one epoch, to see whether all is well")
     given = parser.parse_args(words)
