@@ -145,7 +145,7 @@ def profile(task: Figures) -> Figures:
     times = [
         (event.key, (event.self_device_time_total if on_cuda else event.self_cpu_time_total) / 1e6, event.count)
         for event in recorded.key_averages()
-        if event.device_type == place
+        if event.device_type == place and not event.is_user_annotation  # such as the optimiser's whole step
     ]
     total = sum(seconds for _, seconds, _ in times)
     longest = sorted(times, key=lambda entry: -entry[1])[:TOP]

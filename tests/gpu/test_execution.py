@@ -78,7 +78,7 @@ def test_a_graph_of_the_reference_network_has_the_eager_losses(on: On, training_
 
 
 @pytest.mark.parametrize("precision", LOSSES)
-@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # the compiler's, about its own internals
+@pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:.*:DeprecationWarning")  # the compilers', of themselves
 def test_a_compiled_training_is_the_eager_one(precision: str, on: On, training_data: DATA) -> None:
     machine = on(precision)
     data = training_data(machine)

@@ -29,11 +29,11 @@ def test_forward_and_a_step(name: str, precision: str, on: On, training_data: Ca
     net.to(memory_format=torch.channels_last)
     with torch.no_grad(), machine.autocast():
         found = net(images).float().cpu()
-    assert float((found - expected).norm() / expected.norm()) <= TOLERANCE[precision]
-
     learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    if not learning:
+    if not learning:  # a threshold, which rounding may move between two equally good ones: what it decides must stay
+        assert float(((found > 0) != (expected > 0)).float().mean()) <= 0.001
         return
+    assert float((found - expected).norm() / expected.norm()) <= TOLERANCE[precision]
     before = [parameter.detach().clone() for parameter in learning]
     trainer.Steps(net, data, SMALL, seed=0, hardware=machine).rehearse(4)
     gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
