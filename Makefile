@@ -5,13 +5,14 @@
 # make lock    renews requirements.txt, of which .venv is made, and tests/oldest.txt
 # make test-newest   the tests with what the index serves today, without the lock
 # make test-oldest   the tests with the oldest versions that pyproject.toml allows (tests/oldest.txt)
+# make gpu     what a CUDA device must prove, then MINUTES of measurements and runs; installs nothing (docs/gpu.md)
 # make audit   known vulnerabilities of what is installed; needs PyPI itself
 PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := -m pytest -n auto --maxprocesses 4
 
-.PHONY: bench test check soak lock test-newest test-oldest audit clean
+.PHONY: bench test check soak lock test-newest test-oldest gpu audit clean
 
 bench: .venv/installed
 	$(BIN)/bench run --arch custom_resnet34
@@ -44,6 +45,13 @@ test-newest: .venv-newest/installed
 
 test-oldest: .venv-oldest/installed
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
+
+# Of a checkout as it is: a rented machine may have no package index.
+GPU_PYTHON ?= $(if $(wildcard .venv/installed),.venv/bin/python,python3)
+MINUTES ?= 10
+OUT ?= proof
+gpu:
+	PYTHONPATH=. $(GPU_PYTHON) tests/gpu/proof.py --tests --minutes $(MINUTES) --out $(OUT) $(PROOF)
 
 audit: .venv/installed
 	$(PYTHON) -m venv .venv-audit

@@ -114,13 +114,21 @@ def pin_threads(count: int | None) -> int:
 
 
 def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
-    """Peak memory of the device; on a CPU the resident memory of the process, known only if it ran nothing before."""
+    """Peak memory of the device since the last reset; on a CPU the resident memory of the process, known only if it
+    ran nothing before.
+    """
     if hardware.device.type == "cuda":
         return torch.cuda.max_memory_allocated(hardware.device)
     if not fresh_process or hardware.device.type != "cpu":
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory(hardware: Hardware) -> None:
+    """Let the peak of a CUDA device's memory count from here on; that of a CPU's process cannot be reset."""
+    if hardware.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(hardware.device)
 
 
 def is_out_of_memory(error: Exception) -> bool:

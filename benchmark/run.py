@@ -104,11 +104,12 @@ def run(request: Request, report: Report) -> Outcome:
             unfinished.forget(work)
             return outcome(status="finished", again=True)
         hardware.pin_threads(_threads(request.manner, machine, work))
+        hardware.reset_peak_memory(machine)
         report("device", 0, 0, f"{machine.kind}, {machine.precision}")
         with inputs.blaming(plugin):
             net = network.build(plugin, settings, request.seed)
             architecture = describe.architecture(plugin, net, settings)
-            given = _conditions(request, plugin, settings, machine, group, cached, architecture.gflops)
+            given = _conditions(request, plugin, settings, machine, group, cached)
             saved = Checkpoints(
                 work,
                 _same_bits(run_key, given),
@@ -200,7 +201,6 @@ def _conditions(
     machine: Hardware,
     group: Peers,
     cached: Cached,
-    gigaflops: float,
 ) -> Conditions:
     manner = request.manner
     splits = cached.splits
@@ -211,8 +211,6 @@ def _conditions(
         manner.execution,
         machine,
         settings,
-        images=len(splits["train"].rows),
-        gigaflops=gigaflops,
         micro_batch=manner.micro_batch,
         resident=resident,
     )

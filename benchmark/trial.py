@@ -73,6 +73,7 @@ def conduct(
         UserError: memory ran out in one of several processes, or the settings contradict each other.
     """
     trial = Trial(status="out-of-memory", execution=given.execution)
+    splits: dict[str, DeviceSplit] = {}
     try:
         net.to(device=given.machine.device)
         net.to(memory_format=torch.channels_last)
@@ -93,7 +94,9 @@ def conduct(
         trial = replace(trial, message=first_line(error) or type(error).__name__)
     else:
         return replace(trial, status="finished", evaluation=evaluation)
-    # Outside of the handler, whose traceback holds on to the memory.
+    # Outside of the handler, whose traceback holds on to the memory; and without the data, or they would lie on the
+    # device twice while it is tried what fits.
+    splits = {}
     if given.peers.count > 1:
         raise UserError(f"process {given.peers.rank}: {trial.message}; more processes take smaller parts of a batch")
     if trial.trained is None:
@@ -143,7 +146,12 @@ def _what_would_fit(net: Network, cached: Cached, settings: Protocol, given: Con
     gc.collect()  # the training that failed still holds its optimiser
     if given.machine.device.type == "cuda":
         torch.cuda.empty_cache()
-    split = DeviceSplit(cached.splits["train"], settings, given.machine.device, resident=given.resident)
+    try:
+        splits = _splits(cached.splits.values(), settings, given)
+    except (MemoryError, RuntimeError) as error:
+        if not hardware.is_out_of_memory(error):
+            raise
+        return "the data alone do not fit: --data-on host"
     below = given.execution.micro_batch or settings.batch_size
-    size = trainer.fitting_micro_batch(net, split, settings, given.machine, below=below)
+    size = trainer.fitting_micro_batch(net, splits["train"], settings, given.machine, below=below)
     return f"--micro-batch {size} fits" if size else "not even one image at a time fits"

@@ -1,5 +1,6 @@
 """However a training is executed, it is the same training: in parts, from the host, compiled, or short of memory."""
 
+import gc
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -13,14 +14,12 @@ import torch
 from helpers import FP32, MORTAL, SETTINGS, Bench, pixelwise, runs
 from torch import nn
 
-from benchmark import evaluator, hardware, protocol, trainer, workers
+from benchmark import evaluator, hardware, protocol, trainer, trial, workers
 from benchmark.data import cache
 from benchmark.data.batches import DeviceSplit
 from benchmark.errors import UserError
 from benchmark.hardware import Hardware
-from benchmark.launch import one
 from benchmark.progress import silent
-from benchmark.run import Outcome
 from benchmark.trainer import Execution, execution
 from benchmark.trainer.execution import GraphedStep
 
@@ -75,30 +74,33 @@ def test_a_compiled_training_is_the_eager_one_but_for_rounding(cached: cache.Cac
 
 
 def choose(wanted: str = "auto", machine: Hardware = CUDA, **changes: object) -> str:
-    given = {"images": 1000, "gigaflops": 50.0, "micro_batch": None, "resident": True, **changes}
+    given = {"micro_batch": None, "resident": True, **changes}
     settings = protocol.load("paper").override(given.pop("settings", {}))  # type: ignore[arg-type]
     return trainer.choose(wanted, machine, settings, **given).mode  # type: ignore[arg-type]
 
 
 def test_the_rule_of_execution() -> None:
-    assert choose() == "graph"
-    assert choose(gigaflops=5000.0) == "compiled"
-    assert choose(machine=FP32, gigaflops=5000.0) == "eager"
-    assert choose(resident=False) == choose(micro_batch=4) == choose(settings={"optimiser": "sgd"}) == "eager"
-    assert choose(micro_batch=16) == "graph"  # which is the whole batch
     several = Hardware(device=CUDA.device, kind="test", precision="bf16", devices=2)
-    careful = Hardware(device=CUDA.device, kind="test", precision="bf16", deterministic=True)
-    assert choose(machine=several) == choose(machine=careful, gigaflops=5000.0) == "eager"
-    assert choose("compiled", machine=FP32) == "compiled"
-    with pytest.raises(UserError, match="--execution graph is for one CUDA device"):
-        choose("graph", machine=FP32)
+    for machine in (CUDA, FP32, several):
+        assert choose(machine=machine) == "eager"  # until a measurement says what pays
+    assert choose("graph") == choose("graph", micro_batch=16) == "graph"  # which is the whole batch
+    assert choose("compiled") == choose("compiled", machine=FP32) == "compiled"
+    for given in (
+        {"machine": FP32},
+        {"machine": several},
+        {"resident": False},
+        {"micro_batch": 4},
+        {"settings": {"optimiser": "sgd"}},
+    ):
+        with pytest.raises(UserError, match="--execution graph is for one CUDA device"):
+            choose("graph", **given)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="no execution 'fast'"):
         choose("fast")
     with pytest.raises(UserError, match="--micro-batch is for one process"):
         choose(machine=several, micro_batch=4)
     for more in ({"machine": several}, {"micro_batch": 4}):
         with pytest.raises(UserError, match="--execution compiled is for one process and whole batches"):
-            choose("compiled", **more)
+            choose("compiled", **more)  # type: ignore[arg-type]
 
 
 class FakeGraph:
@@ -188,18 +190,21 @@ def test_what_cannot_be_recorded_says_why(fake_cuda: None) -> None:
         graphed(torch.zeros(1), torch.zeros(1))
 
 
-def test_what_the_rule_chose_and_cannot_be_is_run_eagerly_in_another_process(
+def test_what_cannot_be_executed_as_was_asked_is_a_line_and_not_something_else(
     bench: Bench, mortal: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> Outcome:
-        raise trainer.ExecutionError("it cannot be compiled here (no compiler): use --execution eager")
+    class RefusalError(RuntimeError):
+        pass
 
-    monkeypatch.setattr(one, "run", refuse)  # in this process; the other one has its own
-    ran = bench("run", "--arch", "mortal", *mortal)
-    assert ran.code == 0
-    assert "it cannot be compiled here (no compiler): use --execution eager; now so" in ran.err
-    assert [run.device.execution for run in runs(tmp_path / "results")] == ["eager"]
-    assert bench("run", "--arch", "mortal", *mortal, "--execution", "compiled").code == 2
+    RefusalError.__module__ = "torch._inductor.exc"
+
+    def fails(_: torch.Tensor) -> torch.Tensor:
+        raise RefusalError("no working compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda _, **__: fails)
+    ran = bench("run", "--arch", "mortal", *mortal, "--execution", "compiled")
+    assert (ran.code, runs(tmp_path / "results")) == (2, [])
+    assert ran.err.endswith("it cannot be compiled here (no working compiler): use --execution eager\n")
 
 
 def test_a_compiler_that_refuses_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +304,35 @@ def mortal(tmp_path: Path) -> list[object]:
     (tmp_path / "architectures" / "mortal.py").write_text(MORTAL)
     tiny = ("--dataset", "synthetic:train=8,val=3,test=3,ood=1", "--image-size", 32, "--epochs", 2, "--batch-size", 8)
     return [*tiny, "--precision", "fp32", "--plugins", tmp_path, "--results", tmp_path / "results"]
+
+
+def test_the_data_lie_on_the_device_once_while_it_is_tried_what_fits(
+    bench: Bench, mortal: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying: list[int] = []
+
+    def count(*_: object, **__: object) -> int:
+        lying.append(sum(type(thing) is DeviceSplit for thing in gc.get_objects()))
+        return 4
+
+    gc.collect()
+    before = sum(type(thing) is DeviceSplit for thing in gc.get_objects())
+    monkeypatch.setattr(trainer, "fitting_micro_batch", count)
+    assert bench("run", "--arch", "mortal:room=4", *mortal).code == 0
+    assert lying == [before + 3]
+
+
+def test_data_that_do_not_fit_at_all_are_said(
+    bench: Bench, mortal: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 GiB.")
+
+    monkeypatch.setattr(trial, "DeviceSplit", full)
+    ran = bench("run", "--arch", "mortal", *mortal)
+    assert ran.code == 0
+    assert "90.00 GiB.; the data alone do not fit: --data-on host" in ran.out
+    assert [run.status for run in runs(tmp_path / "results")] == ["out-of-memory"]
 
 
 def test_out_of_memory_says_what_would_fit_and_that_fits(bench: Bench, mortal: list[object], tmp_path: Path) -> None:

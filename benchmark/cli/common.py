@@ -37,7 +37,7 @@ Threads = Annotated[
     typer.Option(min=1, help="Threads of a CPU; by default its cores that are granted.", rich_help_panel=MANNER),
 ]
 Execution = Annotated[
-    str, typer.Option(help="auto, eager, graph (a CUDA graph per step) or compiled.", rich_help_panel=MANNER)
+    str, typer.Option(help="auto (eager), eager, graph (a CUDA graph per step) or compiled.", rich_help_panel=MANNER)
 ]
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
-from benchmark import peers, trainer, workers
+from benchmark import peers, workers
 from benchmark.errors import UserError, first_line
 from benchmark.progress import Report, bars, silent
 from benchmark.run import Outcome, Request, run
@@ -15,23 +15,14 @@ Result: TypeAlias = Outcome | UserError
 
 
 def isolated(request: Request, title: str = "", *, quiet: bool = False) -> Result:
-    """Run it in this process, which has done nothing else yet.
-
-    What the rule would have executed as a graph or compiled and cannot be is said, and executed eagerly in a process
-    of its own: after a failed recording torch's state in this one is not to be trusted.
-    """
+    """Run it in this process, which has done nothing else yet."""
     with _report(quiet=quiet or not peers.first()) as report:
         if title:
             report("run", 0, 0, title)
         try:
             return run(replace(request, fresh_process=True), report)
-        except trainer.ExecutionError as error:
-            if request.manner.execution != "auto":
-                return error
-            report("warning", 0, 0, f"{error}; now so")
         except UserError as error:
             return error
-    return apart(replace(request, manner=replace(request.manner, execution="eager")), title, quiet=quiet)
 
 
 def apart(request: Request, title: str, *, quiet: bool = False) -> Result:

@@ -41,8 +41,10 @@ class Demand:
     bytes: float
 
 
-def measure(device: str, precision: str, threads: int | None) -> Ceiling:
-    """The device's ceilings, in a fresh process. The best of several, because a ceiling is what is possible."""
+def measure(device: str, precision: str, threads: int | None, seconds: float = _SECONDS) -> Ceiling:
+    """The device's ceilings, in a fresh process, `seconds` for each. The best of several, for a ceiling is what is
+    possible.
+    """
     machine = hardware.resolve(device, precision)
     hardware.pin_threads(threads)
     big = machine.device.type == "cuda"
@@ -51,15 +53,15 @@ def measure(device: str, precision: str, threads: int | None) -> Ceiling:
     left, right = (torch.randn(size, size, device=machine.device).to(kind) for _ in range(2))
     source = torch.ones(count, device=machine.device)
     target = torch.empty_like(source)
-    product = min(_seconds(lambda: left @ right, machine))
-    copy = min(_seconds(lambda: target.copy_(source), machine))
+    product = min(_times(lambda: left @ right, machine, seconds))
+    copy = min(_times(lambda: target.copy_(source), machine, seconds))
     return Ceiling(flops=2 * size**3 / product, bytes=2 * source.nbytes / copy)
 
 
-def _seconds(work: Any, machine: Hardware) -> list[float]:
+def _times(work: Any, machine: Hardware, seconds: float) -> list[float]:
     times: list[float] = []
     begun = time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - begun < _SECONDS:
+    while len(times) < 5 or time.perf_counter() - begun < seconds:
         machine.synchronise()
         started = time.perf_counter()
         work()

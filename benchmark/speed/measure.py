@@ -113,10 +113,9 @@ def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
     gigaflops = network.gigaflops(net, settings)
     net.to(machine.device)
     net.to(memory_format=torch.channels_last)
-    execution = trainer.choose(
-        task.execution, machine, settings, images=len(split.rows), gigaflops=gigaflops, micro_batch=None
-    )
-    data = DeviceSplit(split, settings, machine.device)
+    execution = trainer.choose(task.execution, machine, settings, micro_batch=None)
+    # Few images, lest the training's peak memory have its data in it twice.
+    data = DeviceSplit(first(split, evaluator.BATCH), settings, machine.device)
     latency = tuple(_latency(net, data, machine, batch, task.seconds) for batch in LATENCY_BATCHES)
     whole = _latency(net, data, machine, evaluator.BATCH, task.seconds)
     infer_memory = _peak(machine)
@@ -232,6 +231,5 @@ def timed(work: Callable[[], object], machine: Hardware, seconds: float) -> list
 def _peak(machine: Hardware) -> int | None:
     """Peak since the last call on CUDA; since the start of the process on a CPU, so that the smaller is asked first."""
     peak = hardware.peak_memory_bytes(machine, fresh_process=True)
-    if machine.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(machine.device)
+    hardware.reset_peak_memory(machine)
     return peak

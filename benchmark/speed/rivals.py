@@ -42,9 +42,12 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Raced:
-    """Images per second; of the notebook also the seconds that decoding one image takes."""
+    """Images per second, the median of `epochs` (None: of the trainer's own choice); of the notebook also the seconds
+    that decoding one image takes.
+    """
 
     images_per_second: float
+    epochs: int | None = None
     decode_seconds: float | None = None
 
 
@@ -81,13 +84,10 @@ def race(task: Task, contestant: str, folder: Path, images: int) -> Raced:
     machine, split = measure.prepare(task)
     plugin = registry.load("architectures", task.architecture)
     net = network.build(plugin, task.protocol, seed=0)
-    gigaflops = network.gigaflops(net, task.protocol)
     net.to(machine.device)
     if contestant == OURS:
         net.to(memory_format=torch.channels_last)
-        execution = trainer.choose(
-            task.execution, machine, task.protocol, images=len(split.rows), gigaflops=gigaflops, micro_batch=None
-        )
+        execution = trainer.choose(task.execution, machine, task.protocol, micro_batch=None)
         some = measure.first(split, images)
         speed = measure.training_speed(net, some, task.protocol, machine, execution, task.seconds)
         return Raced(images_per_second=speed)
@@ -98,7 +98,8 @@ def race(task: Task, contestant: str, folder: Path, images: int) -> Raced:
     if cached:
         items = [data[number] for number in range(images)]
         data = TensorDataset(*(torch.stack(parts) for parts in zip(*items, strict=True)))
-    return Raced(images_per_second=_lightning(task, net, machine, data, images, workers=0 if cached else _workers()))
+    rates = _lightning(task, net, machine, data, images, workers=0 if cached else _workers())
+    return Raced(images_per_second=median(rates), epochs=len(rates))
 
 
 class _Files(Dataset[tuple[Tensor, Tensor]]):
@@ -149,24 +150,27 @@ def _notebook(task: Task, net: nn.Module, machine: Hardware, data: _Files) -> Ra
         for images, masks in loader:
             step(images, masks)
 
-    return Raced(images_per_second=_epochs(epoch, len(data), task.seconds), decode_seconds=decode)
+    rates = _epochs(epoch, len(data), task.seconds)
+    return Raced(images_per_second=median(rates), epochs=len(rates), decode_seconds=decode)
 
 
-def _epochs(epoch: Callable[[], None], images: int, seconds: float) -> float:
+def _epochs(epoch: Callable[[], None], images: int, seconds: float) -> list[float]:
     rates: list[float] = []
     begun = time.perf_counter()
     while not rates or time.perf_counter() - begun < seconds:
         started = time.perf_counter()
         epoch()
         rates.append(images / (time.perf_counter() - started))
-    return median(rates)
+    return rates
 
 
 def _workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def _lightning(task: Task, net: Network, machine: Hardware, data: Dataset[Any], images: int, *, workers: int) -> float:
+def _lightning(
+    task: Task, net: Network, machine: Hardware, data: Dataset[Any], images: int, *, workers: int
+) -> list[float]:
     import lightning
 
     settings = task.protocol
@@ -227,7 +231,7 @@ def _lightning(task: Task, net: Network, machine: Hardware, data: Dataset[Any], 
             enable_progress_bar=False,
             enable_model_summary=False,
         ).fit(Module(), loader)
-    return median(clock.rates)
+    return clock.rates
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - used like the function that it extends

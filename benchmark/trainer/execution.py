@@ -16,10 +16,6 @@ from benchmark.protocol import Protocol
 Mode: TypeAlias = Literal["eager", "graph", "compiled"]
 MODES = ("auto", "eager", "graph", "compiled")
 
-COMPILING_PAYS_FROM = 1e17
-"""Floating-point operations of a whole training: estimated, not measured. Compiling takes up to a minute and may then
-save a fifth: the paper's training of the reference network, 5e15, is over before that on a large GPU."""
-
 _WARM_UP = 3
 
 
@@ -39,17 +35,13 @@ def choose(
     hardware: Hardware,
     protocol: Protocol,
     *,
-    images: int,
-    gigaflops: float,
     micro_batch: int | None,
     resident: bool = True,
 ) -> Execution:
-    """The execution for `--execution`; `images` of the training split, `gigaflops` of one forward image.
+    """The execution for `--execution`.
 
-    "auto" is eager on a CPU, where compiling costs tens of seconds and did not pay (results/speed), and wherever bits
-    must repeat (`--deterministic`), several processes work together, or batches are taken in parts. On CUDA it is one
-    graph per step, because a step of a small image is hundreds of kernels whose launching takes longer than their
-    work; a training of 1e17 operations or more is compiled instead.
+    "auto" is eager. On a CPU compiling costs tens of seconds and did not pay (results/speed); on CUDA no measurement
+    says yet from which size on a graph or a compilation pays: that constant is to come from one (docs/gpu.md).
 
     Raises:
         UserError: no such execution, or not one for this device.
@@ -59,19 +51,14 @@ def choose(
     if wanted not in MODES:
         raise UserError(f"no execution '{wanted}'; use {', '.join(MODES)}")
     micro_batch = effective_micro_batch(micro_batch, protocol)
-    plain = hardware.device.type != "cuda" or hardware.devices > 1 or micro_batch is not None
-    recordable = not plain and resident and protocol.optimiser != "sgd"
+    whole = hardware.devices == 1 and micro_batch is None
+    recordable = whole and hardware.device.type == "cuda" and resident and protocol.optimiser != "sgd"
     if wanted == "graph" and not recordable:
         raise UserError(
             "--execution graph is for one CUDA device that holds the data, Adam or AdamW, and whole batches; use eager"
         )
-    if wanted == "compiled" and (hardware.devices > 1 or micro_batch is not None):
+    if wanted == "compiled" and not whole:
         raise UserError("--execution compiled is for one process and whole batches; use eager")
-    if wanted == "auto":
-        work = 3e9 * gigaflops * images * protocol.epochs  # a backward pass is two forward passes
-        wanted = "compiled" if work >= COMPILING_PAYS_FROM else "graph" if recordable else "eager"
-        if plain or hardware.deterministic:
-            wanted = "eager"
     mode: Mode = "graph" if wanted == "graph" else "compiled" if wanted == "compiled" else "eager"
     return Execution(mode=mode, micro_batch=micro_batch)
 
@@ -101,6 +88,7 @@ class GraphedStep:
     def __init__(self, step: Step, batch_size: int) -> None:
         self._step, self._batch_size = step, batch_size
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._side: torch.cuda.Stream | None = None
         self._executed = 0
 
     def __call__(self, indices: Tensor, offsets: Tensor) -> Tensor:
@@ -122,7 +110,8 @@ class GraphedStep:
         return self._loss
 
     def _aside(self, indices: Tensor, offsets: Tensor) -> Tensor:
-        stream = torch.cuda.Stream()
+        # One for all: what a stream has freed no other stream can use, and a step may take most of the memory.
+        stream = self._side = self._side or torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             loss = self._step(indices, offsets)

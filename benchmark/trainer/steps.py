@@ -5,7 +5,7 @@ Legend: N training images, n of a batch, C channels, H x W the protocol's size.
 
 import gc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from benchmark.trainer.execution import EAGER, Execution, GraphedStep, compiled
 class Steps:
     """The optimiser, the random order and the executed step, which live as long as a training.
 
-    Nothing in an epoch waits for the device: losses stay there until the epoch ends.
+    No step waits for the device: losses stay there until the epoch ends.
     """
 
     def __init__(
@@ -52,7 +52,10 @@ class Steps:
         Returns the loss of each step (steps,) and, last, the mean loss per image: the epoch's one synchronisation.
         """
         self._network.train()
-        batches = self._batches()
+        return self._peers.total(self._launch(self._batches(), report)).cpu()
+
+    def _launch(self, batches: Sequence[tuple[Tensor, Tensor]], report: Callable[[int], None]) -> Tensor:
+        """The steps of these batches; nothing waits for the device, where what `epoch` returns still lies."""
         losses = torch.zeros(len(batches) + 1, device=self._data.device)
         total = torch.zeros((), device=self._data.device)
         for number, (indices, offsets) in enumerate(batches):
@@ -65,7 +68,7 @@ class Steps:
             self.done += 1
             report(self.done)
         losses[-1] = total / len(self._data)
-        return self._peers.total(losses).cpu()
+        return losses
 
     def rehearse(self, images: int) -> None:
         """One step of the first images, to see whether it fits into memory."""

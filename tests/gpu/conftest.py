@@ -1,0 +1,76 @@
+"""Fixtures of what a CUDA device must prove.
+
+The variable GPU_DEVICE names the device, "cuda" unless it is given. GPU_DEVICE=cpu rehearses what a CPU can: mistakes
+in these tests are found before a GPU is at hand. Without a GPU, and without that, all but the rehearsal of proof.py is
+skipped.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from accelerator import DEVICE, SMALL, On
+
+from benchmark import hardware, inputs, registry
+from benchmark.data.batches import DeviceSplit
+from benchmark.data.cache import Cached
+from benchmark.hardware import Hardware
+from benchmark.progress import silent
+from benchmark.protocol import Protocol
+
+PROVES_NOTHING_OF_CUDA = "test_rehearsal.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    absent = DEVICE.startswith("cuda") and not torch.cuda.is_available()
+    for item in items:
+        if absent and here in item.path.parents and item.path.name != PROVES_NOTHING_OF_CUDA:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device is to be seen; GPU_DEVICE=cpu rehearses"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _repeatable_cublas() -> Iterator[None]:
+    """cuBLAS reads it once, at its first product: a test with `deterministic` may come after others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        yield
+
+
+@pytest.fixture
+def on() -> Iterator[On]:
+    """Take the device with a precision; what that sets for the whole process is put back."""
+    before = (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+    )
+
+    def take(precision: str, *, deterministic: bool = False) -> Hardware:
+        return hardware.resolve(DEVICE, precision, deterministic=deterministic)
+
+    yield take
+    torch.use_deterministic_algorithms(False)
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before[1:]
+
+
+@pytest.fixture
+def only_cuda() -> None:
+    if not DEVICE.startswith("cuda"):
+        pytest.skip("only CUDA has this")
+
+
+@pytest.fixture(scope="session")
+def decoded(_isolated_cache: None) -> Cached:
+    return inputs.load_data(registry.load("datasets", SMALL.dataset), SMALL, None, silent)
+
+
+@pytest.fixture
+def training_data(decoded: Cached) -> Callable[..., DeviceSplit]:
+    def put(machine: Hardware, settings: Protocol = SMALL, *, resident: bool = True) -> DeviceSplit:
+        return DeviceSplit(decoded.splits["train"], settings, machine.device, resident=resident)
+
+    return put
