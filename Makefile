@@ -51,7 +51,7 @@ GPU_PYTHON ?= $(if $(wildcard .venv/installed),.venv/bin/python,python3)
 MINUTES ?= 10
 OUT ?= proof
 gpu:
-	PYTHONPATH=. $(GPU_PYTHON) tests/gpu/proof.py --tests --minutes $(MINUTES) --out $(OUT) $(PROOF)
+	PYTHONPATH="$${PYTHONPATH:+$$PYTHONPATH:}." $(GPU_PYTHON) tests/gpu/proof.py --tests --minutes $(MINUTES) --out $(OUT) $(PROOF)
 
 audit: .venv/installed
 	$(PYTHON) -m venv .venv-audit

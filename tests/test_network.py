@@ -1,5 +1,6 @@
 """Padding, and pretrained weights that are loaded, or refused, but never silently replaced."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from benchmark.architectures import segnet
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import resnet34, vgg16_bn
+from torchvision.models import ResNet34_Weights, VGG16_BN_Weights, resnet34, vgg16_bn
 
 from benchmark import network, protocol, registry
 from benchmark.errors import UserError
@@ -31,37 +32,37 @@ def test_padding_repeats_the_border_and_is_cropped() -> None:
     assert torch.equal(logits, image[:, :1])
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_pretrained_weights_are_those_of_the_file(
-    name: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stem, build = FILES[name]
+@pytest.fixture(scope="module", params=FILES)
+def trunk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, nn.Module]]:
+    """An architecture's name, and the trunk whose weights lie where torch looks, as torchvision calls the file."""
+    stem, build = FILES[request.param]
     torch.manual_seed(7)
-    trunk = build()
-    _put(tmp_path, stem, trunk, monkeypatch)
+    module = build()
+    enum = {"resnet34": ResNet34_Weights, "vgg16_bn": VGG16_BN_Weights}[stem].IMAGENET1K_V1
+    folder = tmp_path_factory.mktemp("torch")
+    path = folder / "hub" / "checkpoints" / enum.url.rsplit("/", 1)[1]
+    path.parent.mkdir(parents=True)
+    torch.save(module.state_dict(), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(folder))
+        yield request.param, module
+    path.unlink()  # half a gigabyte
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pretrained_weights_are_those_of_the_file(trunk: tuple[str, nn.Module], channels: int) -> None:
+    name, published = trunk
     settings = PAPER.override({"channels": channels})
     net = network.build(registry.load("architectures", name), settings, 0)
     grey = torch.rand(2, 1, 64, 64)
-    first = next(module for module in trunk.modules() if isinstance(module, nn.Conv2d))
+    first = next(module for module in published.modules() if isinstance(module, nn.Conv2d))
     ours = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
     # Grey as one channel, or as three equal ones, meets the same response.
     torch.testing.assert_close(ours(grey.expand(-1, channels, -1, -1)), first(grey.expand(-1, 3, -1, -1)))
-    theirs = [module.weight for module in trunk.modules() if isinstance(module, nn.Conv2d)]
+    theirs = [module.weight for module in published.modules() if isinstance(module, nn.Conv2d)]
     copied = [module.weight for module in net.core.encoder.modules() if isinstance(module, nn.Conv2d)]
     assert len(theirs) == len(copied)
     assert all(torch.equal(mine, other) for mine, other in list(zip(copied, theirs, strict=True))[1:])
-
-
-def _put(folder: Path, stem: str, trunk: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lay a weights file where torch looks, under the name that torchvision asks for."""
-    from torchvision.models import ResNet34_Weights, VGG16_BN_Weights
-
-    enum = {"resnet34": ResNet34_Weights, "vgg16_bn": VGG16_BN_Weights}[stem].IMAGENET1K_V1
-    checkpoints = folder / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    torch.save(trunk.state_dict(), checkpoints / enum.url.rsplit("/", 1)[1])
-    monkeypatch.setenv("TORCH_HOME", str(folder))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -18,7 +18,7 @@ def proof(out: Path, *words: str, minutes: float = 5) -> tuple[int, dict[str, An
     command = [sys.executable, str(ROOT / "tests" / "gpu" / "proof.py"), "--device", "cpu", "--rehearse"]
     ran = subprocess.run(
         [*command, "--out", str(out), "--minutes", str(minutes), *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
