@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-PYTEST := -m pytest -n auto --maxprocesses 4
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: bench test check soak lock test-newest test-oldest gpu audit clean
 

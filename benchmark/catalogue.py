@@ -6,7 +6,6 @@ byte, and of the program. What is installed counts as well: a plugin may take it
 is broken, or was changed while it was looked at, is not remembered. Imports nothing that takes a while.
 """
 
-import functools
 import hashlib
 import json
 import sys
@@ -44,15 +43,15 @@ def entries(kind: Kind, report: Report) -> dict[str, Entry]:
     Raises:
         UserError: a folder of the user's cannot hold plugins.
     """
-    kept = _read()
-    keys = {name: _key(kind, name) for name in registry.find(kind)}
+    kept, surroundings = _read(), _surroundings()
+    keys = {name: _key(kind, name, surroundings) for name in registry.find(kind)}
     known = {name: kept[f"{kind}/{name}"] for name in keys if f"{kind}/{name}" in kept}
     found = {name: Entry(**known[name]["entry"]) for name in known if known[name]["key"] == keys[name]}
     missing = [name for name in keys if name not in found]
     for place, name in enumerate(missing):
         report(f"looking at {kind}", place + 1, len(missing), "")
         found[name], texts = _looked_at(kind, name)
-        if not found[name].broken and _hash(texts) == keys[name]:
+        if not found[name].broken and _hash(texts, surroundings) == keys[name]:
             kept[f"{kind}/{name}"] = {"key": keys[name], "entry": asdict(found[name])}
     if missing:
         _write(kept)
@@ -88,21 +87,20 @@ def _size(plugin: Plugin) -> str:
     return f"{count / 1e6:.2f} M" if count else "none"
 
 
-def _key(kind: Kind, name: str) -> str | None:
+def _key(kind: Kind, name: str, surroundings: str) -> str | None:
     """The hash of the files that the plugin would be loaded from; None where they cannot be read."""
     try:
-        return _hash(path.read_bytes() for path in registry.files(kind, name))
+        return _hash((path.read_bytes() for path in registry.files(kind, name)), surroundings)
     except OSError:
         return None
 
 
-def _hash(texts: Iterable[bytes]) -> str:
+def _hash(texts: Iterable[bytes], surroundings: str) -> str:
     """Of the texts in any order, of the program, and of what is installed."""
     lines = sorted(hashlib.sha256(text).hexdigest() for text in texts)
-    return hashlib.sha256("\n".join([_surroundings(), *lines]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([surroundings, *lines]).encode()).hexdigest()
 
 
-@functools.cache
 def _surroundings() -> str:
     """Of the core's files, Python, the protocol that sizes are counted under, and what is installed in which version.
 

@@ -33,12 +33,12 @@ def kill(folder: Path, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
     return results
 
 
-AT_RANDOM = {"words": ["--epochs", "20", "--threads", "1"], "mode": "random", "repeats": 1}
+AT_RANDOM = {"words": ["--epochs", "12", "--threads", "1"], "mode": "random", "repeats": 1}
 AT_EACH_WRITE = {"words": ["--epochs", "8", "--threads", "2"], "mode": "steps", "kills": 14}
 WHILE_TUNED = {
     "words": ["--epochs", "4", "--tune", "lr", "--budget", "2", "--threads", "1"],
     "mode": "steps",
-    "kills": 12,
+    "kills": 9,
 }
 
 

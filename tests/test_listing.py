@@ -95,9 +95,7 @@ def test_another_version_of_a_package_counts(alone: Path, tmp_path: Path, monkey
         folder.mkdir(parents=True, exist_ok=True)
         with monkeypatch.context() as patch:
             patch.syspath_prepend(folder.parent)
-            catalogue._surroundings.cache_clear()
             listed()
-    catalogue._surroundings.cache_clear()
     assert loaded == ["planted", "planted"]
 
 
