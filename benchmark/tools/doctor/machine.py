@@ -115,10 +115,10 @@ def arithmetic() -> Iterator[Finding]:
 
 def graphs() -> Iterator[Finding]:
     """Whether `--execution graph` can work."""
-    if not torch.cuda.is_available():
-        return
-    wrong = _tried(attempts.graph, "cuda")
-    yield _optional("CUDA graphs", wrong, "update the driver, or give --execution eager")
+    cuda = torch.cuda.is_available()
+    wrong = _tried(attempts.graph, "cuda") if cuda else "there is no CUDA device"
+    remedy = "update the driver, or leave --execution graph, which alone needs them"
+    yield _optional("CUDA graphs", wrong, remedy if cuda else "nothing: only --execution graph needs them")
 
 
 def compiler() -> Iterator[Finding]:
