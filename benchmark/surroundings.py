@@ -80,7 +80,7 @@ def _of_torch(torch: Any) -> dict[str, _Setting]:
             lambda name: torch.set_default_dtype(getattr(torch, name)),
         ),
         "torch's default device": (
-            lambda: str(torch.get_default_device()),
+            lambda: str(torch.empty(0).device),  # torch 2.6 forgets what None set
             lambda name: torch.set_default_device(None if name == "cpu" else name),
         ),
         "torch's deterministic mode": (

@@ -132,7 +132,7 @@ class Changes:
                 self._change("open", os.fsdecode(path))
         elif event == "os.rename":
             self._change("rename", os.fsdecode(arguments[1]))
-        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
+        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate") and not isinstance(arguments[0], int):
             self._change(event.removeprefix("os."), os.fsdecode(arguments[0]))
 
     def _change(self, kind: str, path: str) -> None:

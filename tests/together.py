@@ -10,24 +10,30 @@ import importlib
 import json
 import os
 import signal
-import socket
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from benchmark import cli, launch
 
-for used in ("torch._dynamo", "torch.distributed"):  # imported when they are first used
-    importlib.import_module(used)
+importlib.import_module("torch._dynamo")  # imported by optimisers when they are first used
 assert launch
 
 
 def given(words: list[str], environment: dict[str, str], log: Path) -> dict[str, Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **environment}
+    # They meet at a store that outlives them both, as torchrun's does: one of them ends before the other.
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    shared = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        **environment,
+    }
     children = {_fork(words, {**shared, "RANK": rank, "LOCAL_RANK": rank}, log) for rank in ("0", "1")}
     died = False
     while children:
