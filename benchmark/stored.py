@@ -47,7 +47,8 @@ def _require_alike(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     """Refuse what torch would convert without a word, and what no finished training stores.
 
     Raises:
-        ValueError: other tensors than the network has, one of another number format, or one that is not finite.
+        ValueError: other tensors than the network has, one of another number format or shape, or one that is not
+            finite.
     """
     odd = sorted(weights.keys() ^ own.keys())
     if odd:  # torch would let the counter of a batch norm be missing
@@ -55,6 +56,8 @@ def _require_alike(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     for name, value in weights.items():
         if value.dtype != own[name].dtype:
             raise ValueError(f"{name} is {value.dtype}, that of the network is {own[name].dtype}")
+        if value.shape != own[name].shape:  # torch 2.6 takes a number out of a list of them
+            raise ValueError(f"{name} is of {tuple(value.shape)}, that of the network of {tuple(own[name].shape)}")
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} holds what is no finite number")
 

@@ -70,6 +70,7 @@ def test_damaged_weights(run: Path, damage: Any) -> None:
     how=st.sampled_from(["other name", "missing", "more", "other shape", "other kind", "nan", "empty", "bool"]),
 )
 @example(number=2, how="missing")  # the counter of a batch norm
+@example(number=2, how="other shape")
 @example(number=0, how="other kind")
 def test_weights_of_another_network(run: Path, number: int, how: str) -> None:
     path = run / WEIGHTS
