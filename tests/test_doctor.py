@@ -31,6 +31,7 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def findings(bench: Bench, *, code: int = 0) -> dict[str, dict[str, str]]:
     """Findings by name; whatever is not ok has a remedy, and what can be seen of it agrees."""
     ran = bench("doctor", "--json")
+    assert ran.out, ran.err
     told = json.loads(ran.out)
     assert ran.code == code
     assert told["usable"] == (code == 0) == all(each["status"] != "problem" for each in told["findings"])
@@ -147,6 +148,7 @@ def test_a_gpu(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wr
     monkeypatch.setattr(machine, "_DRIVER", tmp_path / "version")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # only its card is examined: nothing is computed
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
     monkeypatch.setattr(machine, "_tried", lambda _, device: wrong if device == "cuda:0" else "")
