@@ -76,6 +76,9 @@ class ArchitectureSpec:
     """What was published of the plugin with its parameters at their defaults."""
     without_gradient: tuple[str, ...] = ()
     """Names of parameters, or patterns such as "encoder.*", that legitimately receive no gradient."""
+    pixelwise: bool = False
+    """Whether it judges each pixel by itself and by fixed surroundings: the floor that a network which sees shapes must
+    be above. The leaderboard says of every entry whether it is."""
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
     """Where title, weights or reported numbers depend on the parameters: parameters -> the refined spec."""
 
@@ -95,6 +98,7 @@ class ArchitectureSpec:
             _require(self, name, isinstance(getattr(self, name), str | None), "a text or None")
         _require(self, "reported", _all_are(Reported, self.reported), "a tuple of Reported")
         _require(self, "without_gradient", _all_are(str, self.without_gradient), "a tuple of names or patterns")
+        _require(self, "pixelwise", isinstance(self.pixelwise, bool), "True or False")
         _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
 
 

@@ -83,6 +83,7 @@ def architecture(plugin: Plugin, net: Network, settings: Protocol) -> record.Arc
         source_hash=plugin.source_hash,
         weights=network.weights(spec, settings) if count else "no parameters",
         weights_licence=spec.licence if network.starts_pretrained(spec, settings) else None,
+        pixelwise=spec.pixelwise,
         parameter_count=count,
         gflops=round(network.gigaflops(net, settings), 4),
         reported=[
@@ -106,8 +107,8 @@ def device(machine: Hardware, execution: Execution) -> record.DeviceRecord:
     )
 
 
-def training(trained: Trained | None) -> record.TrainingRecord:
-    """How long it took and which epoch was kept; None where memory ran out."""
+def training(trained: Trained | None, others: float | None) -> record.TrainingRecord:
+    """How long it took and which epoch was kept; None where memory ran out. `others`: see the record."""
     history = trained.history if trained else ()
     return record.TrainingRecord(
         epochs=len(history),
@@ -116,6 +117,7 @@ def training(trained: Trained | None) -> record.TrainingRecord:
         images_per_second=_rounded(trained.images_per_second) if trained else None,
         last_losses=[round(epoch.loss, 6) for epoch in history if np.isfinite(epoch.loss)][-5:],
         continued_after=list(trained.continued_after) if trained else [],
+        others=round(others, 4) if trained and trained.history and others is not None else None,
         learning_rate=trained.learning_rate if trained else None,
         candidates=[_candidate(candidate) for candidate in trained.candidates] if trained else [],
     )

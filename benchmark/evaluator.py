@@ -163,7 +163,7 @@ def _count_native(
 
 
 def references(split: CachedSplit, device: torch.device, report: Report) -> dict[str, NDArray[np.float64]]:
-    """What masks score that need no network, `<reference>_sisdr` and `<reference>_sdr` in dB: (N,) each.
+    """What masks score that need no network, in dB: (N,) by `<reference>_<score>`, the scores of `separation`.
 
     They depend on the data alone, so they are computed once for all runs.
     """
@@ -175,9 +175,9 @@ def references(split: CachedSplit, device: torch.device, report: Report) -> dict
         rate = row.sound.sample_rate if row.sound else 0
         masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate)
         for name, reference in masks.items():
-            estimate = spectrogram.reconstruct(spectra[0], reference)
-            columns.setdefault(f"{name}_sisdr", []).append(float(separation.si_sdr(estimate, clean)))
-            columns.setdefault(f"{name}_sdr", []).append(float(separation.sdr(estimate, clean)))
+            estimate = spectrogram.reconstruct(spectra[0], reference)  # as long as all frames: so are the sounds
+            for score, value in separation.scores(estimate, noisy, clean).items():
+                columns.setdefault(f"{name}_{score}", []).append(float(value))
         report("references", number, len(split.rows), "")
     return {name: np.asarray(values) for name, values in columns.items()}
 
@@ -208,9 +208,8 @@ class _Listener:
         self._waiting.clear()
         estimate = spectrogram.reconstruct(spectrogram.stft(noisy), masks)  # (n, S)
         scores = {
-            "sisdr": separation.si_sdr(estimate, clean),
+            **separation.scores(estimate, noisy, clean),
             "sisdr_noisy": separation.si_sdr(noisy, clean),
-            "sdr": separation.sdr(estimate, clean),
             "sdr_noisy": separation.sdr(noisy, clean),
             "sdr_dvad": separation.sdr_dvad(estimate, noisy),
         }

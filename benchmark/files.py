@@ -222,4 +222,8 @@ def _kind(column: str) -> Any:
         return "category"
     if column == "id":
         return object
-    return np.float64 if "sdr" in column else np.int64
+    return np.float64 if any(word in column for word in _DECIBELS) else np.int64
+
+
+_DECIBELS = ("sdr", "song_kept", "noise_left")
+"""Columns with these in their names are in dB, all others are counts."""

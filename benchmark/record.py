@@ -36,11 +36,11 @@ class Isolation(_Part):
 
 
 class SliceRecord(_Part):
-    """A slice of the test split: groups by kind, and which kinds training or validation had met."""
+    """A slice of the test split, by kind of group: how many groups there are, and how many of its images have one that
+    neither training nor validation had met."""
 
     groups: dict[str, int]
-    unseen: list[str]
-    seen: list[str]
+    unseen: dict[str, int]
 
 
 class RenderingRecord(_Part):
@@ -96,6 +96,8 @@ class ArchitectureRecord(_Part):
     gflops: float
     reported: list[ReportedRecord]
     weights_licence: str | None = None
+    pixelwise: bool = False
+    """Whether it judges each pixel by fixed surroundings: the floor of its table."""
 
 
 class DeviceRecord(_Part):
@@ -127,6 +129,9 @@ class CandidateRecord(_Part):
 class TrainingRecord(_Part):
     """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained.
 
+    `others` is the share of the machine's processor time that other processes took meanwhile; None where that is not
+    known: where nothing was trained, a killed training went on, or the system does not say (it is Linux that does).
+
     `continued_after` lists the epochs after which a killed training went on. Where the protocol has several learning
     rates, `learning_rate` is the chosen one (None where all diverged, or nothing was trained) and `candidates` are all,
     in the order of training; the epochs are those of the chosen one, seconds and `continued_after` go through all.
@@ -138,6 +143,7 @@ class TrainingRecord(_Part):
     images_per_second: float | None
     last_losses: list[float]
     continued_after: list[int] = []
+    others: float | None = None
     learning_rate: float | None = None
     candidates: list[CandidateRecord] = []
 

@@ -144,7 +144,7 @@ def run(request: Request, report: Report) -> Outcome:
                 dataset=describe.dataset(dataset, data_spec, cached),
                 architecture=architecture,
                 device=describe.device(machine, tried.execution),
-                training=describe.training(tried.trained),
+                training=describe.training(tried.trained, tried.others),
                 inference_images_per_second=describe.speed(tried.evaluation),
                 peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
                 environment=describe.environment(),

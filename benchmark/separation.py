@@ -8,12 +8,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.spectrogram import FFT_LENGTH, library, two_sided
 
 SI_SDR_LIMIT = 30.0
 """dB; SI-SDR is clipped to +- this. Beyond it a difference is not heard, but would move a mean."""
 SDR_LIMIT = 100.0
 DVAD_LIMIT = 400.0
+KEPT_LIMIT = 60.0
+"""dB; what is left of song or noise is clipped to +- this: silence would be minus infinity."""
+LIMITS = {"sisdr": SI_SDR_LIMIT, "sdr": SDR_LIMIT, "song_kept": KEPT_LIMIT, "noise_left": KEPT_LIMIT}
+"""dB by what `scores` gives."""
 HIGH_PASS = 1_000.0
 """Hz, of the reference `highpass`: what a field worker would try first."""
 
@@ -38,15 +45,47 @@ def sdr(estimate: Any, clean: Any) -> Any:
 def si_sdr(estimate: Any, clean: Any) -> Any:
     """Scale-invariant SDR in dB, two (..., S) -> (...), of zero-mean signals, clipped to +-30; NaN for silent s.
 
-    Le Roux, Wisdom, Erdogan & Hershey 2019 (arXiv 1811.02508), equation 3. A silent output scores -30 dB.
+    Le Roux, Wisdom, Erdogan & Hershey 2019 (arXiv 1811.02508), equation 3. A silent output scores -30 dB. A constant s
+    is silent: what rounding leaves of it without its mean is no song.
     """
+    silence = _ROUNDING * _energy(clean)
     estimate, clean = (wave - wave.mean(-1)[..., None] for wave in (estimate, clean))
     energy = _energy(clean)
     scale = (estimate * clean).sum(-1) / (energy + _TINY)
     target = scale[..., None] * clean
     ratio = _decibels(_energy(target), _energy(estimate - target))
     ratio = library(ratio).where(_energy(estimate) > 0, ratio, -SI_SDR_LIMIT)
-    return _defined(ratio.clip(-SI_SDR_LIMIT, SI_SDR_LIMIT), energy > 0)
+    return _defined(ratio.clip(-SI_SDR_LIMIT, SI_SDR_LIMIT), energy > silence)
+
+
+def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
+    """How much of the song is kept and of the noise is left, in dB, three (..., S) -> two (...).
+
+    The estimate is a clean + b (noisy - clean) + the rest, by least squares: 20 log10 of |a| and of |b|, each clipped
+    to +-60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or both are the same but for a factor.
+    """
+    noise = noisy - clean
+    song_song, noise_noise, song_noise = _energy(clean), _energy(noise), (clean * noise).sum(-1)
+    on_song, on_noise = (estimate * clean).sum(-1), (estimate * noise).sum(-1)
+    determinant = song_song * noise_noise - song_noise**2
+    apart = determinant > _ROUNDING * song_song * noise_noise
+    shares = (
+        (on_song * noise_noise - on_noise * song_noise) / (determinant + _TINY),
+        (on_noise * song_song - on_song * song_noise) / (determinant + _TINY),
+    )
+    song, noise = (_decibels(share**2, 1).clip(-KEPT_LIMIT, KEPT_LIMIT) for share in shares)
+    return _defined(song, apart), _defined(noise, apart)
+
+
+def scores(estimate: Any, noisy: Any, clean: Any) -> dict[str, Any]:
+    """What an estimate of the clean sound is worth, three (..., S) -> (...) by name; the columns of a run and a reference."""
+    song_kept, noise_left = kept(estimate, noisy, clean)
+    return {
+        "sisdr": si_sdr(estimate, clean),
+        "sdr": sdr(estimate, clean),
+        "song_kept": song_kept,
+        "noise_left": noise_left,
+    }
 
 
 def sdr_dvad(estimate: Any, noisy: Any) -> Any:
@@ -73,7 +112,18 @@ def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dic
     }
 
 
+def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArray[np.bool_]:
+    """Where a bird sings: samples (S,) of those frames of `frame` samples that are within so many dB of the loudest.
+
+    A signal-to-noise ratio is over these: a pause between two songs is no reason for more or less noise.
+    """
+    power = np.mean(np.pad(song, (0, -len(song) % frame)).reshape(-1, frame) ** 2, axis=1)
+    return np.repeat(power > power.max() * 10 ** (-within_db / 10), frame)[: len(song)]
+
+
 _TINY = 1e-30
+_ROUNDING = 1e-10
+"""Of an energy: what rounding in float32 may leave of nothing."""
 
 
 def _energy(wave: Any) -> Any:

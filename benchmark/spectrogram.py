@@ -180,11 +180,12 @@ def mixture_mask(
     radius: int = 3,
     smallest: int = 200,
 ) -> NDArray[np.bool_]:
-    """Where the clean sound exceeds the noise: two (K, T) spectra -> bool (1024, T), in blobs as the published masks.
+    """A region round each call, as people draw them: two (K, T) spectra -> bool (1024, T).
 
     A bin is foreground where the clean power exceeds the noise power, both smoothed by a Gaussian of `smoothing` bins
     and frames, and lies above `floor_db` of the clean power's 99.5 % quantile. Closing and opening by a disk of
     `radius`, and removal of components and holes under `smallest` pixels of the two-sided image, take the specks away.
+    So it is no ideal binary mask: many of its bins are louder in the noise, and a few outside are louder in the song.
     """
     clean_power, noise_power = (
         ndimage.gaussian_filter(np.abs(spectrum) ** 2, smoothing, truncate=3.0) for spectrum in (clean, noise)

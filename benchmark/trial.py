@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchmark import evaluator, hardware, trainer
+from benchmark import evaluator, hardware, trainer, workers
 from benchmark.checkpoints import Checkpoints
 from benchmark.data.batches import DeviceSplit
 from benchmark.data.cache import Cached, CachedSplit
@@ -46,6 +46,8 @@ class Trial:
     message: str = ""
     trained: Trained | None = None
     evaluation: Evaluation | None = None
+    others: float | None = None
+    """The share of the machine's processor time that other processes took while this one trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +80,9 @@ def conduct(
         net.to(device=given.machine.device)
         net.to(memory_format=torch.channels_last)
         splits = _splits(cached.splits.values(), settings, given)
+        watch = workers.Watch()
         trained = _train(net, splits, settings, given, checkpoints, report)
-        trial = replace(trial, trained=trained)
+        trial = replace(trial, trained=trained, others=None if trained.continued_after else watch.others())
         if trained.status == "diverged":
             return replace(trial, status="diverged", message=trained.message)
         if not given.peers.first:

@@ -45,6 +45,32 @@ def granted() -> int:
         return sys.maxsize
 
 
+class Watch:
+    """How busy other processes keep the machine from now on. Linux says; elsewhere nothing is known."""
+
+    def __init__(self) -> None:
+        self._started = _processor_times()
+
+    def others(self) -> float | None:
+        """The share of the machine's processor time that they took since, within 0 ... 1."""
+        before, now = self._started, _processor_times()
+        if before is None or now is None or now[1] <= before[1]:
+            return None
+        busy, total, own = (late - early for late, early in zip(now, before, strict=True))
+        return min(max((busy - own) / total, 0.0), 1.0)
+
+
+def _processor_times() -> tuple[float, float, float] | None:
+    """Seconds of all processors since the start: busy, in all, and busy with this process."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
+        user, nice, system, idle, waiting, *interrupts = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields)
+    except (OSError, ValueError):
+        return None
+    busy = user + nice + system + sum(interrupts)  # and what a host took away from a virtual machine
+    return busy, busy + idle + waiting, time.process_time()
+
+
 def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """`function` of each item, in order, by a worker per processor.
 

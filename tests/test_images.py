@@ -72,6 +72,24 @@ def test_masks_that_would_lie(tmp_path: Path) -> None:
     assert not images.read_mask(tmp_path / "white-is-transparent.png").any()
 
 
+def test_a_pixel_of_a_resized_mask_is_foreground_where_half_of_its_area_is() -> None:
+    """Pillow's box filter, which takes whole pixels by their centres, gives [[1, 1]] and [[1, 0]]."""
+    np.testing.assert_array_equal(images.resize_mask(np.array([[False, True, True]]), (1, 2)), [[False, True]])
+    np.testing.assert_array_equal(images.resize_mask(np.array([[False, True, False]]), (1, 2)), [[False, False]])
+
+
+SIDES = st.tuples(st.integers(1, 7), st.integers(1, 7))
+
+
+@given(hnp.arrays(np.bool_, SIDES), SIDES)
+def test_a_resized_mask_is_that_of_a_grid_on_which_both_fit(mask: np.ndarray, size: tuple[int, int]) -> None:
+    """Every pixel repeated until the new pixels are whole blocks of it, and the majority of each block."""
+    (height, width), (rows, columns) = mask.shape, size
+    fine = mask.repeat(rows, 0).repeat(columns, 1)  # (height rows, width columns)
+    blocks = fine.reshape(rows, height, columns, width).mean((1, 3))
+    np.testing.assert_array_equal(images.resize_mask(mask, size), blocks >= 0.5)
+
+
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 4))), st.integers(1, 5))
 def test_a_mask_survives_whole_factors(mask: np.ndarray, factor: int) -> None:
     large = mask.repeat(factor, 0).repeat(factor, 1)

@@ -76,15 +76,16 @@ def counted(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _slice(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """Of a slice of the test: its groups by kind, and which kinds training or validation had met."""
+    """Of a slice of the test, by kind: its groups, and images with one that training and validation had not met."""
     inside = [row for row in rows if row.split == "test" and row.slice == name]
     learned = [row for row in rows if row.split != "test"]
-    found = {kind: _of_kind(inside, kind) for kind in dict.fromkeys(kind for row in inside for kind in row.groups)}
-    seen = [kind for kind, members in found.items() if members & _of_kind(learned, kind)]
+    kinds = list(dict.fromkeys(kind for row in inside for kind in row.groups))
+    met = {kind: _of_kind(learned, kind) for kind in kinds}
     return {
-        "groups": {kind: len(members) for kind, members in found.items()},
-        "unseen": [kind for kind in found if kind not in seen],
-        "seen": seen,
+        "groups": {kind: len(_of_kind(inside, kind)) for kind in kinds},
+        "unseen": {
+            kind: sum(kind in row.groups and row.groups[kind] not in met[kind] for row in inside) for kind in kinds
+        },
     }
 
 

@@ -34,7 +34,7 @@ class Column:
     def less_is_better(self) -> bool:
         """Whether a low value is a good one."""
         costs = ("parameters_m", "gflops", "train_seconds", "peak_memory_gb")
-        return self.name in (*costs, "rank", "iou_half_width", "iou_sd", "sisdr_clipped") or self.name.startswith(
+        return self.name in (*costs, "rank", "iou_half_width", "iou_sd", "sisdr_clipped", "harm", "noise_left") or self.name.startswith(
             "empty_"
         )
 
@@ -140,13 +140,22 @@ def _slice(place: str, score: str = "iou", scale: float = 100.0) -> Callable[[Ro
     return value
 
 
+_ALONE = 0.05
+"""Of the machine's processor time: others that take no more do not slow a run."""
+
+
+def _alone(row: Row) -> list[Record]:
+    """The runs that had the machine to themselves."""
+    return [run for run in row.runs if run.training.others is not None and run.training.others <= _ALONE]
+
+
 def _over_runs(
     average: Callable[[Sequence[float]], float], get: Callable[[Record], float | None], scale: float = 1.0
 ) -> Callable[[Row], Value]:
-    """Of times the best run's: other work on the machine only slows."""
+    """Of times the best of the runs that were alone on the machine, or of all: other work only slows."""
 
     def value(row: Row) -> Value:
-        known = [found for found in map(get, row.runs) if found is not None]
+        known = [found for found in map(get, _alone(row) or row.runs) if found is not None]
         return scale * average(known) if known else None
 
     return value
@@ -273,6 +282,7 @@ COMMON = [
         digits=1,
         rank=12,
     ),
+    Column(name="timed_alone", title="Timed alone", group="cost", value=lambda row: len(_alone(row)), rank=20),
     Column(
         name="peak_memory_gb",
         title="Peak memory (GB)",

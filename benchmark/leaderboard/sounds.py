@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics
+from benchmark import metrics, separation
 from benchmark.files import read_ids, read_tables
 from benchmark.leaderboard.board import Row
 from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.store import references_path
 
-SCORES = ("sisdr_improvement", "sisdr", "sisdr_median", "sisdr_clipped", "sdr_improvement", "sdr")
+SCORES = tuple(name for name in metrics.SOUND_SCORES if name != "sdr_dvad")
 
 
 def references(results: Path, digest: str, revision: int, images: Images) -> tuple[Row, ...]:
@@ -33,7 +33,7 @@ def _by_name(table: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, ND
     """Name -> the columns that an entry has, where the noisy recording is the reference that keeps everything."""
     names = [column.removesuffix("_sisdr") for column in table if column.endswith("_sisdr")]
     noisy = {f"{score}_noisy": table[f"all_foreground_{score}"] for score in ("sisdr", "sdr")}
-    return {name: {**noisy, **{score: table[f"{name}_{score}"] for score in ("sisdr", "sdr")}} for name in names}
+    return {name: {**noisy, **{score: table[f"{name}_{score}"] for score in separation.LIMITS}} for name in names}
 
 
 def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) -> Row:

@@ -8,13 +8,22 @@ from numpy.typing import NDArray
 
 from benchmark.metrics.score import Counts, Score, mean
 
-SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "sdr_dvad")
+SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "song_kept", "noise_left", "sdr_dvad")
 """Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
 
 
 def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
     """By how many dB the masked recording is better than the noisy one: (..., N)."""
     return np.asarray(columns[name] - columns[f"{name}_noisy"])
+
+
+_AUDIBLE = 0.01
+"""dB: a change of less is rounding."""
+
+
+def _where_known(columns: Counts, values: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """NaN where SI-SDR is undefined."""
+    return np.where(np.isfinite(columns["sisdr"]), values, np.nan)
 
 
 def _over_sounds(values: Callable[[Counts], NDArray[Any]]) -> Callable[[Counts], NDArray[np.float64]]:
@@ -48,6 +57,27 @@ _SOUND_SCORES = (
         unit="dB",
     ),
     Score(
+        name="harm",
+        title="Harm",
+        definition="share of the images with song at which SI-SDR falls: the recording is worse than before",
+        over=_over_sounds(lambda columns: _where_known(columns, improvement(columns, "sisdr") < -_AUDIBLE)),
+    ),
+    Score(
+        name="song_kept",
+        title="Song kept",
+        definition="how loud the song is after cleaning against before, 20 log10 |a| of the least-squares fit of a song "
+        "+ b noise to the cleaned sound, clipped to +-60 dB, mean over images with song; 0 dB: all of it",
+        over=_over_sounds(lambda columns: columns["song_kept"]),
+        unit="dB",
+    ),
+    Score(
+        name="noise_left",
+        title="Noise left",
+        definition="how loud the noise is after cleaning against before, 20 log10 |b| of the same fit; 0 dB: all of it",
+        over=_over_sounds(lambda columns: columns["noise_left"]),
+        unit="dB",
+    ),
+    Score(
         name="sisdr",
         title="SI-SDR",
         definition="SI-SDR under the predicted mask, clipped to +-30 dB, mean over images with song",
@@ -65,7 +95,7 @@ _SOUND_SCORES = (
         name="sisdr_clipped",
         title="SI-SDR clipped",
         definition="share of the images at which SI-SDR stands at +-30 dB",
-        over=_over_sounds(lambda columns: np.where(np.isfinite(columns["sisdr"]), _clipped(columns), np.nan)),
+        over=_over_sounds(lambda columns: _where_known(columns, np.abs(columns["sisdr"]) >= 30.0)),
     ),
     Score(
         name="sdr_improvement",
@@ -90,10 +120,6 @@ _SOUND_SCORES = (
         unit="dB",
     ),
 )
-
-
-def _clipped(columns: Counts) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(columns["sisdr"]) >= 30.0)
 
 
 SOUND_SCORES: Mapping[str, Score] = {score.name: score for score in _SOUND_SCORES}

@@ -20,8 +20,8 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
     parts = [
         "# Mixtures of bird song and background",
         f"Made by birdmask-bench from other people's recordings, whose licences apply:\n\n    {command}",
-        "Each mixture is one recording of song and one of background whose sum is known in its parts: the mask marks "
-        "where the song exceeds the background. Read it with `bench run --dataset birdsounds --data` this folder, or "
+        "Each mixture is one recording of song and one of background whose sum is known in its parts: the mask is a "
+        "smoothed region where the song exceeds the background. Read it with `bench run --dataset birdsounds --data` this folder, or "
         "with a protocol that names it (`mix`, `mix-quick`).",
         "## What is in it",
         _table(pools, samples),
@@ -78,13 +78,12 @@ def _table(pools: Sequence[Pool], samples: Sequence[MixedSample]) -> str:
 def _unseen(pools: Sequence[Pool], pool: Pool) -> str:
     """What a network that was trained and chosen on this dataset has met before the test."""
     learned = [other for other in pools if other.split != "test"]
-    unseen: list[str] = []
-    seen: list[str] = []
+    counts = []
     for kind in GROUPS:
         before, here = (set().union(*(_groups(p, kind) for p in chosen)) for chosen in (learned, [pool]))
         if here:
-            (seen if here & before else unseen).append(kind)
-    return f"Slice {pool.slice}: unseen: {', '.join(unseen)}; seen in training: {', '.join(seen) or 'nothing stated'}."
+            counts.append(f"{kind} {len(here - before)} of {len(here)}")
+    return f"Slice {pool.slice}: not in training: {', '.join(counts)}."
 
 
 def _groups(pool: Pool, kind: str) -> set[str]:

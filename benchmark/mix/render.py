@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import recordings, spectrogram
+from benchmark import recordings, separation, spectrogram
 from benchmark.contract import Audio
 from benchmark.errors import UserError
 from benchmark.mix.plan import Mixture
@@ -34,14 +34,14 @@ class Rendered:
 
 
 def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
-    """Mix, transform, and mark where the song exceeds the background.
+    """Mix, transform, and mark the region round each call in which the song exceeds the background.
 
     Raises:
         UserError: a recording cannot be read, or is silent where it was to be heard.
     """
     song = _song(mixture, settings, lowpass)
     background = _stem(mixture.background, mixture.background_start, settings, lowpass)
-    active = _active(song, settings)
+    active = separation.active(song, frame=round(FRAME * settings.sample_rate), within_db=settings.active_db)
     song_power, background_power = (float(np.mean(stem[active] ** 2)) for stem in (song, background))
     for power, source in ((song_power, mixture.song), (background_power, mixture.background)):
         if not power > 0:
@@ -107,12 +107,3 @@ def _prepared(source: Source, start: float, seconds: float, settings: Settings, 
     wave = recordings.low_pass(wave, settings.sample_rate, lowpass)
     skipped = round((start - begin) * settings.sample_rate)
     return np.array(wave[skipped : skipped + round(seconds * settings.sample_rate)])
-
-
-def _active(song: Wave, settings: Settings) -> NDArray[np.bool_]:
-    """Samples (L,) within frames of 10 ms that are at most 30 dB below the loudest."""
-    length = round(FRAME * settings.sample_rate)
-    padded = np.pad(song, (0, -len(song) % length)).reshape(-1, length)
-    power = np.mean(padded**2, axis=1)
-    loud = power > power.max() * 10 ** (-settings.active_db / 10)
-    return np.repeat(loud, length)[: len(song)]

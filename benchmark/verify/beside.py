@@ -14,7 +14,6 @@ from benchmark.verify.between import Essence
 from benchmark.verify.subject import DAMAGED, Fault, Finding, UnreadableError, manifest_rows
 
 _AGAIN = "remove it, and run any architecture without parameters on the same data again with --force: it writes it"
-_LIMITS = {"sisdr": separation.SI_SDR_LIMIT, "sdr": separation.SDR_LIMIT}
 _ROUNDING = 1e-3
 """dB; four decimals are stored, of which the last may differ where the recording went through a spectrogram."""
 
@@ -61,10 +60,10 @@ def _check_references(path: Path, rows: Sequence[Row], runs: Sequence[Essence]) 
         yield "its images are not the test split of the manifest"
         return
     for name, values in found.sounds.items():
-        limit = _LIMITS[name.rpartition("_")[2]]
+        limit = next(limit for score, limit in separation.LIMITS.items() if name.endswith(f"_{score}"))
         if (abs(values) > limit + _ROUNDING).any():
             yield f"{name} is beyond +-{limit:g} dB"
-    for score in _LIMITS:
+    for score in ("sisdr", "sdr"):
         noisy = [run.truth[f"{score}_noisy"] for run in runs if len(run.truth[f"{score}_noisy"]) == len(rows)]
         ours = found.sounds[f"all_foreground_{score}"]
         if noisy and not np.isclose(ours, np.median(np.stack(noisy), axis=0), 0, _ROUNDING, equal_nan=True).all():

@@ -14,7 +14,7 @@ from benchmark import metrics, separation
 from benchmark.verify.subject import Fault, Subject
 
 _IMAGES, _LOGITS, _PREDICTIONS = "images.csv", "logits.csv", "predictions.npz"
-_LIMITS = {"sisdr": separation.SI_SDR_LIMIT, "sdr": separation.SDR_LIMIT, "sdr_dvad": separation.DVAD_LIMIT}
+_LIMITS = {**separation.LIMITS, "sdr_dvad": separation.DVAD_LIMIT}
 _ROUNDING = 1e-4
 """dB are stored with four decimals."""
 

@@ -126,7 +126,7 @@ def read_references(path: Path) -> References:
         OSError, ValueError: it is missing or not such a table.
     """
     columns = _columns(path)
-    scores = [f"{name}_{score}" for name in separation.REFERENCES for score in ("sisdr", "sdr")]
+    scores = [f"{name}_{score}" for name in separation.REFERENCES for score in separation.LIMITS]
     if list(columns) != ["id", "slice", *scores]:
         raise ValueError("its columns are not those of reference scores")
     return References(

@@ -26,7 +26,7 @@ def about(table: Table) -> list[str]:
     return [
         f"{dataset.title}: {counts} images to train/validate/test; {dataset.empty_masks['test']} test masks are empty",
         *_slices(table),
-        *(_met(name, part) for name, part in dataset.slices.items()),
+        *(_met(name, dataset.test_slices[name], part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
         f"{_rate(table)}, {settings['loss']}, weights {settings['weights']}",
         "groups in train/validate/test, all its slices together: "
@@ -108,11 +108,11 @@ def _slices(table: Table) -> list[str]:
     return [f"scores are of the {table.head.dataset.test_slices[headline]} test images of slice {headline}; {own}"]
 
 
-def _met(name: str, part: SliceRecord) -> str:
+def _met(name: str, images: int, part: SliceRecord) -> str:
     """What of a slice's groups a network had met before the test."""
     groups = ", ".join(f"{kind} {count}" for kind, count in part.groups.items()) or "groups not stated"
-    unseen = f"; unseen: {', '.join(part.unseen)}" if part.unseen else ""
-    return f"slice {name}: {groups}{unseen}; seen in training: {', '.join(part.seen) or 'nothing stated'}"
+    unseen = ", ".join(f"the {kind} of {count}" for kind, count in part.unseen.items() if count)
+    return f"slice {name}: {images} images, {groups}; not in training: {unseen or 'nothing stated'}"
 
 
 def _isolation(kind: str, found: Isolation) -> str:
