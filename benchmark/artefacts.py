@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from benchmark import evaluator, files, metrics, pictures, record, store
+from benchmark import denoisers, evaluator, files, metrics, pictures, record, separation, store
 from benchmark.data import cache
 from benchmark.evaluator import Evaluation
 from benchmark.network import Network
@@ -127,12 +127,30 @@ def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation)
 
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
-    """What masks score that need no network, once for all runs on this data."""
+    """What masks score that need no network, and the denoisers that are installed, once for all runs on this data.
+
+    It is computed anew where more can be than is stored, and never replaced by less.
+    """
     path = store.references_path(results, cached.digest, REVISION)
     split = cached.splits["test"]
-    if split.has_sounds and not path.exists():
-        columns = _decibels(evaluator.references(split, device, report))
-        files.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+    stored = _header(path)
+    if not split.has_sounds or stored >= set(separation.reference_columns(separation.OPTIONAL)):
+        return
+    found = denoisers.installed()
+    if stored and not stored - {"id", "slice"} < set(separation.reference_columns(found)):
+        return
+    if line := separation.absent(found):
+        report("warning", 0, 0, line)
+    columns = _decibels(evaluator.references(split, found, device, report))
+    files.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+
+
+def _header(path: Path) -> set[str]:
+    """The columns of a table, none where there is no file."""
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return set(file.readline().rstrip("\n").split(","))
 
 
 def _decibels(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]]:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from benchmark import metrics, separation, spectrogram
 from benchmark.data.batches import DeviceSplit
 from benchmark.data.cache import CachedSplit
+from benchmark.denoisers import Denoiser
 from benchmark.hardware import Hardware, is_out_of_memory
 from benchmark.progress import Report
 from benchmark.protocol import Protocol
@@ -162,10 +163,13 @@ def _count_native(
     return found
 
 
-def references(split: CachedSplit, device: torch.device, report: Report) -> dict[str, NDArray[np.float64]]:
-    """What masks score that need no network, in dB: (N,) by `<reference>_<score>`, the scores of `separation`.
+def references(
+    split: CachedSplit, denoisers: Mapping[str, Denoiser], device: torch.device, report: Report
+) -> dict[str, NDArray[np.float64]]:
+    """What masks score that need no network, and what denoisers do, in dB: (N,) by `<reference>_<score>`.
 
-    They depend on the data alone, so they are computed once for all runs.
+    The references and scores are those of `separation`, in its order. They depend on the data alone, so they are
+    computed once for all runs.
     """
     columns: dict[str, list[float]] = {}
     pairs = zip(split.rows, split.native_masks(), split.native_sounds(), strict=True)
@@ -174,10 +178,14 @@ def references(split: CachedSplit, device: torch.device, report: Report) -> dict
         spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
         rate = row.sound.sample_rate if row.sound else 0
         masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate)
-        for name, reference in masks.items():
-            estimate = spectrogram.reconstruct(spectra[0], reference)  # as long as all frames: so are the sounds
-            for score, value in separation.scores(estimate, noisy, clean).items():
-                columns.setdefault(f"{name}_{score}", []).append(float(value))
+        # As long as all frames: so are the sounds.
+        estimates = {name: spectrogram.reconstruct(spectra[0], reference) for name, reference in masks.items()}
+        for name, denoise in denoisers.items():
+            estimates[name] = torch.from_numpy(denoise(noisy.cpu().numpy(), rate)).to(noisy)
+        for name in separation.REFERENCES:
+            if name in estimates:
+                for score, value in separation.scores(estimates[name], noisy, clean).items():
+                    columns.setdefault(f"{name}_{score}", []).append(float(value))
         report("references", number, len(split.rows), "")
     return {name: np.asarray(values) for name, values in columns.items()}
 

@@ -96,6 +96,7 @@ def run(request: Request, report: Report) -> Outcome:
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
     if not request.force and store.finished(path) and not unfinished.traces(request.results, path):
         artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
+        artefacts.write_references(request.results, cached, machine.device, report)
         return outcome(status="finished", again=True)
 
     disk.check_writable(request.results, "--results")

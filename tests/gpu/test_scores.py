@@ -83,8 +83,8 @@ def test_counts_are_those_of_a_cpu(
 def test_sounds_are_those_of_a_cpu(on: On, decoded: Cached) -> None:
     """SI-SDR and SDR under masks that are the same everywhere: the true one, the ideal, a high-pass, everything."""
     split = decoded.splits["test"]
-    expected = evaluator.references(split, torch.device("cpu"), silent)
-    found = evaluator.references(split, on("fp32").device, silent)
+    expected = evaluator.references(split, {}, torch.device("cpu"), silent)
+    found = evaluator.references(split, {}, on("fp32").device, silent)
     assert set(found) == set(expected)
     heard = [values for name, values in expected.items() if name.startswith("truth_mask")]
     assert all(np.isfinite(values).sum() >= len(split.rows) - 1 for values in heard)  # at most one has no song

@@ -22,7 +22,7 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
     parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in wording.scores(board)))
     if wording.any_sounds(board):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
-        parts.append(f"## The references\n\nMasks that need no network, through the same transform:\n\n{found}")
+        parts.append(f"## The references\n\n{wording.REFERENCES}\n\n{found}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -33,7 +33,7 @@ def _table(table: Table, chosen: Sequence[str]) -> list[str]:
         parts.append(f"### {title}\n\n{grids.drawn(grids.cells(columns, rows), 'github')}")
     if table.snr_bins and not chosen:
         parts.append(f"### {wording.BY_SNR}\n\n{grids.drawn(grids.by_snr(table), 'github')}")
-    parts += map(grids.as_markdown, wording.remarks(table))
+    parts += map(grids.as_markdown, [*(() if chosen else wording.absent(table)), *wording.remarks(table)])
     commands = dict.fromkeys(run.command for row in table.rows for run in row.runs)
     parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
     return parts

@@ -50,7 +50,7 @@ def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
         console.print(Text(f"\n{wording.BY_SNR}"))
         for block in _blocks(grids.by_snr(table), console.width):
             console.print(Text(grids.drawn(block, "plain")))
-    for line in wording.remarks(table):
+    for line in (*(() if short else wording.absent(table)), *wording.remarks(table)):
         console.print(Text(line, style="dim"))
 
 

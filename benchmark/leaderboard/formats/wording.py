@@ -1,6 +1,6 @@
 """What stands around the tables, in the same words in every format."""
 
-from benchmark import metrics
+from benchmark import metrics, separation
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.board import Board, Comparison, Table
 from benchmark.record import Isolation, SliceRecord
@@ -15,6 +15,11 @@ RANKS = (
     "Rank: the ranks that an entry may have, all of a table's together at 95 % (Holm's correction over all pairs); "
     "entries whose ranks overlap are not ordered. ±: half the 95 % interval of IoU, over other recordings and other "
     "seeds."
+)
+
+REFERENCES = (
+    "Masks that need no network, through the same transform; and what people use, of which some are optional "
+    f"({separation.REMEDY}):"
 )
 
 
@@ -48,6 +53,12 @@ def remarks(table: Table) -> list[str]:
             )
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
     return lines + unranked(table)
+
+
+def absent(table: Table) -> list[str]:
+    """A line on the references that could not be computed, where others are shown."""
+    line = separation.absent([row.label for row in table.references]) if table.references else ""
+    return [f"{line[:1].upper()}{line[1:]}."] if line else []
 
 
 def unranked(table: Table) -> list[str]:

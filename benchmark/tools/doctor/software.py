@@ -11,10 +11,12 @@ from pathlib import Path
 import benchmark
 from benchmark import registry
 from benchmark.errors import UserError, first_line
+from benchmark.separation import OPTIONAL
 from benchmark.tools.doctor.finding import Finding
 
 _SHOWN = ("torchvision", "timm", "segmentation-models-pytorch", "numpy", "pillow")
 _OPTIONAL = {
+    **dict.fromkeys(OPTIONAL.values(), "only its row of sound needs it: pip install 'birdmask-bench[rivals]'"),
     "lightning": "only bench speed --against lightning needs it: pip install 'birdmask-bench[lightning]'",
     "submitit": "only bench run --launcher slurm needs it: pip install 'birdmask-bench[cluster]'",
 }
