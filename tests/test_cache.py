@@ -155,6 +155,26 @@ def test_an_impossible_listing(splits: dict[str, list[int]], message: str) -> No
         cache.prepare(made, identity={}, size=(8, 8), grey=False, report=silent)
 
 
+def test_a_slice_says_how_many_of_its_images_have_a_group_that_training_never_met() -> None:
+    """Not whether any of its groups was met: of three images with noise one has a known one."""
+
+    def row(split: str, number: int, **groups: str) -> manifest.Row:
+        fixed = {"slice": "main", "strata": {}, "height": 8, "width": 8, "foreground": 1}
+        digest = f"{split}{number}"
+        return manifest.Row(
+            split=split, id=digest, groups=groups, image_sha256=digest, mask_sha256=digest, **fixed
+        )
+
+    rows = [
+        *(row("train", 0, noise="rain", bird="a"), row("val", 0, noise="wind", bird="b")),
+        *(row("test", 0, noise="rain", bird="c"), row("test", 1, noise="hum", bird="b"), row("test", 2, noise="hum")),
+    ]
+    assert manifest.counted(rows)["slices"]["main"] == {
+        "groups": {"noise": 2, "bird": 2},
+        "unseen": {"noise": 2, "bird": 1},
+    }
+
+
 def test_groups_are_counted_and_shared_ones_found(birdsounds: Path) -> None:
     rows = prepare(birdsounds).rows
     assert manifest.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}

@@ -50,11 +50,54 @@ def test_the_edges(library: str) -> None:
     assert float(separation.sdr_dvad(estimate, estimate)[0]) > 300
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_constant_song_is_silent(kind: type, library: str) -> None:
+    """Without its mean nothing is left of it but rounding, of which no score may be made."""
+    constant = np.full(16_448, 0.1, dtype=kind)
+    noisy = (constant + np.random.default_rng(0).standard_normal(16_448)).astype(kind)
+    if library == "torch":
+        constant, noisy = torch.from_numpy(constant), torch.from_numpy(noisy)
+    assert np.isnan(float(separation.si_sdr(noisy, constant)))
+    assert np.isnan(float(separation.si_sdr(constant, constant)))
+
+
+def test_song_kept_and_noise_left_are_the_factors_of_a_fit() -> None:
+    random = np.random.default_rng(3)
+    clean, noise, rest = random.standard_normal((3, 4, 4_000))
+    song, left = separation.kept(0.5 * clean + 0.1 * noise, clean + noise, clean)
+    np.testing.assert_allclose(song, 20 * np.log10(0.5))
+    np.testing.assert_allclose(left, -20)
+    song, left = separation.kept(0.5 * clean + 0.1 * noise + 0.3 * rest, clean + noise, clean)
+    for index in range(4):
+        basis = np.stack([clean[index], noise[index]], axis=1)
+        estimate = 0.5 * clean[index] + 0.1 * noise[index] + 0.3 * rest[index]
+        expected = 20 * np.log10(np.abs(np.linalg.lstsq(basis, estimate)[0]))
+        np.testing.assert_allclose([song[index], left[index]], expected)
+
+
+def test_what_is_kept_of_silence_is_undefined_and_nothing_is_clipped() -> None:
+    noisy, clean = waves(4)
+    song, left = separation.kept(0 * noisy, noisy, clean)
+    assert (song == -60).all()
+    assert (left == -60).all()
+    for one, other in ((noisy, 0 * clean), (clean, clean), (2 * clean, clean)):  # no song, no noise, noise like song
+        assert np.isnan(np.stack(separation.kept(noisy, one, other))).all()
+
+
+def test_frames_in_which_a_bird_sings() -> None:
+    song = np.concatenate([np.zeros(10), np.ones(10), 0.1 * np.ones(10), 0.01 * np.ones(5)])
+    np.testing.assert_array_equal(separation.active(song, frame=10, within_db=21), np.repeat([0, 1, 1, 0], 10)[:35])
+
+
 def test_torch_and_numpy_agree() -> None:
     estimate, clean = waves(2)
     tensors = torch.from_numpy(estimate), torch.from_numpy(clean)
     for score in (separation.sdr, separation.si_sdr, separation.sdr_dvad):
         np.testing.assert_allclose(score(*tensors).numpy(), score(estimate, clean), rtol=1e-9)
+    noisy = waves(5)[0]
+    for name, found in separation.scores(tensors[0], torch.from_numpy(noisy), tensors[1]).items():
+        np.testing.assert_allclose(found.numpy(), separation.scores(estimate, noisy, clean)[name], rtol=1e-9)
     spectra = spectrogram.stft(estimate), spectrogram.stft(clean)
     truth = np.random.default_rng(0).random((3, 1024, spectra[0].shape[2])) > 0.5
     found = separation.reference_masks(*(torch.from_numpy(s) for s in spectra), torch.from_numpy(truth), 32_000)

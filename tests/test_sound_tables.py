@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_leaderboard import TEMPLATE, _counts
 
-from benchmark import files, keys, metrics, record, statistics, store
+from benchmark import files, keys, metrics, record, separation, statistics, store
 from benchmark.leaderboard import formats, tables
 
 COUNT = 60
@@ -27,15 +27,15 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
             images={"train": 4, "val": 2, "test": COUNT},
             test_slices={"main": 48, "call": 12},
             slices={
-                "main": {"groups": {"song": 8, "bird": 1}, "unseen": ["song"], "seen": ["bird"]},
-                "call": {"groups": {"song": 2, "bird": 2}, "unseen": ["song", "bird"], "seen": []},
+                "main": {"groups": {"song": 8, "bird": 1}, "unseen": {"song": 48, "bird": 0}},
+                "call": {"groups": {"song": 2, "bird": 2}, "unseen": {"song": 12, "bird": 5}},
             },
         )
         gain = 5 - 0.2 * snr + random.normal(0, 1, COUNT)
         gain[7] = np.nan  # silence has no SI-SDR
         gains.append(gain)
         columns = {"sisdr": noisy + gain, "sisdr_noisy": noisy, "sdr": noisy + gain / 2, "sdr_noisy": noisy}
-        columns["sdr_dvad"] = np.full(COUNT, 7.0)
+        columns |= {"sdr_dvad": np.full(COUNT, 7.0), "song_kept": np.full(COUNT, -1.0), "noise_left": -10 - gain}
         target = store.folder(results, "quick", "toy", "net", content["run_key"])
         with store.writing(target) as folder:
             store.write_record(folder, record.Record.model_validate(content))
@@ -68,9 +68,10 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
         path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
         references = store.references_path(results, content["dataset"]["manifest"], 1)
         references.parent.mkdir(parents=True)
-        header = ["id", "slice", "truth_mask_sisdr", "truth_mask_sdr", "all_foreground_sisdr", "all_foreground_sdr"]
+        names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]
+        header = ["id", "slice", *names]
         rows = [
-            [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}"]
+            [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, -1, -20, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}", 0, 0]
             for i in range(COUNT)
         ]
         files.write_csv(references, header, rows)
@@ -94,6 +95,12 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
     assert row.scores["sisdr_improvement"] == pytest.approx(np.nanmean(data["gain"][main]), abs=1e-3)
     assert row.scores["sdr_improvement"] == pytest.approx(np.nanmean(data["gain"][main]) / 2, abs=1e-3)
     assert row.scores["sdr_dvad"] == 7
+    assert row.scores["song_kept"] == -1
+    worse = (data["gains"] < -0.01)[:, main] * 1.0
+    worse[:, ~np.isfinite(data["gain"][main])] = np.nan
+    assert row.scores["harm"] == pytest.approx(np.nanmean(worse), abs=1e-6)
+    assert [reference.scores["noise_left"] for reference in table.references] == [-20, 0]
+    assert [reference.scores["harm"] for reference in table.references] == [0, 0]
     assert row.slice_scores["call"]["sisdr_improvement"] == pytest.approx(np.nanmean(data["gain"][~main]), abs=1e-3)
     assert [reference.label for reference in table.references] == ["truth_mask", "all_foreground"]
     assert table.references[0].scores["sisdr_improvement"] == pytest.approx(10, abs=1e-3)
@@ -119,8 +126,8 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
     assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none where" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown
-    assert "slice main: song 8, bird 1; unseen: song; seen in training: bird" in markdown
-    assert "slice call: song 2, bird 2; unseen: song, bird; seen in training: nothing stated" in markdown
+    assert "slice main: 48 images, song 8, bird 1; not in training: the song of 48\n" in markdown
+    assert "slice call: 12 images, song 2, bird 2; not in training: the song of 12, the bird of 5\n" in markdown
     latex = formats.latex(board)
     assert r"truth\_mask" in latex
     content = json.loads(formats.as_json(board))

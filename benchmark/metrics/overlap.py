@@ -55,27 +55,25 @@ def _pooled(numerator: str, denominator: str) -> Over:
 
 
 def _over_batches(size: int, *ratios: tuple[str, str]) -> Over:
-    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches."""
+    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches.
+
+    A class that is nowhere in a batch, neither true nor predicted, counts 0: so do the notebooks that print these.
+    """
 
     def over(counts: Counts) -> NDArray[np.float64]:
         starts = np.arange(0, counts["tp"].shape[-1], size)
         if not len(starts):
             return np.full(counts["tp"].shape[:-1], np.nan)
         summed = {name: np.add.reduceat(counts[name], starts, axis=-1) for name in CONFUSION}
-        total: Any = 0.0
-        counted: Any = 0
-        for numerator, denominator in ratios:
-            below = _sum(summed, denominator)
-            total = total + per_image(_sum(summed, numerator), below)
-            counted = counted + (below > 0)
-        # A class that is nowhere in a batch, neither true nor predicted, says nothing of it.
-        return mean(total / np.maximum(counted, 1), counted > 0)
+        found = [per_image(_sum(summed, numerator), _sum(summed, denominator)) for numerator, denominator in ratios]
+        return mean(np.mean(found, axis=0))
 
     return over
 
 
 def _miou_pooled(counts: Counts) -> NDArray[np.float64]:
-    return np.asarray((_pooled("tp", "tp fp fn")(counts) + _pooled("tn", "tn fp fn")(counts)) / 2)
+    found = [_pooled(right, f"{right} fp fn")(counts) for right in ("tp", "tn")]
+    return np.asarray(np.where(np.isnan(found).all(0), np.nan, np.nan_to_num(found).mean(0)))
 
 
 def _iou_empty1(counts: Counts) -> NDArray[np.float64]:
@@ -112,19 +110,21 @@ _SCORES = (
     Score(
         name="iou_batch16",
         title="IoU per batch of 16",
-        definition="foreground IoU per batch of 16 in manifest order, averaged (as the 1500-image notebooks print it)",
+        definition="foreground IoU per batch of 16 in manifest order, averaged; 0 where a batch has no foreground and "
+        "none is predicted (as the 1500-image notebooks print it)",
         over=_over_batches(16, ("tp", "tp fp fn")),
     ),
     Score(
         name="miou_pooled",
         title="mIoU pooled",
-        definition="mean of foreground and background IoU of the summed counts",
+        definition="mean of foreground and background IoU of the summed counts; a class that is nowhere counts 0",
         over=_miou_pooled,
     ),
     Score(
         name="miou_batch8",
         title="mIoU per batch of 8",
-        definition="mean of foreground and background IoU per batch of 8, averaged (as ViTVS prints it)",
+        definition="mean of foreground and background IoU per batch of 8, averaged; a class that is nowhere in a batch "
+        "counts 0 (as ViTVS prints it)",
         over=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
     ),
     Score(
