@@ -111,7 +111,7 @@ def test_the_references_are_what_they_are_called() -> None:
     spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
     truth = np.zeros((3, 1024, spectra[0].shape[2]), dtype=bool)
     masks = separation.reference_masks(*spectra, truth, 32_000)
-    assert set(masks) == set(separation.REFERENCES)
+    assert set(masks) == set(separation.REFERENCES) - set(separation.OPTIONAL)
     assert not masks["truth_mask"].any()
     assert masks["all_foreground"].all()
     np.testing.assert_array_equal(masks["ideal_binary"][:, 511:], np.abs(spectra[1]) > np.abs(spectra[0] - spectra[1]))
@@ -123,6 +123,36 @@ def test_the_references_are_what_they_are_called() -> None:
     }
     assert (scores["phase_sensitive"] > scores["ideal_binary"]).all()
     assert (scores["ideal_binary"] > scores["all_foreground"]).all()
+
+
+def test_the_wiener_filter_is_its_formula() -> None:
+    random = np.random.default_rng(6)
+    spectrum = random.standard_normal((2, 5, 31)) + 1j * random.standard_normal((2, 5, 31))
+    spectrum[0, 0] = 0  # silence
+    found = separation.wiener(spectrum)
+    np.testing.assert_allclose(separation.wiener(torch.from_numpy(spectrum)).numpy(), found)
+    for place in np.ndindex(2, 5):
+        power = np.abs(spectrum[place]) ** 2
+        noise = np.quantile(power, 0.2) / np.log(1 / 0.8)
+        expected = [max(1 - noise / one, 0) if one else 1 for one in power]
+        np.testing.assert_allclose(found[place], expected, atol=1e-12)
+
+
+def test_the_wiener_filter_knows_the_noise_and_frees_a_tone_of_it() -> None:
+    time = np.arange(32_000) / 32_000
+    clean = np.sin(2 * np.pi * 4_000 * time) * (time % 0.5 < 0.2)
+    noisy = clean + 0.5 * np.random.default_rng(7).standard_normal(len(time))
+    spectrum = spectrogram.stft(noisy)
+    quiet = np.abs(spectrogram.stft(noisy - clean)) ** 2
+    power = np.abs(spectrum) ** 2
+    noise = np.quantile(power, separation.QUIET, axis=-1) / -np.log(1 - separation.QUIET)
+    assert np.median(noise / quiet.mean(-1)) == pytest.approx(1, abs=0.05)  # an exponential distribution it is
+    gains = separation.wiener(spectrum)
+    assert gains.min() == 0
+    assert gains.max() < 1
+    estimate = spectrogram.reconstruct(spectrum, spectrogram.two_sided(gains))
+    clean, noisy = clean[: len(estimate)], noisy[: len(estimate)]
+    assert separation.si_sdr(estimate, clean) > separation.si_sdr(noisy, clean) + 4
 
 
 @pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the authors' example is not here; set BIRDSOUNDS_EXAMPLE")
