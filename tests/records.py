@@ -11,7 +11,7 @@ from helpers import put
 from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
-from benchmark import files, keys, metrics, record, store
+from benchmark import files, keys, metrics, protocol, record, separation, store
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
@@ -86,12 +86,13 @@ def write_manifest(results: Path, data: Data) -> None:
 
 def write_references(results: Path, data: Data) -> None:
     """What the true mask and everything score: without them a table with sounds is said to miss something."""
-    header = ["id", "slice", "truth_mask_sisdr", "truth_mask_sdr", "all_foreground_sisdr", "all_foreground_sdr"]
+    names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]
+    header = ["id", "slice", *names]
     rows = [
-        [data.id(index), place, snr + 12, snr + 12, snr, snr]
+        [data.id(index), place, snr + 12, snr + 12, -1, -20, snr, snr, 0, 0]
         for index, (place, snr) in enumerate(zip(data.slices, data.snr, strict=True))
     ]
-    path = store.references_path(results, data.digest, 1)
+    path = store.references_path(results, data.digest, protocol.REVISION)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_csv(path, header, rows)
 
@@ -156,4 +157,4 @@ def _counts(hits: float) -> list[int]:
 
 def _sounds(data: Data, gains: NDArray[np.float64], index: int) -> list[str]:
     noisy, gain = float(data.snr[index]), float(gains[index])
-    return [f"{value:.4f}" for value in (noisy + gain, noisy, noisy + gain, noisy, 7.0)]
+    return [f"{value:.4f}" for value in (noisy + gain, noisy, noisy + gain, noisy, -1.0, -20.0, 7.0)]

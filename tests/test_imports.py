@@ -43,7 +43,7 @@ stored: network protocol record registry runs
 # One experiment
 trainer: checkpoints data hardware peers progress protocol
 evaluator: contract data hardware metrics progress protocol separation spectrogram
-trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer
+trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer workers
 describe: contract data evaluator hardware network protocol record registry sourcecode trainer
 artefacts: data evaluator files metrics network pictures progress protocol record registry store trainer
 run: artefacts checkpoints data describe hardware inputs keys network peers progress protocol record registry store
@@ -62,7 +62,7 @@ speed: data evaluator files hardware inputs network progress protocol registry t
 denoise: data files hardware images network pictures progress protocol record recordings registry runs spectrogram
     store stored
 checks: contract data network progress protocol registry surroundings workers
-mix: contract files layout progress recordings spectrogram workers
+mix: contract files layout progress recordings separation spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
 tools: files hardware progress registry workers
@@ -77,7 +77,7 @@ __main__: cli
 EVERYONE = {"disk", "errors", "printable"}
 PLUGINS = {
     "architectures": {"contract", "pretrained"},
-    "datasets": {"contract", "images", "layout", "recordings", "spectrogram"},
+    "datasets": {"contract", "images", "layout", "recordings", "separation", "spectrogram"},
 }
 WITHOUT_TORCH = [
     *(
