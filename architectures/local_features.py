@@ -1,8 +1,8 @@
 """Local features and a perceptron, without any shape. The floor of this benchmark; no paper.
 
 Each pixel is described by ten fixed numbers: its level, blurs of it of five sizes, the medians of its row and of its
-column, its row, and how far that is from the middle. A perceptron of 1 x 1 convolutions judges the pixel by these alone. What is not clearly above
-it has learned no more than how loud a place is beside its surroundings.
+column, its row, and how far that is from the middle. A perceptron of 1 x 1 convolutions judges the pixel by these
+alone. What is not clearly above it has learned no more than how loud a place is beside its surroundings.
 
 Legend: N images, C channels, H x W their size (frequencies x frames), F features.
 """
