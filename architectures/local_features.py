@@ -1,8 +1,8 @@
 """Local features and a perceptron, without any shape. The floor of this benchmark; no paper.
 
-Each pixel is described by fourteen fixed numbers: its level, blurs of it of five sizes, the mean deviation within three of
-them, the medians of its row and of its column, and where it is. A perceptron of 1 x 1 convolutions judges the pixel by
-these alone. What is not clearly above it has learned no more than how loud a place is beside its surroundings.
+Each pixel is described by ten fixed numbers: its level, blurs of it of five sizes, the medians of its row and of its
+column, its row, and how far that is from the middle. A perceptron of 1 x 1 convolutions judges the pixel by these
+alone. What is not clearly above it has learned no more than how loud a place is beside its surroundings.
 
 Legend: N images, C channels, H x W their size (frequencies x frames), F features.
 """
@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from benchmark.contract import ArchitectureSpec
 
 BLURS = (3, 5, 9, 17, 33)  # pixels
-DEVIATIONS = (5, 9, 17)
-FEATURES = 1 + len(BLURS) + len(DEVIATIONS) + 2 + 3
+FEATURES = 1 + len(BLURS) + 2 + 2
 
 
 class LocalFeatures(nn.Module):
@@ -42,18 +41,19 @@ class LocalFeatures(nn.Module):
 def features(image: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, F, H, W), none of which is learned."""
     level = image.mean(1, keepdim=True)  # (N, 1, H, W)
-    blurs = {size: _blur(level, size) for size in BLURS}
-    deviations = [_blur((level - blurs[size]).abs(), size) for size in DEVIATIONS]
+    blurs = [_blur(level, size) for size in BLURS]
     row, column = _median(level, 3), _median(level, 2)  # (N, 1, H, 1), (N, 1, 1, W)
-    vertical, horizontal = (torch.linspace(-1, 1, size, device=image.device) for size in image.shape[-2:])
-    place = [vertical.view(1, 1, -1, 1), vertical.abs().view(1, 1, -1, 1), horizontal.view(1, 1, 1, -1)]
-    found = [level, *blurs.values(), *deviations, row, column, *place]
+    place = torch.linspace(-1, 1, image.shape[-2], device=image.device).view(1, 1, -1, 1)  # 0 Hz may be the middle
+    found = [level, *blurs, row, column, place, place.abs()]
     return torch.cat([feature.expand_as(level) for feature in found], 1)
 
 
 def _blur(level: Tensor, size: int) -> Tensor:
     """Mean of the surrounding `size` x `size` pixels, as far as they are inside the image."""
-    return F.avg_pool2d(level, size, stride=1, padding=size // 2, count_include_pad=False)
+    for kernel in ((size, 1), (1, size)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        level = F.avg_pool2d(level, kernel, stride=1, padding=padding, count_include_pad=False)
+    return level
 
 
 def _median(level: Tensor, axis: int) -> Tensor:

@@ -1,8 +1,9 @@
 """Image files -> arrays, and the one resampling rule of the benchmark.
 
 Pillow's bilinear filter is antialiased when it shrinks and works in fixed-point integers, so that the same bytes come
-out on every processor. Masks are binarised at native size and resized by exact area: a `> 0` after a smooth resize would
-add 12 % of area (measured on the authors' published example), and Pillow's box filter takes or leaves whole pixels.
+out on every processor. Masks are binarised at native size and resized by exact area: a `> 0` after a smooth resize
+would add 12 % of area (measured on the authors' published example), and Pillow's box filter takes or leaves whole
+pixels.
 """
 
 import hashlib

@@ -160,10 +160,11 @@ def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
 
 
 def _arguments(plugin: Plugin, protocol: Protocol, *, pretrained: bool) -> Mapping[str, Any]:
-    arguments = {"in_channels": protocol.channels, "pretrained": pretrained, **plugin.parameters}
+    arguments: dict[str, Any] = {"in_channels": protocol.channels, "pretrained": pretrained}
     try:
         if isinstance(plugin.spec.build, nn.Module):
             raise TypeError("it is a network already, not what makes one")
+        arguments |= registry.own_parameters(plugin.parameters, plugin.spec.build)
         if "image_size" in accepted(plugin.spec.build):
             multiple = plugin.spec.size_multiple
             arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)

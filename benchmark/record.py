@@ -36,8 +36,10 @@ class Isolation(_Part):
 
 
 class SliceRecord(_Part):
-    """A slice of the test split, by kind of group: how many groups there are, and how many of its images have one that
-    neither training nor validation had met."""
+    """A slice of the test split, by kind of group: its groups, and its images with one that training never met.
+
+    What the validation had met counts as met, for epochs are chosen by it.
+    """
 
     groups: dict[str, int]
     unseen: dict[str, int]

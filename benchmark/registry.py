@@ -39,6 +39,10 @@ _RESERVED: Mapping[Kind, frozenset[str]] = {
     "datasets": frozenset({"root"}),
 }
 
+_WEIGHTS = "weights"
+"""The parameter that the core adds to architectures."""
+_ADDED = inspect.Parameter(_WEIGHTS, inspect.Parameter.KEYWORD_ONLY, default=None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plugin:
@@ -173,6 +177,8 @@ def add_folder(folder: Path) -> None:
 def load(kind: Kind, text: str) -> Plugin:
     """Import a plugin: "unet" or "unet:width=32,depth=4", parameter values parsed by their annotations.
 
+    Every architecture with pretrained weights also takes `weights=none`: from random ones, whatever the protocol says.
+
     Raises:
         UserError: unknown name or parameter, a value of the wrong type, or a file that cannot be imported; the last
             names file and line.
@@ -197,7 +203,7 @@ def load(kind: Kind, text: str) -> Plugin:
     try:
         parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
         if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
-            spec = spec.resolve(parameters)
+            spec = spec.resolve(own_parameters(parameters, spec.build))
             if not isinstance(spec, ArchitectureSpec):
                 raise TypeError(f"resolve() gives a {type(spec).__name__}, not an ArchitectureSpec")
     except (KeyboardInterrupt, UserError):
@@ -206,8 +212,18 @@ def load(kind: Kind, text: str) -> Plugin:
         what = f"{type(error).__name__}: {first_line(error)}{place(error, source)}"
         raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     if isinstance(spec, ArchitectureSpec) and parameters:
-        spec = replace(spec, reported=())  # published is the plugin as it stands, not any other size of it
+        spec = _changed(spec, parameters, text)
     return Plugin(kind=kind, name=name, parameters=parameters, spec=spec, source=source, code=code, modules=modules)
+
+
+def _changed(spec: ArchitectureSpec, parameters: Mapping[str, Any], text: str) -> ArchitectureSpec:
+    """Of the plugin with parameters: published is the plugin as it stands, not any other size of it."""
+    spec = replace(spec, reported=())
+    if own_parameters(parameters, spec.build) == parameters:
+        return spec
+    if spec.pretrained is None:
+        raise UserError(f"'{text}': it has no pretrained weights; leave out {_WEIGHTS}=none")
+    return replace(spec, pretrained=None, licence=None)
 
 
 def hash_file(path: Path) -> str:
@@ -259,6 +275,11 @@ def _files(kind: Kind, name: str) -> list[Path]:
 def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """The parameters of a plugin's `build` or `load` by name."""
     return inspect.signature(function).parameters
+
+
+def own_parameters(parameters: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Those that go to the plugin: without the core's own `weights`, where the plugin has none of that name."""
+    return {name: value for name, value in parameters.items() if name != _WEIGHTS or _WEIGHTS in accepted(function)}
 
 
 def defaults(plugin: Plugin) -> dict[str, Any]:
@@ -354,10 +375,8 @@ def _outermost(error: BaseException) -> str:
 def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:
     from pydantic import TypeAdapter, ValidationError
 
-    target = function.__init__ if inspect.isclass(function) else function
-    hints = get_type_hints(target)
-    known = {name: parameter for name, parameter in accepted(function).items() if name not in _RESERVED[kind]}
-    parameters = {}
+    known, hints = _taken(kind, function)
+    parameters: dict[str, Any] = {}
     for part in given.split(","):
         key, equals, value = part.partition("=")
         if key not in known:
@@ -372,6 +391,15 @@ def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> d
         if parsed != known[key].default:
             parameters[key] = parsed
     return parameters
+
+
+def _taken(kind: Kind, function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """The parameters that a user may give, and the types of their values."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    known = {name: parameter for name, parameter in accepted(function).items() if name not in _RESERVED[kind]}
+    if kind == "architectures" and _WEIGHTS not in known:
+        known[_WEIGHTS], hints[_WEIGHTS] = _ADDED, Literal["none"]
+    return known, hints
 
 
 def _text(value: Any) -> str:

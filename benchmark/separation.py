@@ -88,7 +88,7 @@ def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
     """How much of the song is kept and of the noise is left, in dB, three (..., S) -> two (...).
 
     The estimate is a clean + b (noisy - clean) + the rest, by least squares: 20 log10 of |a| and of |b|, each clipped
-    to +-60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or both are the same but for a factor.
+    to +-60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or one is a multiple of the other.
     """
     noise = noisy - clean
     song_song, noise_noise, song_noise = _energy(clean), _energy(noise), (clean * noise).sum(-1)
@@ -104,7 +104,7 @@ def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
 
 
 def scores(estimate: Any, noisy: Any, clean: Any) -> dict[str, Any]:
-    """What an estimate of the clean sound is worth, three (..., S) -> (...) by name; the columns of a run and a reference."""
+    """What an estimate of the clean sound is worth, three (..., S) -> (...) by name: columns of runs and references."""
     song_kept, noise_left = kept(estimate, noisy, clean)
     return {
         "sisdr": si_sdr(estimate, clean),

@@ -11,7 +11,7 @@ from helpers import put
 from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
-from benchmark import files, keys, metrics, record, separation, store
+from benchmark import files, keys, metrics, protocol, record, separation, store
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
@@ -92,7 +92,7 @@ def write_references(results: Path, data: Data) -> None:
         [data.id(index), place, snr + 12, snr + 12, -1, -20, snr, snr, 0, 0]
         for index, (place, snr) in enumerate(zip(data.slices, data.snr, strict=True))
     ]
-    path = store.references_path(results, data.digest, 1)
+    path = store.references_path(results, data.digest, protocol.REVISION)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_csv(path, header, rows)
 
@@ -157,4 +157,4 @@ def _counts(hits: float) -> list[int]:
 
 def _sounds(data: Data, gains: NDArray[np.float64], index: int) -> list[str]:
     noisy, gain = float(data.snr[index]), float(gains[index])
-    return [f"{value:.4f}" for value in (noisy + gain, noisy, noisy + gain, noisy, -1.0, -10.0, 7.0)]
+    return [f"{value:.4f}" for value in (noisy + gain, noisy, noisy + gain, noisy, -1.0, -20.0, 7.0)]

@@ -161,9 +161,7 @@ def test_a_slice_says_how_many_of_its_images_have_a_group_that_training_never_me
     def row(split: str, number: int, **groups: str) -> manifest.Row:
         fixed = {"slice": "main", "strata": {}, "height": 8, "width": 8, "foreground": 1}
         digest = f"{split}{number}"
-        return manifest.Row(
-            split=split, id=digest, groups=groups, image_sha256=digest, mask_sha256=digest, **fixed
-        )
+        return manifest.Row(split=split, id=digest, groups=groups, image_sha256=digest, mask_sha256=digest, **fixed)
 
     rows = [
         *(row("train", 0, noise="rain", bird="a"), row("val", 0, noise="wind", bird="b")),

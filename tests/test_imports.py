@@ -44,7 +44,7 @@ stored: network protocol record registry runs
 # One experiment
 trainer: checkpoints data hardware peers progress protocol
 evaluator: contract data denoisers hardware metrics progress protocol separation spectrogram
-trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer
+trial: checkpoints data evaluator hardware inputs network peers progress protocol record trainer workers
 describe: contract data evaluator hardware network protocol record registry sourcecode trainer
 artefacts: data denoisers evaluator files metrics network pictures progress protocol record registry separation store
     trainer
@@ -64,7 +64,7 @@ speed: data evaluator files hardware inputs network progress protocol registry t
 denoise: data files hardware images network pictures progress protocol record recordings registry runs spectrogram
     store stored
 checks: contract data network progress protocol registry surroundings workers
-mix: contract files layout progress recordings spectrogram workers
+mix: contract files layout progress recordings separation spectrogram workers
 audit: files images layout progress workers
 scaffold: files registry
 tools: files hardware progress registry separation workers
@@ -79,7 +79,7 @@ __main__: cli
 EVERYONE = {"disk", "errors", "printable"}
 PLUGINS = {
     "architectures": {"contract", "pretrained"},
-    "datasets": {"contract", "images", "layout", "recordings", "spectrogram"},
+    "datasets": {"contract", "images", "layout", "recordings", "separation", "spectrogram"},
 }
 WITHOUT_TORCH = [
     *(

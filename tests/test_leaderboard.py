@@ -15,7 +15,7 @@ import pytest
 from helpers import put
 from rich.console import Console
 
-from benchmark import files, keys, metrics, record, store
+from benchmark import files, keys, metrics, protocol, record, store
 from benchmark.leaderboard import columns, formats, tables
 
 TEMPLATE: dict[str, Any] = {
@@ -30,7 +30,7 @@ TEMPLATE: dict[str, Any] = {
         "name": "quick",
         "title": "Quick",
         "digest": "b" * 64,
-        "revision": 1,
+        "revision": protocol.REVISION,
         "settings": {
             "image_size": [8, 8],
             "epochs": 3,

@@ -79,6 +79,16 @@ def test_missing_weights_are_an_error_that_says_what_to_do(
         network.build(registry.load("architectures", name), PAPER, 0)
 
 
+def test_any_entry_with_weights_can_be_asked_without_them() -> None:
+    """In the same table as the entry with them: only there can the two be compared."""
+    plugin = registry.load("architectures", "custom_resnet34:weights=none")
+    assert (plugin.label, network.weights(plugin.spec, PAPER)) == ("custom_resnet34:weights=none", "random")
+    scratch = registry.load("architectures", "custom_resnet34"), PAPER.override({"weights": "none"})
+    ours, theirs = (network.build(*built, seed=3).state_dict() for built in ((plugin, PAPER), scratch))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert registry.load("architectures", "smp:encoder=resnet18,weights=none").spec.pretrained is None
+
+
 def test_without_published_weights_the_record_says_random() -> None:
     assert network.weights(registry.load("architectures", "unet").spec, PAPER) == "random"
     assert "IMAGENET1K_V1" in network.weights(registry.load("architectures", "segnet").spec, PAPER)

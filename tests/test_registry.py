@@ -60,6 +60,8 @@ def test_parameters_have_one_spelling(folder: Path, text: str, label: str) -> No
         ("pixle", r"no architecture 'pixle' \(did you mean 'pixel'"),
         ("pixel:depth=1", "unknown parameter 'depth'.*it takes width, deep, name"),
         ("pixel:widht=1", "did you mean 'width'"),
+        ("pixel:weights=none", "it has no pretrained weights; leave out weights=none"),
+        ("pixel:weights=mine", "weights = 'mine': input should be 'none'"),
         ("pixel:width", "parameter 'width' has no value; write width=VALUE"),
         ("pixel:", "unknown parameter ''"),
         ("pixel:width=big", "width = 'big': "),

@@ -66,7 +66,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
         path = store.manifest_path(results, content["dataset"]["manifest"])
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
-        references = store.references_path(results, content["dataset"]["manifest"], 1)
+        references = store.references_path(results, content["dataset"]["manifest"], content["protocol"]["revision"])
         references.parent.mkdir(parents=True)
         names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]
         header = ["id", "slice", *names]

@@ -43,6 +43,9 @@ class Row:
 
     `interval` and `ranks` are None where an entry cannot be ranked; `unranked` says why.
 
+    `above` says of each slice whether the entry is above the table's pixel-wise baseline; a slice of which nothing can
+    be said is left out.
+
     A reference, a mask that needs no network or a denoiser, is a row without runs.
     """
 
@@ -61,6 +64,7 @@ class Row:
     interval: Estimate | None = None
     ranks: tuple[int, int] | None = None
     unranked: str = ""
+    above: Mapping[str, bool] = field(default_factory=dict)
     aligned: bool = False
     badge: str = ""
 

@@ -19,11 +19,13 @@ Group = Literal["entry", "scores", "sounds", "variants", "cost"]
 class Column:
     """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps.
 
-    `order` is the number that rows are sorted by, where the value is a text about numbers.
+    `definition` says what it means. `order` is the number that rows are sorted by, where the value is a text about
+    numbers.
     """
 
     name: str
     title: str
+    definition: str
     group: Group
     value: Callable[[Row], Value]
     digits: int = 0
@@ -34,9 +36,15 @@ class Column:
     def less_is_better(self) -> bool:
         """Whether a low value is a good one."""
         costs = ("parameters_m", "gflops", "train_seconds", "peak_memory_gb")
-        return self.name in (*costs, "rank", "iou_half_width", "iou_sd", "sisdr_clipped", "harm", "noise_left") or self.name.startswith(
-            "empty_"
-        )
+        return self.name in (
+            *costs,
+            "rank",
+            "iou_half_width",
+            "iou_sd",
+            "sisdr_clipped",
+            "harm",
+            "noise_left",
+        ) or self.name.startswith("empty_")
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
@@ -66,6 +74,7 @@ def of(table: Table) -> list[Column]:
         Column(
             name=f"iou_slice_{name}" if f"iou_{name}" in taken else f"iou_{name}",
             title=f"IoU {name} (%)",
+            definition=f"IoU on the test images of slice {name}",
             group="scores",
             value=_slice(name),
             digits=2,
@@ -73,6 +82,11 @@ def of(table: Table) -> list[Column]:
         )
         for name in table.slices
     ]
+    if any(row.above for row in table.rows):
+        slices = [
+            _above(table.head.headline_slice, ""),
+            *(part for name, own in zip(table.slices, slices, strict=True) for part in (own, _above(name, f" {name}"))),
+        ]
     at = next(index for index, column in enumerate(COMMON) if column.name == "dice")
     tuned = [_CHOSEN] if any(run.training.candidates for row in table.rows for run in row.runs) else []
     return [*COMMON[:at], *slices, *COMMON[at:], *tuned, *(_sound_columns(table) if table.has_sounds else ())]
@@ -103,12 +117,17 @@ def _sound_columns(table: Table) -> list[Column]:
         title = f"{score.title} ({'dB' if score.unit == 'dB' else '%'})"
         value = _count(name) if score.unit == "dB" else _percent(name)
         rank = {"sisdr_improvement": 1}.get(name, 99)
-        columns.append(Column(name=name, title=title, group="sounds", value=value, digits=2, rank=rank))
+        columns.append(
+            Column(
+                name=name, title=title, definition=score.definition, group="sounds", value=value, digits=2, rank=rank
+            )
+        )
         if name == "sisdr_improvement":
             columns += [
                 Column(
                     name=f"sisdr_improvement_{place}",
                     title=f"SI-SDR gain {place} (dB)",
+                    definition=f"SI-SDR gain on the test images of slice {place}",
                     group="sounds",
                     value=_slice(place, "sisdr_improvement", 1.0),
                     digits=2,
@@ -198,15 +217,27 @@ def _score_columns() -> list[Column]:
     for name, score in metrics.SCORES.items():
         group: Group = "scores" if name in headline else "variants"
         if name.startswith("empty_"):
-            columns.append(Column(name=name, title=score.title, group=group, value=_count(name)))
+            columns.append(
+                Column(name=name, title=score.title, definition=score.definition, group=group, value=_count(name))
+            )
         else:
-            title, rank = f"{score.title} (%)", headline.get(name, 99)
-            columns.append(Column(name=name, title=title, group=group, value=_percent(name), digits=2, rank=rank))
+            columns.append(
+                Column(
+                    name=name,
+                    title=f"{score.title} (%)",
+                    definition=score.definition,
+                    group=group,
+                    value=_percent(name),
+                    digits=2,
+                    rank=headline.get(name, 99),
+                )
+            )
         if name == "iou":
             columns.append(
                 Column(
                     name="iou_half_width",
                     title="± (95 %)",
+                    definition="half the 95 % interval of IoU, over other recordings and other seeds",
                     group="scores",
                     value=lambda row: None if row.interval is None else 100 * row.interval.half_width(),
                     digits=2,
@@ -217,6 +248,7 @@ def _score_columns() -> list[Column]:
                 Column(
                     name="iou_sd",
                     title="SD over seeds",
+                    definition="standard deviation of IoU (%) over the seeds, which share the test images",
                     group="scores",
                     value=lambda row: None if row.iou_deviation is None else 100 * row.iou_deviation,
                     digits=2,
@@ -226,25 +258,87 @@ def _score_columns() -> list[Column]:
     return columns
 
 
+def _above(place: str, suffix: str) -> Column:
+    def value(row: Row) -> Value:
+        return ("yes" if row.above[place] else "no") if place in row.above else None
+
+    where = f" on the test images of slice {suffix.strip()}" if suffix else ""
+    return Column(
+        name="above_baseline" + suffix.replace(" ", "_"),
+        title=f"Above baseline{suffix}",
+        definition=f"whether IoU{where} is above the pixel-wise baseline's, which sees no shapes, at 95 % for all "
+        "entries together",
+        group="scores",
+        value=value,
+        rank=7,
+    )
+
+
+_TIMED = "the fastest seed that was alone on the machine, or of all seeds where none was"
+
 COMMON = [
-    Column(name="rank", title="Rank", group="entry", value=ranks_text, rank=2, order=lambda row: sum(row.ranks or ())),
-    Column(name="architecture", title="Architecture", group="entry", value=lambda row: row.label, rank=0),
-    Column(name="status", title="Status", group="entry", value=lambda row: row.status),
+    Column(
+        name="rank",
+        title="Rank",
+        definition="the ranks that the entry may have; entries whose ranks overlap are not ordered",
+        group="entry",
+        value=ranks_text,
+        rank=2,
+        order=lambda row: sum(row.ranks or ()),
+    ),
+    Column(
+        name="architecture",
+        title="Architecture",
+        definition="the plugin, with the parameters that differ from its defaults",
+        group="entry",
+        value=lambda row: row.label,
+        rank=0,
+    ),
+    Column(
+        name="status",
+        title="Status",
+        definition="finished, or why no seed finished",
+        group="entry",
+        value=lambda row: row.status,
+    ),
     Column(
         name="seeds",
         title="Seeds",
+        definition="trainings that finished, each from another seed; the scores are means over them",
         group="entry",
         value=_seeds,
         rank=3,
         order=lambda row: len(row.runs) if row.finished else 0,
     ),
-    Column(name="weights", title="Weights", group="entry", value=lambda row: row.runs[0].architecture.weights, rank=13),
+    Column(
+        name="weights",
+        title="Weights",
+        definition="what the training started from",
+        group="entry",
+        value=lambda row: row.runs[0].architecture.weights,
+        rank=13,
+    ),
     *_score_columns(),
-    Column(name="published_iou", title="Published (%)", group="scores", value=_published, digits=2, rank=6),
-    Column(name="comparable", title="Comparable", group="scores", value=_comparable),
+    Column(
+        name="published_iou",
+        title="Published (%)",
+        definition="test IoU that others printed for this network, on other data: it does not compare",
+        group="scores",
+        value=_published,
+        digits=2,
+        rank=6,
+    ),
+    Column(
+        name="comparable",
+        title="Comparable",
+        definition="why the published IoU does not compare",
+        group="scores",
+        value=_comparable,
+    ),
     Column(
         name="parameters_m",
         title="Parameters (M)",
+        definition="millions of parameters, trained or not",
         group="cost",
         value=lambda row: row.runs[0].architecture.parameter_count / 1e6,
         digits=2,
@@ -253,6 +347,8 @@ COMMON = [
     Column(
         name="gflops",
         title="GFLOPs",
+        definition="1e9 floating-point operations of one image forward, two for each multiply-add (what counts "
+        "multiply-adds under this name prints half)",
         group="cost",
         value=lambda row: row.runs[0].architecture.gflops,
         digits=2,
@@ -261,6 +357,7 @@ COMMON = [
     Column(
         name="train_seconds",
         title="Training (s)",
+        definition=f"seconds of training without validation; {_TIMED}",
         group="cost",
         value=_over_runs(min, lambda run: run.training.seconds),
         digits=1,
@@ -269,6 +366,7 @@ COMMON = [
     Column(
         name="train_images_per_second",
         title="Training (images/s)",
+        definition=f"training images per second, of the median epoch; {_TIMED}",
         group="cost",
         value=_over_runs(max, lambda run: run.training.images_per_second),
         digits=1,
@@ -277,25 +375,68 @@ COMMON = [
     Column(
         name="test_images_per_second",
         title="Test (images/s)",
+        definition=f"test images per second forward, in batches of 32; {_TIMED}",
         group="cost",
         value=_over_runs(max, lambda run: run.inference_images_per_second),
         digits=1,
         rank=12,
     ),
-    Column(name="timed_alone", title="Timed alone", group="cost", value=lambda row: len(_alone(row)), rank=20),
+    Column(
+        name="timed_alone",
+        title="Timed alone",
+        definition=f"seeds while whose training other processes took at most {100 * _ALONE:g} % of the machine's "
+        "processor time",
+        group="cost",
+        value=lambda row: len(_alone(row)),
+        rank=20,
+    ),
     Column(
         name="peak_memory_gb",
         title="Peak memory (GB)",
+        definition="the most memory taken: of the GPU, or of the process on a CPU; mean over the seeds",
         group="cost",
         value=_over_runs(fmean, lambda run: run.peak_memory_bytes, 1e-9),
         digits=2,
         rank=16,
     ),
-    Column(name="badge", title="Checked", group="entry", value=lambda row: row.badge, rank=19),
-    Column(name="source", title="Source", group="cost", value=lambda row: row.runs[0].architecture.source_hash[:12]),
-    Column(name="device", title="Device", group="cost", value=lambda row: row.runs[0].device.kind, rank=17),
     Column(
-        name="arithmetic", title="Arithmetic", group="cost", value=lambda row: row.runs[0].device.arithmetic, rank=18
+        name="badge",
+        title="Checked",
+        definition="verified: evaluated again with the same counts; self-reported: consistent, not evaluated again; "
+        "older source: the plugin was changed since",
+        group="entry",
+        value=lambda row: row.badge,
+        rank=19,
+    ),
+    Column(
+        name="source",
+        title="Source",
+        definition="hash of the plugin's code without comments and docstrings",
+        group="cost",
+        value=lambda row: row.runs[0].architecture.source_hash[:12],
+    ),
+    Column(
+        name="device",
+        title="Device",
+        definition="what it ran on",
+        group="cost",
+        value=lambda row: row.runs[0].device.kind,
+        rank=17,
+    ),
+    Column(
+        name="arithmetic",
+        title="Arithmetic",
+        definition="precision of the network's arithmetic, and micro-batches where batches were computed in parts",
+        group="cost",
+        value=lambda row: row.runs[0].device.arithmetic,
+        rank=18,
     ),
 ]
-_CHOSEN = Column(name="learning_rate", title="Learning rate", group="cost", value=_chosen_rates, rank=8)
+_CHOSEN = Column(
+    name="learning_rate",
+    title="Learning rate",
+    definition="the one of highest validation IoU, for each seed",
+    group="cost",
+    value=_chosen_rates,
+    rank=8,
+)

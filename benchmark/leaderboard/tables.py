@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark import statistics, store, verify
 from benchmark.errors import one_line
-from benchmark.leaderboard import generalisation, images, sounds
+from benchmark.leaderboard import baseline, generalisation, images, sounds
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import Measured, intervals
@@ -74,7 +74,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=ranked(sorted(rows, key=_row_order), known),
+        rows=baseline.held_against(ranked(sorted(rows, key=_row_order), known), known),
         references=references,
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),

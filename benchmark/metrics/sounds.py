@@ -65,7 +65,7 @@ _SOUND_SCORES = (
     Score(
         name="song_kept",
         title="Song kept",
-        definition="how loud the song is after cleaning against before, 20 log10 |a| of the least-squares fit of a song "
+        definition="how loud the song is, against before: 20 log10 |a| of the least-squares fit of a song "
         "+ b noise to the cleaned sound, clipped to +-60 dB, mean over images with song; 0 dB: all of it",
         over=_over_sounds(lambda columns: columns["song_kept"]),
         unit="dB",

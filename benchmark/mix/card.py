@@ -21,8 +21,8 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
         "# Mixtures of bird song and background",
         f"Made by birdmask-bench from other people's recordings, whose licences apply:\n\n    {command}",
         "Each mixture is one recording of song and one of background whose sum is known in its parts: the mask is a "
-        "smoothed region where the song exceeds the background. Read it with `bench run --dataset birdsounds --data` this folder, or "
-        "with a protocol that names it (`mix`, `mix-quick`).",
+        "smoothed region where the song exceeds the background. Read it with `bench run --dataset birdsounds --data` "
+        "this folder, or with a protocol that names it (`mix`, `mix-quick`).",
         "## What is in it",
         _table(pools, samples),
         *(_unseen(pools, pool) for pool in pools if pool.split == "test"),

@@ -109,7 +109,7 @@ def part(table: Table, number: int, results: Path, *, worst: int | None, private
         scatters=_scatters(trained),
         strata=_strata(table),
         gallery=found,
-        remarks=[line for line in wording.remarks(table) if line.startswith("Not ranked")],
+        remarks=[*wording.below(table), *wording.unranked(table)],
     )
 
 
@@ -118,7 +118,8 @@ def _header(table: Table) -> list[Column]:
     slices = [name for name in by_name if by_name[name].title in {f"IoU {place} (%)" for place in table.slices}]
     sounds = ["sisdr_improvement"] if table.has_sounds else []
     tuned = ["learning_rate"] if "learning_rate" in by_name else []
-    return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *sounds, *tuned, *_SHOWN)]
+    above = [name for name in by_name if name.startswith("above_baseline")]
+    return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *above, *sounds, *tuned, *_SHOWN)]
 
 
 def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: float, shelf: Shelf | None) -> Entry:

@@ -58,7 +58,7 @@ def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, priva
         published=board.published,
         matrix=grids.generalisation(board.matrix) if board.matrix else None,
         comparisons=[wording.agreement(found) for found in board.comparisons],
-        scores=wording.scores(board),
+        meanings=wording.meanings(board),
         wording=wording,
         chart=charts,
         sort=sort,

@@ -62,8 +62,8 @@ def groups_changed(store: Store) -> None:
     store.put(dataset__groups__noise__relation="disjoint")
 
 
-def slices_seen_changed(store: Store) -> None:
-    store.put(dataset__slices__main__seen=[])
+def unseen_images_changed(store: Store) -> None:
+    store.put(dataset__slices__main__unseen__species=1)
 
 
 def parameter_count_of_one_seed(store: Store) -> None:
@@ -113,7 +113,7 @@ SEALED: list[tuple[Tampering, str, str]] = [
     (parameters_changed, "run.json", "label is 'unet:width=4', name and parameters make 'unet:width=8'"),
     (images_counted_otherwise, "run.json", "dataset.images is not what the manifest's rows make"),
     (groups_changed, "run.json", "dataset.groups is not what the manifest's rows make"),
-    (slices_seen_changed, "run.json", "dataset.slices is not what the manifest's rows make"),
+    (unseen_images_changed, "run.json", "dataset.slices is not what the manifest's rows make"),
     (parameter_count_of_one_seed, "run.json", "architecture.parameter_count is not that of the other seeds"),
     (gflops_of_one_seed, "run.json", "architecture.gflops is not that of the other seeds"),
     (published_number_of_one_seed, "run.json", "architecture.title is not that of the other seeds"),

@@ -8,7 +8,7 @@ from benchmark.separation import REFERENCES
 
 
 def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
-    """Tables of scores, of other averages and of cost, what was published, and what each score means."""
+    """Tables of scores, of other averages and of cost, what was published, and what each column means."""
     parts = ["# Leaderboard", "Made by `bench leaderboard` from the records in `runs/`.", wording.NOTE, wording.RANKS]
     for table in board.tables:
         parts += _table(table, chosen)
@@ -19,7 +19,8 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
         grid = grids.drawn(grids.generalisation(board.matrix), "github")
         parts.append(f"## Trained here, tested there\n\n{wording.GENERALISATION}\n\n{grid}")
     parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
-    parts.append("## The scores\n\n" + "\n".join(f"- **{s.title}**: {s.definition}" for s in wording.scores(board)))
+    meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board))
+    parts.append("## What the columns say\n\n" + "\n".join(meanings))
     if wording.any_sounds(board):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
         parts.append(f"## The references\n\n{wording.REFERENCES}\n\n{found}")

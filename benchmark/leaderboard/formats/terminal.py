@@ -31,7 +31,12 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
         console.print(grid)
         hidden = len(columns.of(table)) - len(shown)
         if hidden and not chosen:
-            console.print(Text(f"{hidden} more columns in the files; --width 200 shows some of them", style="dim"))
+            console.print(
+                Text(
+                    f"{hidden} more columns in the files, and what each means; --width 200 shows some of them",
+                    style="dim",
+                )
+            )
         _print_rest(table, console, short=bool(chosen))
         console.print()
     for found in board.comparisons:

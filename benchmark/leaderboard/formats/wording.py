@@ -1,8 +1,10 @@
 """What stands around the tables, in the same words in every format."""
 
-from benchmark import metrics, separation
+from benchmark import separation
 from benchmark.leaderboard import columns
+from benchmark.leaderboard.baseline import is_pixelwise
 from benchmark.leaderboard.board import Board, Comparison, Table
+from benchmark.leaderboard.columns import Column
 from benchmark.record import Isolation, SliceRecord
 from benchmark.statistics import FEWEST_GROUPS, FEWEST_SEEDS
 
@@ -52,7 +54,18 @@ def remarks(table: Table) -> list[str]:
                 f"{row.label}: published IoU {number.value:.2f} % ({number.source}). Comparable: {number.comparable}."
             )
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
-    return lines + unranked(table)
+    return [*below(table), *lines, *unranked(table)]
+
+
+def below(table: Table) -> list[str]:
+    """Which rows are not above the pixel-wise baseline, a line per slice."""
+    names = [row.label for row in table.rows if is_pixelwise(row)]
+    lines = []
+    for place in dict.fromkeys(place for row in table.rows for place in row.above):
+        found = [row.label for row in table.rows if not row.above.get(place, True)]
+        where = "" if place == table.head.headline_slice else f", slice {place}"
+        lines.append(f"Not above the pixel-wise baseline ({', '.join(names)}){where}: {', '.join(found) or 'none'}.")
+    return lines
 
 
 def absent(table: Table) -> list[str]:
@@ -92,9 +105,9 @@ GENERALISATION = (
 )
 
 
-def scores(board: Board) -> list[metrics.Score]:
-    """Those that the board shows."""
-    return [*metrics.SCORES.values(), *(metrics.SOUND_SCORES.values() if any_sounds(board) else ())]
+def meanings(board: Board) -> list[Column]:
+    """The columns that the board shows, each once."""
+    return list({column.name: column for table in board.tables for column in columns.of(table)}.values())
 
 
 def any_sounds(board: Board) -> bool:

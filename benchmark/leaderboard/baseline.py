@@ -1,0 +1,57 @@
+"""Which entries are above the pixel-wise baseline: the entry that sees no shapes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import statistics
+from benchmark.leaderboard.board import Row
+from benchmark.leaderboard.images import Images
+from benchmark.statistics import LEVEL, Kinds
+
+
+def held_against(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
+    """The rows, each with whether it is above every pixel-wise row, on each slice of the test.
+
+    The paired difference of IoU is positive, and its p-value, after Holm's correction over all rows of the table, at
+    most 5 %.
+    """
+    floors = [row for row in rows if is_pixelwise(row)]
+    if known is None or not floors:
+        return tuple(rows)
+    above: list[dict[str, bool]] = [{} for _ in rows]
+    for place in known.places:
+        for index, sure in _above(rows, floors, known, known.slices == place).items():
+            above[index][place] = sure
+    return tuple(replace(row, above=found) for row, found in zip(rows, above, strict=True))
+
+
+def is_pixelwise(row: Row) -> bool:
+    """Whether the row is a baseline that others can be held against."""
+    return row.finished and not row.failed and row.aligned and row.runs[0].architecture.pixelwise
+
+
+def _above(rows: Sequence[Row], floors: Sequence[Row], known: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
+    """By the number of each row of which something can be said, on the images `inside` (N,) that have a mask."""
+    kept = inside & np.isfinite(floors[0].ious[0])
+    kinds = Kinds.of([group[kept] for group in known.groups])
+    if not kept.any():
+        return {}
+    pairs = [
+        (index, statistics.difference(row.ious[:, kept], floor.ious[:, kept], kinds))
+        for index, row in enumerate(rows)
+        for floor in floors
+        if not is_pixelwise(row) and _comparable(row, kinds) and _comparable(floor, kinds)
+    ]
+    found: dict[int, bool] = {}
+    adjusted = statistics.holm([estimate.p_value for _, estimate in pairs])
+    for (index, estimate), p in zip(pairs, adjusted, strict=True):
+        found[index] = found.get(index, True) and estimate.mean > 0 and p <= 1 - LEVEL
+    return found
+
+
+def _comparable(row: Row, kinds: Kinds) -> bool:
+    whole = row.finished and not row.failed and row.aligned
+    return whole and not statistics.obstacle(len(row.runs), kinds, deterministic=row.deterministic)
