@@ -22,7 +22,8 @@ Denoiser: TypeAlias = Callable[[NDArray[np.float32], int], NDArray[np.floating[A
 
 _RATE = 48_000
 """Hz, of DeepFilterNet."""
-_DELAY = 960 - 480 + 2 * 480
+_HOP = 480
+_DELAY = 960 - _HOP + 2 * _HOP
 """Samples, of its transform and of the two frames that it looks ahead: as its `deep-filter --compensate-delay`."""
 _UNLIMITED = 100.0
 """dB, from which on it limits no attenuation."""
@@ -64,8 +65,6 @@ def _deepfilternet() -> Denoiser:
     library, frames = load_library(), np.ctypeslib.ndpointer(np.float32, flags="C")
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
     library.df_create.restype = ctypes.c_void_p
-    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
-    library.df_get_frame_length.restype = ctypes.c_size_t
     library.df_process_frame.argtypes = [ctypes.c_void_p, frames, frames]
     library.df_process_frame.restype = ctypes.c_float
     library.df_free.argtypes = [ctypes.c_void_p]
@@ -75,8 +74,7 @@ def _deepfilternet() -> Denoiser:
     def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
         samples = resample(noisy, rate, _RATE)
         state = library.df_create(path, _UNLIMITED, None)  # a new one: it remembers what it heard
-        length = library.df_get_frame_length(state)
-        heard = np.zeros((math.ceil((len(samples) + _DELAY) / length), length), np.float32)
+        heard = np.zeros((math.ceil((len(samples) + _DELAY) / _HOP), _HOP), np.float32)
         heard.ravel()[: len(samples)] = samples
         cleaned = np.empty_like(heard)
         for frame, into in zip(heard, cleaned, strict=True):
