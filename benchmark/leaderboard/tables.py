@@ -74,7 +74,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=baseline.held_against(ranked(sorted(rows, key=_row_order), known), known),
+        rows=tuple(sorted(baseline.held_against(ranked(rows, known), known), key=_row_order)),
         references=references,
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),
@@ -248,9 +248,11 @@ def _same_entry(row: Row) -> tuple[str, ...]:
 # ---------------------------------------------------------------- order, and what others printed
 
 
-def _row_order(row: Row) -> tuple[bool, float, str]:
+def _row_order(row: Row) -> tuple[bool, bool, float, str]:
+    """By IoU: those that are ranked, then those of which it is not known how sure they are, then what has no score."""
     iou = row.scores.get("iou", float("nan"))
-    return bool(np.isnan(iou)), -iou if not np.isnan(iou) else 0.0, row.label
+    none = bool(np.isnan(iou))
+    return none, row.ranks is None, 0.0 if none else -iou, row.label
 
 
 def _table_order(table: Table) -> tuple[str, bool, str, str]:
