@@ -139,6 +139,9 @@ DESIGNS = {
     "24 of one kind": Design(songs=24, images=96, **_MEASURED),
     "8 of one kind": Design(songs=8, images=80, **_MEASURED),
     "5 of one kind": Design(songs=5, images=50, **_MEASURED),
+    "48x32 as above, 5 seeds": Design(songs=48, backgrounds=32, seeds=5, **_MEASURED),
+    "24x10 as above, 5 seeds": Design(songs=24, backgrounds=10, seeds=5, **_MEASURED),
+    "24 of one kind, 5 seeds": Design(songs=24, images=96, seeds=5, **_MEASURED),
     "48x5": Design(songs=48, backgrounds=5, **_MEASURED | {"background": 0.05}),
     "20x6": Design(songs=20, backgrounds=6, **_MEASURED | {"background": 0.05}),
     "24x10, strong backgrounds": Design(songs=24, backgrounds=10, **_STRONG),
@@ -261,9 +264,16 @@ def _all_true(sets: Sequence[tuple[int, int]], expected: Sequence[float]) -> boo
 
 
 def row(name: str, found: Found) -> list[str]:
-    missed = found.missed
     shares = [found.covered, found.pair, *found.family.values(), found.power, found.power_in_ten]
-    return [name, *(f"{100 * share:.1f}" for share in shares), "misses: " + ", ".join(missed) if missed else "holds"]
+    return [name, *map(_percent, shares), "misses: " + ", ".join(found.missed) if found.missed else "holds"]
+
+
+def short(found: Found) -> str:
+    return " / ".join(map(_percent, (found.covered, found.family[max(found.family)], found.power)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def main(words: Sequence[str]) -> int:
@@ -276,17 +286,20 @@ def main(words: Sequence[str]) -> int:
     from simulated_rules import RIVALS, SOME  # they need what is above
 
     names = [name for name in DESIGNS if any(part in name for part in chosen.designs)]
-    rules = {"": shipped}
-    if chosen.rivals:
-        names, rules = [name for name in names if name in SOME], RIVALS
+    names, rules = ([name for name in names if name in SOME], RIVALS) if chosen.rivals else (names, {"": shipped})
     jobs = [(name, rule) for name in names for rule in rules]
     results = {
         (name, rule): simulate(DESIGNS[name], times=chosen.times, rule=rules[rule])
         for name, rule in track(jobs, "simulated tables", console=Console(stderr=True))
     }
-    rows = [row(f"{name}: {rule}" if rule else name, found) for (name, rule), found in results.items()]
-    heads = ["design", "covered", "pair", *(f"of {count}" for count in TABLES), "power", "in ten", ""]
-    lines = tabulate(rows, heads, tablefmt="github", disable_numparse=True, colalign=["left", *["right"] * 7, "left"])
+    if chosen.rivals:
+        heads = ["covered / of 20 / power", *rules]
+        rows = [[name, *(short(results[name, rule]) for rule in rules)] for name in names]
+    else:
+        heads = ["design", "covered", "pair", *(f"of {count}" for count in TABLES), "power", "in ten", ""]
+        rows = [row(name, results[name, ""]) for name in names]
+    alignment = ["left", *["right"] * (len(heads) - 2), "right" if chosen.rivals else "left"]
+    lines = tabulate(rows, heads, tablefmt="github", disable_numparse=True, colalign=alignment)
     sys.stdout.write(f"{chosen.times} tables of each design; the numbers are per cent of them.\n\n{lines}\n")
     unsaid = [name for (name, rule), found in results.items() if rule == "" and found.missed and name not in BEYOND]
     return int(bool(unsaid))
