@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from simulated_rules import satterthwaite
-from simulating import DESIGNS, Design, below, simulate
+from simulating import DESIGNS, Design, below, main, simulate
 
 from benchmark import statistics
 
@@ -38,6 +38,13 @@ def test_what_the_rule_before_missed_holds(name: str, entries: int, times: int, 
     """Degrees of freedom of each kind of group on its own, and no jackknife: the same tables fail it."""
     assert missed in simulate(DESIGNS[name], times=times, tables=(entries,), rule=satterthwaite).missed
     assert simulate(DESIGNS[name], times=times, tables=(entries,)).missed == []
+
+
+def test_the_table_of_designs_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--times", "20", "--designs", "5 of one"]) == 0
+    assert "| 5 of one kind |" in capsys.readouterr().out
+    assert main(["--times", "3", "--designs", "24 of one kind", "--rivals"]) == 0
+    assert "wild bootstrap" in capsys.readouterr().out
 
 
 def test_the_tables_say_something() -> None:
