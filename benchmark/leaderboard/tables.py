@@ -223,7 +223,7 @@ def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
-    """Every two tables that have trained entries in common."""
+    """Every two tables that have trained entries in common, each with seeds enough to be ranked."""
     for first, second in combinations(tables, 2):
         # Floors stand at the end of every table: they would agree for want of training.
         common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
@@ -235,8 +235,8 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
 
 
 def _sound(row: Row) -> bool:
-    """Whether its mean is of all its seeds."""
-    return row.finished and not row.failed
+    """Whether its mean is of all its seeds, and they are more than one: the order of single trainings is luck."""
+    return row.finished and not row.failed and len(row.runs) >= statistics.FEWEST_SEEDS
 
 
 def _same_entry(row: Row) -> tuple[str, ...]:
