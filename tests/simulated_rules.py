@@ -20,7 +20,7 @@ SOME = (
 
 
 def satterthwaite(entries: Sequence[Values], labels: Labels, tables: Sequence[int]) -> Answer:
-    """The rule before: every kind of group has its own degrees of freedom, the seeds are weighed at their upper 75 %.
+    """Every kind of group has its own degrees of freedom, the seeds are weighed at their upper 75 %.
 
     The variance is Cameron, Gelbach & Miller's with the factor G / (G - 1), the correction Holm's.
     """
@@ -65,7 +65,7 @@ def _satterthwaite(rows: Values, labels: Labels, seeds: Sequence[Sequence[tuple[
 
 
 def ten_groups(entries: Sequence[Values], labels: Labels, tables: Sequence[int]) -> Answer:
-    """The rule before, and nothing is ranked with fewer than ten groups of a kind."""
+    """The same, and nothing is ranked with fewer than ten groups of a kind."""
     means, found = satterthwaite(entries, labels, tables)
     if min(statistics.effective(np.bincount(kind)) for kind in labels) >= 10:
         return means, found
@@ -164,7 +164,7 @@ def _wild(
 
 RIVALS: dict[str, Rule] = {
     "shipped": shipped,
-    "Satterthwaite, Holm (before)": satterthwaite,
+    "degrees of each kind, Holm": satterthwaite,
     "the same, ten groups": ten_groups,
     "Games-Howell": games_howell,
     "one variance, Tukey": one_variance,
