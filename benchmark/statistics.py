@@ -9,6 +9,7 @@ Legend: S seeds, N images, K entries. Labels of a kind of group are (N,).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -27,7 +28,7 @@ Labels: TypeAlias = Sequence[NDArray[Any]]
 Alike: TypeAlias = "Labels | Kinds"
 """The labels, or what was made of them where they are used again and again."""
 Part: TypeAlias = tuple[Any, Any]
-"""A part of a variance, of one mean or of P of them, and its degrees of freedom: (), or (P,)."""
+"""The seeds' part of a variance, of one mean or of P of them, and its degrees of freedom: (), or (P,)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +83,8 @@ def effective(sizes: NDArray[np.intp]) -> float:
 def mean(values: Values, labels: Alike) -> Estimate:
     """The mean of (S, N) values over images and seeds.
 
-    Its variance has a part per kind of group (`clustered`) and s^2 / S of the seeds' means; the degrees of freedom are
-    Satterthwaite's (1946, Biometrics Bulletin 2), see `_degrees`. A single seed (1, N) has no such part: `obstacle`.
+    Its variance is that of the groups (`clustered`) and s^2 / S of the seeds' means; for the degrees of freedom see
+    `_degrees`. A single seed (1, N) has no such part: `obstacle`.
     """
     return means([values], labels)[0]
 
@@ -143,12 +144,12 @@ def _seeds(entries: Sequence[_Entry]) -> Part:
 def _estimates(means: Values, kinds: "Kinds", seeds: Sequence[Part], largest: Any) -> list[Estimate]:
     """Of each row of (P, N) means; `largest` is the absolute value that they were computed from, () or (P,)."""
     groups = clustered(means, kinds)
-    variance = sum(part for part, _ in (*groups, *seeds))
+    variance = groups + sum(part for part, _ in seeds)
     # Of values that are all the same, rounding leaves some 1e-17.
     negligible = 1e-12 * (1 + largest)
     none = variance <= negligible**2
     with np.errstate(invalid="ignore", divide="ignore"):  # of those that are none
-        degrees = np.where(none, math.inf, _degrees(groups, seeds))
+        degrees = np.where(none, math.inf, _degrees(groups, kinds.degrees, seeds))
     centres = means.mean(1)
     centres = np.where(none & (np.abs(centres) <= negligible), 0.0, centres)
     errors = np.where(none, 0.0, np.sqrt(np.where(none, 1.0, variance)))
@@ -158,16 +159,19 @@ def _estimates(means: Values, kinds: "Kinds", seeds: Sequence[Part], largest: An
     ]
 
 
-def _degrees(groups: Sequence[Part], seeds: Sequence[Part]) -> Any:
-    """Satterthwaite's degrees of freedom, where the seeds weigh as much as their variance may well be.
+def _degrees(groups: Any, fewest: float, seeds: Sequence[Part]) -> Any:
+    """Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2), and at most the `fewest` groups less 1.
 
-    Three seeds often lie close together by luck. Their variance is then estimated too low, and with it its weight in
-    the degrees of freedom: the interval is too narrow twice over, and covers 92 % where the seeds dominate. So the
-    weight is taken from the upper end of the variance's one-sided 75 % confidence interval.
+    The groups' part has `fewest`, whatever the kinds weigh: a variance of few groups that is small by luck must not
+    borrow the degrees of freedom of many (MacKinnon, Nielsen & Webb 2024, arXiv 2406.08880). Seeds are fewer still, and
+    lie close together by luck more often. So the larger of their parts weighs as much as it may well be: the upper
+    end of its variance's one-sided confidence interval, of 90 % for two seeds, 80 % for three, 75 % for more.
     """
-    upper = [(part * degrees / special.chdtri(degrees, 0.75), degrees) for part, degrees in seeds]
-    parts = [*groups, *upper]
-    return sum(part for part, _ in parts) ** 2 / sum(part**2 / degrees for part, degrees in parts)
+    upper = [part * degrees / special.chdtri(degrees, np.maximum(0.75, 1 - degrees / 10)) for part, degrees in seeds]
+    larger = np.max(np.broadcast_arrays(*upper), axis=0)
+    weights = [np.where(high == larger, high, part) for high, (part, _) in zip(upper, seeds, strict=True)]
+    squares = sum(weight**2 / degrees for weight, (_, degrees) in zip(weights, seeds, strict=True))
+    return np.minimum((groups + sum(weights)) ** 2 / (groups**2 / fewest + squares), fewest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +180,22 @@ class _Kind:
 
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
-    degrees: float
-    """As many groups as they count, less 1."""
 
     @classmethod
     def of(cls, numbers: NDArray[np.intp]) -> "_Kind":
         order = np.argsort(numbers, kind="stable")
-        starts = np.unique(numbers[order], return_index=True)[1]
-        return cls(order, starts, effective(np.diff([*starts, len(numbers)])) - 1)
+        return cls(order, np.unique(numbers[order], return_index=True)[1])
 
     @property
     def sizes(self) -> NDArray[np.intp]:
         """Images of each group, (G,)."""
-        return np.diff([*self.starts, len(self.order)])
+        return np.diff(self.starts, append=len(self.order))
 
-    def variance(self, centred: Values) -> Part:
-        """Of the mean of each row of (P, N), clustered, with the small-sample factor G / (G - 1)."""
-        sums, count = np.add.reduceat(centred[:, self.order], self.starts, axis=1), len(self.starts)
-        return (sums**2).sum(1) / centred.shape[1] ** 2 * count / (count - 1), self.degrees
+    def variance(self, centred: Values) -> Values:
+        """Of the mean of each row of (P, N) values, by the jackknife: each group is left out once."""
+        count, images = len(self.starts), centred.shape[1]
+        without = np.add.reduceat(centred[:, self.order], self.starts, axis=1) / (images - self.sizes)
+        return np.asarray((without**2).sum(1) * (count - 1) / count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,26 +214,24 @@ class Kinds:
         both = _Kind.of(numbers[0] * len(numbers[0]) + numbers[1]) if len(numbers) > 1 else None
         return cls(tuple(_Kind.of(number) for number in numbers), both)
 
+    @property
+    def degrees(self) -> float:
+        """As many groups as those of the kind with the fewest count, less 1."""
+        return min(effective(kind.sizes) for kind in self.alone) - 1
 
-def clustered(values: Values, kinds: Kinds) -> list[Part]:
-    """The variance of the mean of each row of (P, N) values, alike within groups of one or two kinds, in parts (P,).
 
-    Cameron, Gelbach & Miller 2011 (Journal of Business & Economic Statistics 29), equation 2.11: the variance by one
-    kind and by the other, minus that by both together. Where that is below the variance by one kind alone, the latter.
+def clustered(values: Values, kinds: Kinds) -> Values:
+    """The variance (P,) of the mean of each row of (P, N) values, which are alike within groups of one or two kinds.
+
+    The cluster jackknife, two-way (MacKinnon, Nielsen & Webb 2024): by one kind and by the other, minus by both
+    together (Cameron, Gelbach & Miller 2011, Journal of Business & Economic Statistics 29, equation 2.11); where that
+    is below the variance by one kind alone, the latter. Of equal groups it is the usual G / (G - 1) times the sum of
+    squares; a large one among small ones pulls the mean to itself, and the jackknife sees that.
     """
     centred = values - values.mean(1, keepdims=True)
     alone = [kind.variance(centred) for kind in kinds.alone]
-    if kinds.both is None:
-        return alone
-    (first, of_first), (second, of_second) = alone
-    overlap, of_overlap = kinds.both.variance(centred)
-    single = first + second - overlap < np.maximum(first, second)
-    larger = first >= second
-    return [
-        (np.where(single & ~larger, 0.0, first), of_first),
-        (np.where(single & larger, 0.0, second), of_second),
-        (np.where(single, 0.0, -overlap), of_overlap),
-    ]
+    largest = np.max(alone, axis=0)
+    return np.asarray(np.maximum(sum(alone) - kinds.both.variance(centred), largest) if kinds.both else largest)
 
 
 def pigeonhole(
@@ -326,26 +326,37 @@ def _tau_b(first: Values, second: Values) -> float:
 
 
 FEWEST_RANKED = 5
-"""Fieller's variance divides by the number of entries less 4."""
+"""Of four entries even the same order says nothing: unrelated scores give it once in 24."""
 
 
 def agreement(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Agreement | None:
-    """How far two scores rank the same K entries alike; None below five entries, or where one score is constant.
+    """How far two scores rank the same K entries alike; None where fewer than five entries are told apart by both.
 
-    The interval is Fieller, Hartley & Pearson's (1957, Biometrika 44): the variance of atanh(tau) is 0.437 / (K - 4).
-    It says what another choice of architectures might give, not what other images or seeds would. At tau = +-1, where
-    atanh ends, its inner limit is that of half a pair out of order.
+    The interval is that of the taus, of bivariate normal scores, under which neither so high nor so low a one is rarer
+    than (1 - level) / 2. It says what another choice of architectures might give, not what other images or seeds would.
+    Entries that tie count as one: they say less, and their tau-b is the higher for it.
     """
-    count = len(first)
-    if count < FEWEST_RANKED:
-        return None
+    count = min(len(set(first)), len(set(second)))
     tau = _tau_b(np.asarray(first), np.asarray(second))
-    if math.isnan(tau):
+    if count < FEWEST_RANKED or math.isnan(tau):
         return None
-    most = 1 - 2 / (count * (count - 1))  # one pair out of order costs 4 / (K (K - 1))
-    middle, reach = (
-        math.atanh(max(-most, min(most, tau))),
-        special.ndtri((1 + level) / 2) * math.sqrt(0.437 / (count - 4)),
-    )
-    low, high = math.tanh(middle - reach), math.tanh(middle + reach)
-    return Agreement(tau=tau, low=min(low, tau), high=max(high, tau), entries=count)
+    lows, highs = _limits(count, level)
+    alike = (tau + 1) / 2 * (len(lows) - 1)  # pairs in the same order
+    low, high = lows[math.floor(alike + 1e-9)], highs[math.ceil(alike - 1e-9)]
+    return Agreement(tau=tau, low=low, high=high, entries=len(first))
+
+
+@cache
+def _limits(count: int, level: float) -> tuple[list[float], list[float]]:
+    """The lower and the upper limit of tau by how many of the P pairs of K entries are in the same order, (P + 1) each.
+
+    Simulated: scores x, and y = r x + sqrt(1 - r^2) e. Two entries are in the same order from the r on at which
+    r / sqrt(1 - r^2) = -(e - e') / (x - x'), and tau is 2 / pi arctan of that. So of each draw the sorted pairs tell at
+    which tau how many are in order, and the limits are quantiles over the draws; a fourth digit would be chance.
+    """
+    one, other = np.triu_indices(count, 1)
+    random = np.random.default_rng(0)
+    x, e = random.standard_normal((2, min(100_000, 1 + 3_000_000 // len(one)), count))
+    turns = np.sort(2 / np.pi * np.arctan((e[:, other] - e[:, one]) / (x[:, one] - x[:, other])), axis=1)
+    low = [-1.0, *np.quantile(turns, (1 - level) / 2, axis=0).round(3).tolist()]
+    return low, [-limit for limit in reversed(low)]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,27 +91,28 @@ def test_the_difference_is_that_of_statistics(tmp_path: Path, stored: dict[str, 
 
 
 def test_the_difference_is_that_of_brute_force(tmp_path: Path, stored: dict[str, Any]) -> None:
-    """Equation 2.3 of Cameron, Gelbach & Miller over all pairs of images, the seeds' variances, and Student's t."""
+    """The mean without each song, each background, each image of both; the seeds' variances; and Student's t."""
     data = stored["data"]
     first, second = 100 * stored["net:x=1"], 100 * stored["other"]
     inside = data.main & np.isfinite(first).all(0)
     means = (first.mean(0) - second.mean(0))[inside]
-    residuals = means - means.mean()
-    song, background = (labels[:, None] == labels for labels in data.labels(inside))
+    song, background = data.labels(inside)
 
-    def part(same: NDArray[np.bool_]) -> tuple[float, int]:
-        count = len(np.unique(same, axis=0))
-        equal = len(means) ** 2 / same.sum()  # as many equal groups would these be
-        return float((np.outer(residuals, residuals) * same).sum()) / len(means) ** 2 * count / (count - 1), equal - 1
+    def jackknife(labels: Sequence[object]) -> float:
+        without = [np.mean([m for m, own in zip(means, labels, strict=True) if own != one]) for one in set(labels)]
+        return sum((m - means.mean()) ** 2 for m in without) * (len(without) - 1) / len(without)
 
-    parts = [part(song), part(background)]
-    overlap = part(song & background)
-    alone = max(parts)
-    parts = [alone] if sum(v for v, _ in parts) - overlap[0] < alone[0] else [*parts, (-overlap[0], overlap[1])]
-    seeds = [(own[:, inside].mean(1).var(ddof=1) / len(own), len(own) - 1) for own in (first, second)]
-    variance = sum(v for v, _ in (*parts, *seeds))
-    weighed = [*parts, *((v * degrees / stats.chi2.isf(0.75, degrees), degrees) for v, degrees in seeds)]
-    degrees = sum(v for v, _ in weighed) ** 2 / sum(v**2 / own for v, own in weighed)
+    parts = [jackknife(song.tolist()), jackknife(background.tolist())]
+    groups = max(sum(parts) - jackknife(list(zip(song.tolist(), background.tolist(), strict=True))), *parts)
+    fewest = min(len(means) ** 2 / sum(np.unique(kind, return_counts=True)[1] ** 2) for kind in (song, background)) - 1
+    (one, of_one), (two, of_two) = [
+        (own[:, inside].mean(1).var(ddof=1) / len(own), len(own) - 1) for own in (first, second)
+    ]
+    variance = groups + one + two
+    high, of_high, low, of_low = (one, of_one, two, of_two) if one > two else (two, of_two, one, of_one)
+    high *= of_high / stats.chi2.isf(max(0.75, 1 - of_high / 10), of_high)
+    degrees = (groups + high + low) ** 2 / (groups**2 / fewest + high**2 / of_high + low**2 / of_low)
+    degrees = min(degrees, fewest)
 
     contest = only(tmp_path, "net:x=1", "other").contests[0]
     found = contest.total.estimate

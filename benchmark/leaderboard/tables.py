@@ -74,7 +74,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=baseline.held_against(ranked(sorted(rows, key=_row_order), known), known),
+        rows=tuple(sorted(baseline.held_against(ranked(rows, known), known), key=_row_order)),
         references=references,
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),
@@ -223,7 +223,7 @@ def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
-    """Every two tables that have trained entries in common."""
+    """Every two tables that have trained entries in common, each with seeds enough to be ranked."""
     for first, second in combinations(tables, 2):
         # Floors stand at the end of every table: they would agree for want of training.
         common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
@@ -235,8 +235,8 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
 
 
 def _sound(row: Row) -> bool:
-    """Whether its mean is of all its seeds."""
-    return row.finished and not row.failed
+    """Whether its mean is of all its seeds, and they are more than one: the order of single trainings is luck."""
+    return row.finished and not row.failed and len(row.runs) >= statistics.FEWEST_SEEDS
 
 
 def _same_entry(row: Row) -> tuple[str, ...]:
@@ -248,9 +248,11 @@ def _same_entry(row: Row) -> tuple[str, ...]:
 # ---------------------------------------------------------------- order, and what others printed
 
 
-def _row_order(row: Row) -> tuple[bool, float, str]:
+def _row_order(row: Row) -> tuple[bool, bool, float, str]:
+    """By IoU: those that are ranked, then those of which it is not known how sure they are, then what has no score."""
     iou = row.scores.get("iou", float("nan"))
-    return bool(np.isnan(iou)), -iou if not np.isnan(iou) else 0.0, row.label
+    none = bool(np.isnan(iou))
+    return none, row.ranks is None, 0.0 if none else -iou, row.label
 
 
 def _table_order(table: Table) -> tuple[str, bool, str, str]:

@@ -15,15 +15,17 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
     r"""The tables; a document needs `\usepackage{booktabs}` and `\usepackage{graphicx}`."""
     parts = [
         "% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
-        "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above."
+        "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above.\n"
+        + "\n".join(f"% {column.title}: {column.definition}" for column in wording.meanings(board))
     ]
     for table in board.tables:
         # What the table is of is said once, with its first part.
-        about = " ".join([". ".join(wording.about(table)) + ".", *wording.unranked(table)])
+        about = " ".join([". ".join(wording.about(table)) + ".", *wording.below(table), *wording.unranked(table)])
         for title, (columns, rows) in grids.parts(table, chosen).items():
             grid = grids.cells(columns, rows)
             body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
             caption = f"{table.heading}: {title.lower()}. {about if title == grids.SCORES else ''}".strip()
+            caption += "".join(f" GFLOPs: {column.definition}." for column in columns if column.name == "gflops")
             parts.append(_float(_escaped(caption), body))
         if table.snr_bins and not chosen:
             body = grids.drawn(grids.by_snr(table), "latex_booktabs")

@@ -16,7 +16,8 @@ NOTE = "Numbers of different tables do not compare: each has its own protocol an
 RANKS = (
     "Rank: the ranks that an entry may have, all of a table's together at 95 % (Holm's correction over all pairs); "
     "entries whose ranks overlap are not ordered. ±: half the 95 % interval of IoU, over other recordings and other "
-    "seeds."
+    "seeds; too narrow where one training or recording in ten is far off and none of those tested is "
+    "(docs/statistics.md)."
 )
 
 REFERENCES = (
@@ -94,7 +95,7 @@ def agreement(found: Comparison) -> str:
 
 AGREEMENT = (
     "Kendall's tau-b of the mean IoUs: 1 means the same order, 0 unrelated orders; in brackets its 95 % interval over "
-    "other choices of architectures (Fieller, Hartley & Pearson 1957)."
+    "other choices of architectures. Entries of a single seed do not count."
 )
 
 
