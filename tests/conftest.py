@@ -12,7 +12,7 @@ from helpers import SETTINGS, TINY, Bench, Ran, birdsounds_tree
 from hypothesis import HealthCheck, settings
 
 import benchmark
-from benchmark import cli
+from benchmark import cli, denoisers
 from benchmark.data import cache
 from benchmark.launch import here, one
 from benchmark.progress import silent
@@ -34,6 +34,14 @@ def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("BENCH_PLUGINS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_denoisers() -> Iterator[None]:
+    """Tests of other things do not wait for networks that clean speech; test_denoisers.py has them back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoisers, "_LOADERS", {})
         yield
 
 

@@ -17,7 +17,13 @@ from benchmark.leaderboard import tables
 from benchmark.progress import silent
 
 NAMES = list(separation.OPTIONAL)
+LOADERS = denoisers._LOADERS
 REMEDY = "pip install 'birdmask-bench[rivals]'"
+
+
+@pytest.fixture(autouse=True)
+def _with_denoisers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denoisers, "_LOADERS", LOADERS)
 
 
 @pytest.fixture
