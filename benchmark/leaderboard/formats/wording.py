@@ -59,13 +59,15 @@ def remarks(table: Table) -> list[str]:
 
 
 def below(table: Table) -> list[str]:
-    """Which rows are not above the pixel-wise baseline, a line per slice."""
+    """Which rows are not clearly above the pixel-wise baseline, a line per slice."""
     names = [row.label for row in table.rows if is_pixelwise(row)]
     lines = []
     for place in dict.fromkeys(place for row in table.rows for place in row.above):
         found = [row.label for row in table.rows if not row.above.get(place, True)]
         where = "" if place == table.head.headline_slice else f", slice {place}"
-        lines.append(f"Not above the pixel-wise baseline ({', '.join(names)}){where}: {', '.join(found) or 'none'}.")
+        lines.append(
+            f"Not clearly above the pixel-wise baseline ({', '.join(names)}){where}: {', '.join(found) or 'none'}."
+        )
     return lines
 
 
