@@ -88,10 +88,10 @@ def test_several_baselines_must_all_be_beaten(tmp_path: Path, entries: dict[str,
 def test_every_format_says_it(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
     build(tmp_path, entries)
     board = tables.build(tmp_path)
-    said = "Not clearly above the pixel-wise baseline (floor)"
+    said = "Not clearly above the pixel-wise baseline (floor"
     for text in (terminal(tmp_path), formats.markdown(board)):
-        assert f"{said}: alike, worse." in text
-        assert f"{said}, slice ood: net, worse." in text
+        assert f"{said}): alike, worse." in text
+        assert f"{said}; slice ood): net, worse." in text
     line = next(line for line in formats.markdown(board).splitlines() if line.startswith("| 1 ") and "| net " in line)
     header = next(line for line in formats.markdown(board).splitlines() if line.startswith("| Rank "))
     cells = dict(zip(*([cell.strip() for cell in row.split("|")] for row in (header, line)), strict=True))

@@ -266,8 +266,8 @@ def _above(place: str, suffix: str) -> Column:
     return Column(
         name="above_baseline" + suffix.replace(" ", "_"),
         title=f"Above baseline{suffix}",
-        definition=f"whether IoU{where} is clearly above the pixel-wise baseline's, which sees no shapes: one-sided, at "
-        "95 % for all entries together",
+        definition=f"whether IoU{where} is clearly above that of the pixel-wise baseline, which sees no shapes: one-sided, "
+        "at 95 % for all entries together",
         group="scores",
         value=value,
         rank=7,

@@ -64,10 +64,8 @@ def below(table: Table) -> list[str]:
     lines = []
     for place in dict.fromkeys(place for row in table.rows for place in row.above):
         found = [row.label for row in table.rows if not row.above.get(place, True)]
-        where = "" if place == table.head.headline_slice else f", slice {place}"
-        lines.append(
-            f"Not clearly above the pixel-wise baseline ({', '.join(names)}){where}: {', '.join(found) or 'none'}."
-        )
+        who = ", ".join(names) + ("" if place == table.head.headline_slice else f"; slice {place}")
+        lines.append(f"Not clearly above the pixel-wise baseline ({who}): {', '.join(found) or 'none'}.")
     return lines
 
 
