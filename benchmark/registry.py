@@ -201,7 +201,7 @@ def load(kind: Kind, text: str) -> Plugin:
         raise UserError(f"{known[name][0].words} must end with {attribute} = {wanted.__name__}(...)")
     source = Path(str(module.__spec__.origin if module.__spec__ else known[name][0].words))  # __file__ is the plugin's
     try:
-        parameters = _parse(kind, text, given, _builder(spec)) if colon else {}
+        parameters = _parse(kind, text, given, spec) if colon else {}
         if isinstance(spec, ArchitectureSpec) and spec.resolve is not None:
             spec = spec.resolve(own_parameters(parameters, spec.build))
             if not isinstance(spec, ArchitectureSpec):
@@ -372,10 +372,10 @@ def _outermost(error: BaseException) -> str:
     return f" ({frames[0].filename}, line {frames[0].lineno})" if frames else ""
 
 
-def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> dict[str, Any]:
+def _parse(kind: Kind, text: str, given: str, spec: Any) -> dict[str, Any]:
     from pydantic import TypeAdapter, ValidationError
 
-    known, hints = _taken(kind, function)
+    known, hints = _taken(kind, spec)
     parameters: dict[str, Any] = {}
     for part in given.split(","):
         key, equals, value = part.partition("=")
@@ -393,11 +393,12 @@ def _parse(kind: Kind, text: str, given: str, function: Callable[..., Any]) -> d
     return parameters
 
 
-def _taken(kind: Kind, function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+def _taken(kind: Kind, spec: Any) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     """The parameters that a user may give, and the types of their values."""
+    function = _builder(spec)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     known = {name: parameter for name, parameter in accepted(function).items() if name not in _RESERVED[kind]}
-    if kind == "architectures" and _WEIGHTS not in known:
+    if isinstance(spec, ArchitectureSpec) and (spec.pretrained or spec.resolve) and _WEIGHTS not in known:
         known[_WEIGHTS], hints[_WEIGHTS] = _ADDED, Literal["none"]
     return known, hints
 

@@ -94,10 +94,11 @@ def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
     song_song, noise_noise, song_noise = _energy(clean), _energy(noise), (clean * noise).sum(-1)
     on_song, on_noise = (estimate * clean).sum(-1), (estimate * noise).sum(-1)
     determinant = song_song * noise_noise - song_noise**2
-    apart = determinant > _ROUNDING * song_song * noise_noise
+    apart = determinant > _PARALLEL * song_song * noise_noise
+    determinant = library(determinant).where(apart, determinant, 1.0)
     shares = (
-        (on_song * noise_noise - on_noise * song_noise) / (determinant + _TINY),
-        (on_noise * song_song - on_song * song_noise) / (determinant + _TINY),
+        (on_song * noise_noise - on_noise * song_noise) / determinant,
+        (on_noise * song_song - on_song * song_noise) / determinant,
     )
     song, noise = (_decibels(share**2, 1).clip(-KEPT_LIMIT, KEPT_LIMIT) for share in shares)
     return _defined(song, apart), _defined(noise, apart)
@@ -165,6 +166,8 @@ def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArra
 _TINY = 1e-30
 _ROUNDING = 1e-10
 """Of an energy: what rounding in float32 may leave of nothing."""
+_PARALLEL = 1e-5
+"""1 minus the squared correlation, below which song and noise are multiples of each other but for rounding."""
 
 
 def _energy(wave: Any) -> Any:

@@ -185,7 +185,7 @@ def mixture_mask(
     A bin is foreground where the clean power exceeds the noise power, both smoothed by a Gaussian of `smoothing` bins
     and frames, and lies above `floor_db` of the clean power's 99.5 % quantile. Closing and opening by a disk of
     `radius`, and removal of components and holes under `smallest` pixels of the two-sided image, take the specks away.
-    So it is no ideal binary mask: many of its bins are louder in the noise, and a few outside are louder in the song.
+    So it is no ideal binary mask: many of its bins are louder in the noise, and many outside are louder in the song.
     """
     clean_power, noise_power = (
         ndimage.gaussian_filter(np.abs(spectrum) ** 2, smoothing, truncate=3.0) for spectrum in (clean, noise)

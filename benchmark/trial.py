@@ -47,7 +47,7 @@ class Trial:
     trained: Trained | None = None
     evaluation: Evaluation | None = None
     others: float | None = None
-    """The share of the machine's processor time that other processes took while this one trained."""
+    """The share of the machine's processor time that other processes took meanwhile; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ def conduct(
         splits = _splits(cached.splits.values(), settings, given)
         watch = workers.Watch()
         trained = _train(net, splits, settings, given, checkpoints, report)
-        trial = replace(trial, trained=trained, others=None if trained.continued_after else watch.others())
+        trial = replace(trial, trained=trained)
         if trained.status == "diverged":
             return replace(trial, status="diverged", message=trained.message)
         if not given.peers.first:
@@ -96,7 +96,8 @@ def conduct(
             raise
         trial = replace(trial, message=first_line(error) or type(error).__name__)
     else:
-        return replace(trial, status="finished", evaluation=evaluation)
+        known = given.peers.count == 1 and not trained.continued_after
+        return replace(trial, status="finished", evaluation=evaluation, others=watch.others() if known else None)
     # Outside of the handler, whose traceback holds on to the memory; and without the data, or they would lie on the
     # device twice while it is tried what fits.
     splits = {}

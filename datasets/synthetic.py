@@ -7,7 +7,7 @@ BirdSoundsDenoising's (`benchmark/spectrogram.py`). The mask is a smoothed regio
 it holds nearly all of the clean sound's power, and of its pixels a little more than half are louder in the clean sound
 than in the noise (`spectrogram.mixture_mask`).
 
-Buzzes and insects appear only in the slice "ood" of the test split, one of them or both in each of its images: how does
+Buzzes and insects appear only in the slice "ood" of the test split, one of them or both wherever a bird sings: how does
 a network fare on what it never saw?
 
 Every sample is a pure function of (VERSION, split, index), computed in float64: tests pin digests of its bytes.

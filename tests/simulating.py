@@ -129,7 +129,8 @@ class Design:
             yield deviation * self.law(random, int(groups.max()) + 1)[groups]
 
 
-# Variances of a difference measured on the committed records: images 6-9 points of IoU, songs 1-4, backgrounds 0-5.
+# Standard deviations of an entry; those of a difference, sqrt(2) as large, were measured: images 6-9 points of IoU,
+# songs 1-4, backgrounds 0-5.
 _MEASURED = {"song": 0.02, "background": 0.02, "image": 0.05, "seed": 0.007}
 _STRONG = {"song": 0.02, "background": 0.10, "image": 0.05, "seed": 0.007}
 _SEEDS = {"songs": 24, "backgrounds": 10, "common": 0.03, "song": 0.02, "background": 0.02, "image": 0.05}

@@ -80,6 +80,20 @@ def test_where_nothing_can_be_said_nothing_is(tmp_path: Path, entries: dict[str,
     assert not any(column.name.startswith("above") for column in columns.of(table))
 
 
+def test_what_is_not_known_is_named(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
+    build(tmp_path, {**entries, "single": entries["net"][:1]})
+    text = formats.markdown(tables.build(tmp_path))
+    assert "baseline (floor): alike, worse. Not known: single.\n" in text
+
+
+def test_a_baseline_that_nothing_can_be_held_against_is_said(
+    tmp_path: Path, entries: dict[str, NDArray[np.float64]]
+) -> None:
+    build(tmp_path, {"net": entries["net"], "floor": entries["floor"][:1]})
+    text = formats.markdown(tables.build(tmp_path))
+    assert "Nothing can be said of the pixel-wise baseline (floor)" in text
+
+
 def test_several_baselines_must_all_be_beaten(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
     table, _ = build(tmp_path, {**entries, "floor:wide=1": ious(0.9, 0.1, 7)})
     assert rows(table)["net"].above == {"main": False, "ood": False}

@@ -81,8 +81,14 @@ def test_what_is_kept_of_silence_is_undefined_and_nothing_is_clipped() -> None:
     song, left = separation.kept(0 * noisy, noisy, clean)
     assert (song == -60).all()
     assert (left == -60).all()
-    for one, other in ((noisy, 0 * clean), (clean, clean), (2 * clean, clean)):  # no song, no noise, noise like song
-        assert np.isnan(np.stack(separation.kept(noisy, one, other))).all()
+    for kind in (np.float32, np.float64):
+        sound = clean.astype(kind)
+        for one, other in (
+            (noisy, 0 * sound),
+            (sound, sound),
+            (3.7 * sound, sound),
+        ):  # no song, no noise, noise like it
+            assert np.isnan(np.stack(separation.kept(noisy.astype(kind), one.astype(kind), other))).all()
 
 
 def test_frames_in_which_a_bird_sings() -> None:

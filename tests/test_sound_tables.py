@@ -126,8 +126,10 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
     assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none where" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown
-    assert "slice main: 48 images, song 8, bird 1; not in training: the song of 48\n" in markdown
-    assert "slice call: 12 images, song 2, bird 2; not in training: the song of 12, the bird of 5\n" in markdown
+    assert "slice main: 48 images, song 8, bird 1; new to the network: song in 48 of them\n" in markdown
+    assert (
+        "slice call: 12 images, song 2, bird 2; new to the network: song in 12 of them, bird in 5 of them\n" in markdown
+    )
     latex = formats.latex(board)
     assert r"truth\_mask" in latex
     content = json.loads(formats.as_json(board))

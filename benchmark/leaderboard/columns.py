@@ -163,19 +163,29 @@ _ALONE = 0.05
 """Of the machine's processor time: others that take no more do not slow a run."""
 
 
+def _memory(row: Row) -> Value:
+    known = [run.peak_memory_bytes for run in row.runs if run.peak_memory_bytes is not None]
+    return 1e-9 * fmean(known) if known else None
+
+
+def _timed_alone(row: Row) -> Value:
+    """How many, None where the system does not say."""
+    return len(_alone(row)) if any(run.training.others is not None for run in row.runs) else None
+
+
 def _alone(row: Row) -> list[Record]:
     """The runs that had the machine to themselves."""
     return [run for run in row.runs if run.training.others is not None and run.training.others <= _ALONE]
 
 
 def _over_runs(
-    average: Callable[[Sequence[float]], float], get: Callable[[Record], float | None], scale: float = 1.0
+    best: Callable[[Sequence[float]], float], get: Callable[[Record], float | None]
 ) -> Callable[[Row], Value]:
     """Of times the best of the runs that were alone on the machine, or of all: other work only slows."""
 
     def value(row: Row) -> Value:
         known = [found for found in map(get, _alone(row) or row.runs) if found is not None]
-        return scale * average(known) if known else None
+        return best(known) if known else None
 
     return value
 
@@ -266,8 +276,8 @@ def _above(place: str, suffix: str) -> Column:
     return Column(
         name="above_baseline" + suffix.replace(" ", "_"),
         title=f"Above baseline{suffix}",
-        definition=f"whether IoU{where} is clearly above that of the pixel-wise baseline, which sees no shapes: one-sided, "
-        "at 95 % for all entries together",
+        definition=f"whether IoU{where} is clearly above that of the pixel-wise baseline, which sees no shapes; "
+        "one-sided, at 95 % for all entries together",
         group="scores",
         value=value,
         rank=7,
@@ -347,8 +357,8 @@ COMMON = [
     Column(
         name="gflops",
         title="GFLOPs",
-        definition="1e9 floating-point operations of one image forward, two for each multiply-add (what counts "
-        "multiply-adds under this name prints half)",
+        definition="1e9 floating-point operations of the convolutions and matrix products of one image forward, two "
+        "for each multiply-add; what counts multiply-adds under this name prints half",
         group="cost",
         value=lambda row: row.runs[0].architecture.gflops,
         digits=2,
@@ -384,10 +394,10 @@ COMMON = [
     Column(
         name="timed_alone",
         title="Timed alone",
-        definition=f"seeds while whose training other processes took at most {100 * _ALONE:g} % of the machine's "
-        "processor time",
+        definition=f"seeds during whose training and test other processes took at most {100 * _ALONE:g} % of the "
+        "machine's processor time; of a shared GPU nothing is known",
         group="cost",
-        value=lambda row: len(_alone(row)),
+        value=_timed_alone,
         rank=20,
     ),
     Column(
@@ -395,7 +405,7 @@ COMMON = [
         title="Peak memory (GB)",
         definition="the most memory taken: of the GPU, or of the process on a CPU; mean over the seeds",
         group="cost",
-        value=_over_runs(fmean, lambda run: run.peak_memory_bytes, 1e-9),
+        value=_memory,
         digits=2,
         rank=16,
     ),

@@ -59,7 +59,8 @@ _SOUND_SCORES = (
     Score(
         name="harm",
         title="Harm",
-        definition="share of the images with song at which SI-SDR falls: the recording is worse than before",
+        definition="share of the images with song at which SI-SDR, clipped to +-30 dB, falls by more than 0.01 dB: the "
+        "recording is worse than before",
         over=_over_sounds(lambda columns: _where_known(columns, improvement(columns, "sisdr") < -_AUDIBLE)),
     ),
     Score(

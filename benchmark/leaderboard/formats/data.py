@@ -81,7 +81,7 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
         ],
         "generalisation": _matrix(board.matrix),
         "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
-        "columns": {column.name: column.definition for column in wording.meanings(board)},
+        "columns": {column.name: column.definition for column in wording.meanings(board, chosen)},
     }
     return _laid_out(content, 4) + "\n"
 

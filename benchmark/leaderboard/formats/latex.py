@@ -16,7 +16,7 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
     parts = [
         "% Made by: bench leaderboard. Needs \\usepackage{booktabs} and \\usepackage{graphicx}.\n"
         "% Bold: the highest IoU. Underlined: no entry that is ranked is significantly above.\n"
-        + "\n".join(f"% {column.title}: {column.definition}" for column in wording.meanings(board))
+        + "\n".join(f"% {column.title}: {column.definition}" for column in wording.meanings(board, chosen))
     ]
     for table in board.tables:
         # What the table is of is said once, with its first part.

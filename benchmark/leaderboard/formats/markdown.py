@@ -19,7 +19,7 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
         grid = grids.drawn(grids.generalisation(board.matrix), "github")
         parts.append(f"## Trained here, tested there\n\n{wording.GENERALISATION}\n\n{grid}")
     parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
-    meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board))
+    meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board, chosen))
     parts.append("## What the columns say\n\n" + "\n".join(meanings))
     if wording.any_sounds(board):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())

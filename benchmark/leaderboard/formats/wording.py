@@ -1,5 +1,7 @@
 """What stands around the tables, in the same words in every format."""
 
+from collections.abc import Sequence
+
 from benchmark import separation
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.baseline import is_pixelwise
@@ -16,7 +18,7 @@ NOTE = "Numbers of different tables do not compare: each has its own protocol an
 RANKS = (
     "Rank: the ranks that an entry may have, all of a table's together at 95 % (Holm's correction over all pairs); "
     "entries whose ranks overlap are not ordered. ±: half the 95 % interval of IoU, over other recordings and other "
-    "seeds; too narrow where one training or recording in ten is far off and none of those tested is "
+    "seeds. It is too narrow where a training now and then collapses, or where seeds or groups are very skewed "
     "(docs/statistics.md)."
 )
 
@@ -59,13 +61,19 @@ def remarks(table: Table) -> list[str]:
 
 
 def below(table: Table) -> list[str]:
-    """Which rows are not clearly above the pixel-wise baseline, a line per slice."""
-    names = [row.label for row in table.rows if is_pixelwise(row)]
+    """Which rows are not clearly above the pixel-wise baseline, and of which nothing is known, a line per slice."""
+    floors = [row for row in table.rows if is_pixelwise(row)]
+    names = ", ".join(row.label for row in floors)
+    places = dict.fromkeys(place for row in table.rows for place in row.above)
+    if floors and not places:
+        return [f"Nothing can be said of the pixel-wise baseline ({names}): it is not ranked, or nothing else is."]
     lines = []
-    for place in dict.fromkeys(place for row in table.rows for place in row.above):
+    for place in places:
+        who = names + ("" if place == table.head.headline_slice else f"; slice {place}")
         found = [row.label for row in table.rows if not row.above.get(place, True)]
-        who = ", ".join(names) + ("" if place == table.head.headline_slice else f"; slice {place}")
-        lines.append(f"Not clearly above the pixel-wise baseline ({who}): {', '.join(found) or 'none'}.")
+        line = f"Not clearly above the pixel-wise baseline ({who}): {', '.join(found) or 'none'}."
+        unknown = [row.label for row in table.rows if row not in floors and place not in row.above]
+        lines.append(line + (f" Not known: {', '.join(unknown)}." if unknown else ""))
     return lines
 
 
@@ -106,9 +114,10 @@ GENERALISATION = (
 )
 
 
-def meanings(board: Board) -> list[Column]:
-    """The columns that the board shows, each once."""
-    return list({column.name: column for table in board.tables for column in columns.of(table)}.values())
+def meanings(board: Board, chosen: Sequence[str] = ()) -> list[Column]:
+    """The columns that the board shows, or those of them that are chosen, each once."""
+    found = {column.name: column for table in board.tables for column in columns.of(table)}
+    return [column for column in found.values() if not chosen or column.name in (*chosen, "architecture")]
 
 
 def any_sounds(board: Board) -> bool:
@@ -136,8 +145,8 @@ def _slices(table: Table) -> list[str]:
 def _met(name: str, images: int, part: SliceRecord) -> str:
     """What of a slice's groups a network had met before the test."""
     groups = ", ".join(f"{kind} {count}" for kind, count in part.groups.items()) or "groups not stated"
-    unseen = ", ".join(f"the {kind} of {count}" for kind, count in part.unseen.items() if count)
-    return f"slice {name}: {images} images, {groups}; not in training: {unseen or 'nothing stated'}"
+    unseen = ", ".join(f"{kind} in {count} of them" for kind, count in part.unseen.items() if count) or "none"
+    return f"slice {name}: {images} images, {groups}" + (f"; new to the network: {unseen}" if part.groups else "")
 
 
 def _isolation(kind: str, found: Isolation) -> str:
