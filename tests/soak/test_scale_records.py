@@ -121,7 +121,12 @@ def _write(
         (folder / other).write_bytes(text)
     gains = random.normal(8, 3, IMAGES)
     rows = [
-        [data.id(index), "main", *_counts(hit), *(f"{value:.4f}" for value in (snr + gain, snr, snr + gain, snr, 7.0))]
+        [
+            data.id(index),
+            "main",
+            *_counts(hit),
+            *(f"{value:.4f}" for value in (snr + gain, snr, snr + gain, snr, -1, -20, 7.0)),
+        ]
         for index, (hit, gain, snr) in enumerate(zip(hits.tolist(), gains, data.snr, strict=True))
     ]
     files.write_csv(folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows)
