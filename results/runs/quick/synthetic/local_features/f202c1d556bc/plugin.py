@@ -2,7 +2,7 @@
 
 Each pixel is described by ten fixed numbers: its level, blurs of it of five sizes, the medians of its row and of its
 column, its row, and how far that is from the middle. A perceptron of 1 x 1 convolutions judges the pixel by these
-alone. What is not clearly above it has learned no more than how loud a place is beside its surroundings.
+alone: how loud a place is beside its surroundings. What is not clearly above it does not show that it sees shapes.
 
 Legend: N images, C channels, H x W their size (frequencies x frames), F features.
 """
