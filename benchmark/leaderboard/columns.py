@@ -15,6 +15,22 @@ Value: TypeAlias = float | int | str | None
 Group = Literal["entry", "scores", "sounds", "variants", "cost"]
 
 
+_LESS_IS_BETTER = frozenset(
+    [
+        "rank",
+        "iou_half_width",
+        "iou_sd",
+        "sisdr_clipped",
+        "harm",
+        "noise_left",
+        "parameters_m",
+        "gflops",
+        "train_seconds",
+        "peak_memory_gb",
+    ]
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps.
@@ -35,16 +51,7 @@ class Column:
     @property
     def less_is_better(self) -> bool:
         """Whether a low value is a good one."""
-        costs = ("parameters_m", "gflops", "train_seconds", "peak_memory_gb")
-        return self.name in (
-            *costs,
-            "rank",
-            "iou_half_width",
-            "iou_sd",
-            "sisdr_clipped",
-            "harm",
-            "noise_left",
-        ) or self.name.startswith("empty_")
+        return self.name in _LESS_IS_BETTER or self.name.startswith("empty_")
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
