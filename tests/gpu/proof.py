@@ -28,7 +28,8 @@ REFERENCE = "custom_resnet34"
 NETWORKS = (REFERENCE, "unet", "segnet", "deeplabv3", "vitvs")
 # Cheapest and most asked for first; all that learn.
 ENTRIES = (
-    *(REFERENCE, "unetplusplus", "fpn", "deeplabv3", "unet", "segnet", "vitvs", "deeplabv3plus", "smp", "segformer"),
+    *(REFERENCE, "local_features", "unetplusplus", "fpn", "unet", "segnet", "vitvs", "deeplabv3", "deeplabv3plus"),
+    *("smp", "segformer"),
     *("manet", "segmenter", "torchvision_segmentation", "mtunet", "u2net", "atrous_segnet", "denoising_autoencoder"),
     *("speech_dnn", "otsu", "spectral_gate", "all_background"),
 )
@@ -134,6 +135,8 @@ def conduct(proof: Proof) -> None:
                 "--ignore=tests/gpu/test_rehearsal.py",
                 "-p",
                 "no:cacheprovider",
+                "-p",
+                "no:benchmark",  # its warning under xdist would be an error
                 "-rs",
             ]
             if (os.cpu_count() or 1) >= 2 * TESTERS:  # they spend most of their time beside the device
