@@ -9,7 +9,7 @@ user's plugins into spawned workers too.
 import os
 from pathlib import Path
 
-from benchmark import loading
+from benchmark.plugins import loading
 
 __version__ = "0.1.0"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
 
 __all__ = [
     "ArchitectureSpec",

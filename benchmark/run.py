@@ -7,33 +7,20 @@ from typing import Any
 
 import torch
 
-from benchmark import (
-    artefacts,
-    checkpoints,
-    describe,
-    disk,
-    hardware,
-    inputs,
-    keys,
-    network,
-    peers,
-    record,
-    registry,
-    store,
-    trainer,
-    trial,
-    unfinished,
-)
-from benchmark.checkpoints import Checkpoints
-from benchmark.data import batches
+from benchmark import training
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
-from benchmark.errors import UserError
-from benchmark.hardware import Hardware
-from benchmark.peers import Peers
-from benchmark.progress import Report
-from benchmark.protocol import Protocol
-from benchmark.registry import Plugin
-from benchmark.trial import Conditions, Manner
+from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.registry import Plugin
+from benchmark.protocols import Protocol
+from benchmark.records import claim, describe, keys, schema, store, write
+from benchmark.training import batches, checkpoints, distributed, hardware, trial
+from benchmark.training.checkpoints import Checkpoints
+from benchmark.training.distributed import Peers
+from benchmark.training.hardware import Hardware
+from benchmark.training.trial import Conditions, Manner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +47,7 @@ class Outcome:
     path: Path
     label: str
     seed: int
-    status: record.Status
+    status: schema.Status
     again: bool
     message: str = ""
 
@@ -82,32 +69,32 @@ def run(request: Request, report: Report) -> Outcome:
         request.manner.device,
         request.manner.precision,
         deterministic=request.manner.deterministic,
-        devices=peers.expected(),
-        local_rank=peers.local_rank(),
+        devices=distributed.expected(),
+        local_rank=distributed.local_rank(),
     )
-    cached = inputs.load_data(dataset, settings, request.data_root, report)
-    data_spec = inputs.resolved(dataset, request.data_root)
-    inputs.check_data(cached, settings, allow_leakage=request.allow_leakage)
+    cached = datasets.load_data(dataset, settings, request.data_root, report)
+    data_spec = datasets.resolved(dataset, request.data_root)
+    datasets.check_data(cached, settings, allow_leakage=request.allow_leakage)
 
-    micro_batch = trainer.effective_micro_batch(request.manner.micro_batch, settings)
+    micro_batch = training.effective_micro_batch(request.manner.micro_batch, settings)
     table = keys.table(protocol=settings.digest, manifest=cached.digest)
     run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
     path = store.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
     outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if not request.force and store.finished(path) and not unfinished.traces(request.results, path):
-        artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
-        artefacts.write_references(request.results, cached, machine.device, report)
+    if not request.force and store.finished(path) and not claim.traces(request.results, path):
+        write.write_data(request.results, cached, ours=not data_spec.needs_root)
+        write.write_references(request.results, cached, machine.device, report)
         return outcome(status="finished", again=True)
 
-    disk.check_writable(request.results, "--results")
-    with peers.joined(machine.device) as group, unfinished.claimed(request.results, path, group, report) as work:
+    files.check_writable(request.results, "--results")
+    with distributed.joined(machine.device) as group, claim.claimed(request.results, path, group, report) as work:
         if not request.force and group.agreed(store.finished(path)):
-            unfinished.forget(work)
+            claim.forget(work)
             return outcome(status="finished", again=True)
         hardware.pin_threads(_threads(request.manner, machine, work))
         hardware.reset_peak_memory(machine)
         report("device", 0, 0, f"{machine.kind}, {machine.precision}")
-        with inputs.blaming(plugin):
+        with datasets.blaming(plugin):
             net = network.build(plugin, settings, request.seed)
             architecture = describe.architecture(plugin, net, settings)
             given = _conditions(request, plugin, settings, machine, group, cached)
@@ -123,17 +110,17 @@ def run(request: Request, report: Report) -> Outcome:
             return outcome(status=tried.status, again=False, message=tried.message)
         if tried.status != "finished" and _worth_keeping(path):
             return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
-        artefacts.write_data(request.results, cached, ours=not data_spec.needs_root)
+        write.write_data(request.results, cached, ours=not data_spec.needs_root)
         if tried.evaluation is not None:
-            artefacts.write_references(request.results, cached, machine.device, report)
+            write.write_references(request.results, cached, machine.device, report)
         with store.writing(path) as target:
-            artefacts.write_source(target, plugin)
-            artefacts.write_history(target, plugin.label, tried.trained)
+            write.write_source(target, plugin)
+            write.write_history(target, plugin.label, tried.trained)
             if tried.evaluation is not None:
                 test = cached.splits["test"]
-                artefacts.write_evaluation(target, test, tried.evaluation, ours=not data_spec.needs_root)
-                artefacts.write_weights(target, net)
-            finished = record.Record(
+                write.write_evaluation(target, test, tried.evaluation, ours=not data_spec.needs_root)
+                write.write_weights(target, net)
+            finished = schema.Record(
                 status=tried.status,
                 message=tried.message,
                 run_key=run_key,
@@ -152,7 +139,7 @@ def run(request: Request, report: Report) -> Outcome:
             )
             store.write_record(target, finished)
         if tried.status != "out-of-memory":  # that may have been a neighbour's fault: what was trained is kept
-            unfinished.forget(work)
+            claim.forget(work)
     return outcome(status=tried.status, again=False, message=tried.message)
 
 
@@ -208,7 +195,7 @@ def _conditions(
     resident = manner.data_on == "device" or (
         manner.data_on == "auto" and batches.fits_on(machine.device, splits.values())
     )
-    execution = trainer.choose(
+    execution = training.choose(
         manner.execution,
         machine,
         settings,

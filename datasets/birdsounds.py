@@ -20,8 +20,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmark import images, layout, recordings
 from benchmark.contract import Audio, DatasetSpec, Example, Rendering, Sample, Splits, UserError
+from benchmark.data import images, layout, recordings
 
 PUBLIC = "public-1500"
 PUBLIC_COUNTS = {"train": 1000, "val": 200, "test": 300}

@@ -12,8 +12,8 @@ import re
 from functools import partial
 from pathlib import Path
 
-from benchmark import images
 from benchmark.contract import DatasetSpec, Example, Sample, Splits, UserError
+from benchmark.data import images
 
 SPLITS = ("train", "val", "test")
 

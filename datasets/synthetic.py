@@ -3,9 +3,9 @@
 Syllables (sweeps, trills, warbles, harmonic stacks, buzzes) are sung by *species*, each a vector of parameters drawn
 once; no species stands in two splits. Noise (coloured, rain, wind, hum, insects) is mixed in at a random SNR, both over
 the frames in which the bird sings; of every sixteen images a random one has no bird. Images are rendered like
-BirdSoundsDenoising's (`benchmark/spectrogram.py`). The mask is a smoothed region round each call, as people draw them:
-it holds nearly all of the clean sound's power, and of its pixels a little more than half are louder in the clean sound
-than in the noise (`spectrogram.mixture_mask`).
+BirdSoundsDenoising's (`benchmark/data/spectrogram.py`). The mask is a smoothed region round each call, as people draw
+them: it holds nearly all of the clean sound's power, and of its pixels a little more than half are louder in the clean
+sound than in the noise (`spectrogram.mixture_mask`).
 
 Buzzes and insects appear only in the slice "ood" of the test split, one of them or both wherever a bird sings: how does
 a network fare on what it never saw?
@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import separation, spectrogram
 from benchmark.contract import Audio, DatasetSpec, Example, Rendering, Sample, Splits
+from benchmark.data import spectrogram
+from benchmark.scores import separation
 
 VERSION = 2
 SAMPLE_RATE = 32_000

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import spectrogram
+from benchmark.common.progress import silent
 from benchmark.contract import Audio, Example, Sample, Splits
-from benchmark.data import cache
-from benchmark.progress import silent
+from benchmark.data import cache, spectrogram
 
 FRAMES = 6
 SHAPE = (spectrogram.ROWS, FRAMES)

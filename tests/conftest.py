@@ -12,10 +12,10 @@ from helpers import SETTINGS, TINY, Bench, Ran, birdsounds_tree
 from hypothesis import HealthCheck, settings
 
 import benchmark
-from benchmark import cli, denoisers
+from benchmark import cli, launch
+from benchmark.common.progress import silent
 from benchmark.data import cache
-from benchmark.launch import here, one
-from benchmark.progress import silent
+from benchmark.scores import denoisers
 
 ROOT = Path(__file__).parent.parent
 
@@ -97,7 +97,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several runs of one command are made in this process: a new one each would import torch for seconds."""
-    monkeypatch.setattr(here, "apart", one.isolated)
+    monkeypatch.setattr(launch, "apart", launch.isolated)
 
 
 @pytest.fixture

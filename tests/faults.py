@@ -51,18 +51,20 @@ import soundfile
 from helpers import NEW_PLUGIN, TINY, birdsounds_tree
 from torch import nn
 
-from benchmark import cli, describe, launch, network, pictures, protocol, registry, report, verify, workers
-from benchmark.audit import scan, show
-from benchmark.denoise import choose, cleaner
-from benchmark.leaderboard import formats, tables
-from benchmark.mix import make
-from benchmark.replay import predict, transfer
-from benchmark.speed import ceiling, measure, session
+from benchmark import cli, launch, protocols, reproduce, transfer
+from benchmark.common import workers
+from benchmark.leaderboard import formats, page, tables
+from benchmark.plugins import network, registry
+from benchmark.records import describe, pictures, verify
+from benchmark.tools.audit import scan, show
+from benchmark.tools.denoise import choose_run, cleaner
+from benchmark.tools.mix import make
+from benchmark.tools.speed import ceiling, measure, session
 
 # What a command imports and computes on its way without touching a number: its forks start in the middle of the action.
-USED = (choose, cleaner, formats, launch, make, predict, report, scan, show, tables, transfer, verify)
+USED = (choose_run, cleaner, formats, launch, make, reproduce, page, scan, show, tables, transfer, verify)
 describe.core_hash()
-network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocol.load("quick"))
+network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocols.load("quick"))
 registry.load("datasets", "birdsounds")
 with tempfile.TemporaryDirectory() as away:
     pictures.draw_curve(Path(away) / "curve.png", "warm-up", [1.0, 0.5], [0.0, 0.5], 2)

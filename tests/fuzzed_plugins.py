@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmark import registry
+from benchmark.plugins import registry
 
 ERRORS = """class EvilError(Exception):
     def __str__(self):

@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 
-from benchmark.errors import UserError
-from benchmark.printable import printable
+from benchmark.common.errors import UserError, printable
 
 LONG = int(os.environ.get("BENCH_FUZZ", "0"))
 SEED = int(os.environ.get("BENCH_FUZZ_SEED", "0"))

@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmark import protocol, record, registry, store
-from benchmark.hardware import Hardware
+from benchmark import protocols
+from benchmark.plugins import registry
+from benchmark.records import schema, store
+from benchmark.training.hardware import Hardware
 
 FP32 = Hardware(device=torch.device("cpu"), kind="test", precision="fp32")
-SETTINGS = protocol.load("quick").override(
+SETTINGS = protocols.load("quick").override(
     {"image_size": (16, 24), "epochs": 3, "batch_size": 3, "learning_rate": 0.01, "loss": "bce"}
 )
 
@@ -57,7 +59,7 @@ def put(content: dict[str, Any], changes: Mapping[str, Any]) -> None:
         target[last] = value
 
 
-def runs(results: Path) -> list[record.Record]:
+def runs(results: Path) -> list[schema.Record]:
     return [found for _, found in store.read_all(results)[0]]
 
 

@@ -21,11 +21,14 @@ from typing import Any
 from helpers import fingerprint
 from torch import nn
 
-from benchmark import cli, describe, files, launch, network, pictures, protocol, registry
+from benchmark import cli, launch, protocols
+from benchmark.common import files
+from benchmark.plugins import network, registry
+from benchmark.records import describe, pictures
 
 # What a run imports and computes on its way without touching a number: its forks start in the middle of the action.
 describe.core_hash()
-network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocol.load("quick"))
+network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocols.load("quick"))
 registry.load("datasets", "birdsounds")
 with tempfile.TemporaryDirectory() as away:
     pictures.draw_curve(Path(away) / "curve.png", "warm-up", [1.0, 0.5], [0.0, 0.5], 2)
@@ -96,7 +99,7 @@ def die_at_write(number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     files.sync = counted
-    sys.modules["benchmark.whole"].sync = counted  # it has a name of its own for it
+    sys.modules["benchmark.common.whole"].sync = counted  # it has a name of its own for it
 
 
 def ended(child: int, seconds: float) -> bool:

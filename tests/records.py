@@ -11,10 +11,12 @@ from helpers import put
 from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
-from benchmark import files, keys, metrics, protocol, record, separation, store
+from benchmark import protocols, scores
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
+from benchmark.records import keys, schema, store
+from benchmark.scores import separation
 
 MASK = 1000
 """Pixels of every mask: an IoU is a whole number of thousandths."""
@@ -92,9 +94,9 @@ def write_references(results: Path, data: Data) -> None:
         [data.id(index), place, snr + 12, snr + 12, -1, -20, snr, snr, 0, 0]
         for index, (place, snr) in enumerate(zip(data.slices, data.snr, strict=True))
     ]
-    path = store.references_path(results, data.digest, protocol.REVISION)
+    path = store.references_path(results, data.digest, protocols.REVISION)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_csv(path, header, rows)
+    tables.write_csv(path, header, rows)
 
 
 def write_entry(
@@ -141,13 +143,13 @@ def _write_run(
     content["run_key"] = keys.digest({"label": label, "seed": seed, "data": data.digest, **unique})
     folder = store.folder(results, content["protocol"]["name"], "toy", f"a{content['run_key'][:6]}", content["run_key"])
     with store.writing(folder) as target_folder:
-        store.write_record(target_folder, record.Record.model_validate(content))
-        header = ["id", "slice", *metrics.COUNT_COLUMNS, *(metrics.SOUND_COLUMNS if gains is not None else ())]
+        store.write_record(target_folder, schema.Record.model_validate(content))
+        header = ["id", "slice", *scores.COUNT_COLUMNS, *(scores.SOUND_COLUMNS if gains is not None else ())]
         rows = [
             [data.id(index), place, *_counts(hits[index]), *([] if gains is None else _sounds(data, gains, index))]
             for index, place in enumerate(data.slices)
         ]
-        files.write_csv(target_folder / "images.csv", header, rows)
+        tables.write_csv(target_folder / "images.csv", header, rows)
 
 
 def _counts(hits: float) -> list[int]:

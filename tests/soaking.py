@@ -25,8 +25,8 @@ from typing import Any
 import faults
 from helpers import FORGETFUL, fingerprint
 
-from benchmark import cli, evaluator
-from benchmark.launch import one
+from benchmark import cli, launch
+from benchmark.training import evaluator
 
 RUN = (
     *("run", "--arch", "forgetful", "--plugins", "plugins", "--image-size", "32", "--dataset", "birdsounds"),
@@ -70,7 +70,7 @@ def listening(folder: Path, at: At) -> None:
         at(STAGES.get(stage, "start"))
 
     evaluator.validation_iou = validated
-    one.bars = lambda: contextlib.nullcontext(report)  # type: ignore[assignment]
+    launch.bars = lambda: contextlib.nullcontext(report)  # type: ignore[assignment]
 
 
 def killing(where: str, number: int, delay: float) -> At:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from helpers import SMALL, put
 
-from benchmark import inputs, keys, protocol, registry, sums, verify
-from benchmark.progress import silent
-from benchmark.store import KEY_DIGITS, manifest_path, pictures_path, read
+from benchmark import protocols
+from benchmark.common.progress import silent
+from benchmark.plugins import datasets, registry
+from benchmark.records import checksums, keys, verify
+from benchmark.records.store import KEY_DIGITS, manifest_path, pictures_path, read
 
 
 @dataclass
@@ -66,13 +68,13 @@ class Store:
 
     def seal(self, run: Path | None = None) -> None:
         """What a careful forger does: the checksums fit again."""
-        sums.write(run or self.run)
+        checksums.write(run or self.run)
 
     def rekeyed(self, run: Path) -> Path:
         """What a more careful one does: digest, keys and place fit again."""
         content = json.loads((run / "run.json").read_text())
         stored = content["protocol"]
-        stored["digest"] = protocol.recorded(stored["name"], stored["settings"]).digest_at(stored["revision"])
+        stored["digest"] = protocols.recorded(stored["name"], stored["settings"]).digest_at(stored["revision"])
         table = keys.table(protocol=stored["digest"], manifest=content["dataset"]["manifest"])
         entry, device = content["architecture"], content["device"]
         content["comparability_key"] = table
@@ -88,7 +90,7 @@ class Store:
             micro_batch=device["micro_batch"],
         )
         (run / "run.json").write_text(json.dumps(content, indent=2) + "\n")
-        sums.write(run)
+        checksums.write(run)
         return run.rename(run.parent / content["run_key"][:KEY_DIGITS])
 
     def manifest(self) -> Path:
@@ -101,8 +103,8 @@ Tampering = Callable[[Store], None]
 def truth(store: Store) -> np.ndarray:
     """The true masks of the test split at the protocol's size."""
     found = read(store.run)
-    settings = protocol.recorded("quick", found.protocol.settings)
-    cached = inputs.load_data(registry.load("datasets", SMALL), settings, None, silent)
+    settings = protocols.recorded("quick", found.protocol.settings)
+    cached = datasets.load_data(registry.load("datasets", SMALL), settings, None, silent)
     return np.array(cached.splits["test"].masks)
 
 

@@ -14,11 +14,12 @@ from benchmark.architectures import mtunet, smp, torchvision_segmentation
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark import checks, network, protocol, registry
-from benchmark.errors import UserError
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.plugins import checks, network, registry
 
-QUICK = protocol.load("quick")
-PAPER = protocol.load("paper")
+QUICK = protocols.load("quick")
+PAPER = protocols.load("paper")
 
 
 def count(label: str, size: tuple[int, int] = (128, 128)) -> int:

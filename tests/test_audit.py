@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from benchmark import layout
-from benchmark.audit import files, findings, likeness, scan, show
-from benchmark.audit.sample import look
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
+from benchmark.data import layout
+from benchmark.tools.audit import findings, likeness, pairs, scan, show
+from benchmark.tools.audit.sample import look
 
 
 def audit(root: Path) -> scan.Audit:
@@ -333,8 +333,8 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(data=st.data())
 @settings(max_examples=20)
 def test_findings_do_not_depend_on_the_order_of_files(messy: Path, data: st.DataObject) -> None:
-    splits = files.find(messy)
-    seen = [look(task) for split in splits for task in files.tasks(split)]
+    splits = pairs.find(messy)
+    seen = [look(task) for split in splits for task in pairs.tasks(split)]
     expected, found = (
         {(one.severity, one.kind, frozenset(one.paths)) for one in findings.find(messy, splits, order, None)}
         for order in (seen, data.draw(st.permutations(seen)))
@@ -382,6 +382,6 @@ def test_the_mask_is_drawn_over_its_image() -> None:
 
 def test_pictures_are_spread_evenly(tmp_path: Path) -> None:
     paths = tuple(tmp_path / f"{number:03}.png" for number in range(231))
-    split = files.Split(name="train", folder=tmp_path, images=paths, masks=None)
-    shown = [number for number, task in enumerate(files.tasks(split)) if task.picture]
+    split = pairs.Split(name="train", folder=tmp_path, images=paths, masks=None)
+    shown = [number for number, task in enumerate(pairs.tasks(split)) if task.picture]
     assert shown == list(range(0, 231, 10))

@@ -10,10 +10,11 @@ from benchmark.datasets import birdsounds as birdsounds_plugin
 from helpers import blobs, save
 from PIL import Image
 
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.contract import Example, Sample
-from benchmark.data import building, cache, decoding, manifest, samples
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.data import build, cache, manifest, sample_keys
+from benchmark.data import decode as decoding
 
 
 def prepare(root: Path, *, size: tuple[int, int] = (20, 30), grey: bool = False) -> cache.Cached:
@@ -35,7 +36,7 @@ def test_the_cache_holds_the_resized_pixels_and_the_native_masks(birdsounds: Pat
 
 def test_decoded_once(birdsounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(birdsounds)
-    monkeypatch.setattr(building, "build", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(build, "build", lambda *_, **__: pytest.fail("decoded again"))
     assert prepare(birdsounds).digest == first.digest
 
 
@@ -71,7 +72,7 @@ def test_two_masks_of_equal_size_and_time_that_are_swapped(birdsounds: Path) -> 
 
 def _keys(root: Path) -> set[str]:
     """Of the test's samples."""
-    return {one.key for one in samples.listed(birdsounds_plugin.load(root=root)) if one.split == "test"}
+    return {one.key for one in sample_keys.listed(birdsounds_plugin.load(root=root)) if one.split == "test"}
 
 
 def test_the_manifest_does_not_depend_on_the_size(birdsounds: Path) -> None:

@@ -19,11 +19,14 @@ import pytest
 from cache_killing import build, content, splits
 from filelock import FileLock
 
-from benchmark import workers
+from benchmark.common import workers
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.contract import Example, Sample, Splits
-from benchmark.data import building, cache, decoding, samples, storing
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.data import build as building
+from benchmark.data import cache, sample_keys
+from benchmark.data import decode as decoding
+from benchmark.data import entry as storing
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(listed: samples.Listed, **options: object) -> decoding.Decoded | decoding.Unusable:
+    def noted(listed: sample_keys.Listed, **options: object) -> decoding.Decoded | decoding.Unusable:
         names.append(f"{listed.split}-{listed.sample.id}")
         return decode(listed, **options)
 
@@ -212,7 +215,7 @@ def test_too_small_a_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: p
     sounds = 3 * 2 * 4 * len(cache_killing.read(0, colour=False, sound=True).audio.noisy)
     free = wanted + sounds
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    building._check_space(tmp_path / "cache" / "x", samples.listed(found), (16, 12), grey=False)
+    building._check_space(tmp_path / "cache" / "x", sample_keys.listed(found), (16, 12), grey=False)
     free -= 1
     with pytest.raises(UserError, match=r"take 0 MB in .*, where 0 MB are free; make room, or name another folder"):
         build(tmp_path / "cache", found)
@@ -318,5 +321,5 @@ def test_a_link_to_another_file_is_another_sample(tmp_path: Path) -> None:
     for name in ("one", "other"):
         path.unlink()
         path.symlink_to(tmp_path / name)
-        keys.append({one.key for one in samples.listed(found) if one.split == "val"})
+        keys.append({one.key for one in sample_keys.listed(found) if one.split == "val"})
     assert keys[0] != keys[1]

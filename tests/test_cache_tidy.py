@@ -12,11 +12,15 @@ from cache_killing import build, splits
 from filelock import FileLock
 from helpers import birdsounds_tree
 
-from benchmark import inputs, protocol, registry
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.contract import Splits
-from benchmark.data import building, cache, decoding, storing
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.data import build as building
+from benchmark.data import cache
+from benchmark.data import decode as decoding
+from benchmark.data import entry as storing
+from benchmark.plugins import datasets, registry
 
 DAY = 24 * 3600
 
@@ -79,10 +83,10 @@ def test_listings_that_alternate(folder: Path, tmp_path: Path, decoded: list[str
 
 def test_two_folders_of_one_reader_are_both_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roots = [birdsounds_tree(tmp_path / name) for name in ("one", "other")]
-    settings = protocol.load("quick").override({"image_size": (16, 16)})
+    settings = protocols.load("quick").override({"image_size": (16, 16)})
 
     def load(root: Path) -> str:
-        return inputs.load_data(registry.load("datasets", "birdsounds"), settings, root, silent).digest
+        return datasets.load_data(registry.load("datasets", "birdsounds"), settings, root, silent).digest
 
     before = [load(root) for root in roots]
     monkeypatch.setattr(building, "build", lambda *_, **__: pytest.fail("decoded again"))

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import checkpoints
-from benchmark.checkpoints import Checkpoints, Snapshot
-from benchmark.errors import UserError
-from benchmark.trainer import state
+from benchmark.common.errors import UserError
+from benchmark.training import checkpoints, state
+from benchmark.training.checkpoints import Checkpoints, Snapshot
 
 
 def snapshot(number: int) -> Snapshot:

@@ -11,7 +11,8 @@ import pytest
 from helpers import NEW_PLUGIN, TINY, Bench, runs, save
 from test_spectrogram import EXAMPLE
 
-from benchmark import files, images, store
+from benchmark.data import images
+from benchmark.records import store, tables
 
 GOLDEN_LOSSES = [1.519772, 1.462708, 1.430353, 1.408784]
 
@@ -75,17 +76,19 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
     import torch
     from safetensors.torch import load_file
 
-    from benchmark import evaluator, hardware, inputs, network, protocol, registry
-    from benchmark.data.batches import DeviceSplit
-    from benchmark.progress import silent
+    from benchmark import protocols
+    from benchmark.common.progress import silent
+    from benchmark.plugins import datasets, network, registry
+    from benchmark.training import evaluator, hardware
+    from benchmark.training.batches import DeviceSplit
 
     assert bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path).code == 0
     (path,) = (tmp_path / "runs").glob("*/*/*/*")
-    settings = protocol.load("quick").override(store.read(path).protocol.settings)
+    settings = protocols.load("quick").override(store.read(path).protocol.settings)
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=123)
     net.core.load_state_dict(load_file(path / "model.safetensors"))
     net.to(memory_format=torch.channels_last)
-    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    cached = datasets.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split = DeviceSplit(cached.splits["test"], settings, torch.device("cpu"))
     machine = hardware.resolve("cpu", "fp32")
     found = evaluator.evaluate(net, split, cached.splits["test"], settings, machine, silent)
@@ -95,7 +98,7 @@ def test_weights_that_were_stored_predict_what_was_counted(bench: Bench, tmp_pat
 
 
 def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
-    """Guards protocol.REVISION: if this changes, numbers of old runs no longer compare. Raise it, then pin anew.
+    """Guards protocols.REVISION: if this changes, numbers of old runs no longer compare. Raise it, then pin anew.
 
     Convolutions round differently from one processor to the next, hence the tolerance.
     """
@@ -111,7 +114,7 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
     counts = store.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
     assert sums == pytest.approx(GOLDEN_OTSU, rel=1e-3)
-    (references,) = files.read_tables([next(tmp_path.glob("references/*"))])
+    (references,) = tables.read_tables([next(tmp_path.glob("references/*"))])
     means = {name: float(np.nanmean({**counts, **references}[name])) for name in GOLDEN_SOUND}
     assert means == pytest.approx(GOLDEN_SOUND, abs=0.01)
 
@@ -164,10 +167,10 @@ def test_the_default_protocol_says_in_one_line_what_it_is(bench: Bench, tmp_path
 
 
 def test_every_setting_can_be_changed(bench: Bench) -> None:
-    from benchmark import protocol
+    from benchmark import protocols
 
     shown = bench("run", "--help").out
-    for name in set(protocol.Protocol.model_fields) - {*protocol.UNDIGESTED, "dataset", "empty_masks"}:
+    for name in set(protocols.Protocol.model_fields) - {*protocols.UNDIGESTED, "dataset", "empty_masks"}:
         assert name in shown
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from records import Data, recordings, write_entry, write_manifest, write_references
 from scipy import stats
 
-from benchmark import statistics
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
 from benchmark.leaderboard import compare, tables
-from benchmark.leaderboard.duel import Duel
+from benchmark.leaderboard.compare import Duel
+from benchmark.scores import uncertainty
 
 
 def mixtures() -> Data:
@@ -68,7 +68,7 @@ def test_the_difference_is_that_of_statistics(tmp_path: Path, stored: dict[str, 
         known = np.isfinite(first).all(0)
         inside = data.main & known
         assert contest.total.images == inside.sum() == 47
-        expected = statistics.difference(first[:, inside], second[:, inside], data.labels(inside))
+        expected = uncertainty.difference(first[:, inside], second[:, inside], data.labels(inside))
         assert contest.total.difference == pytest.approx(expected.mean, abs=1e-3)
         assert contest.total.estimate is not None
         for name in ("mean", "error", "degrees", "p_value"):
@@ -76,9 +76,9 @@ def test_the_difference_is_that_of_statistics(tmp_path: Path, stored: dict[str, 
         for tested in contest.strata["snr"]:
             low = float(tested.title.split()[0])
             part = inside & (data.snr >= low) & (data.snr < low + 5)
-            expected = statistics.difference(first[:, part], second[:, part], data.labels(part))
+            expected = uncertainty.difference(first[:, part], second[:, part], data.labels(part))
             assert (tested.images, tested.difference) == (part.sum(), pytest.approx(expected.mean, abs=1e-3))
-            if statistics.obstacle(3, data.labels(part)):
+            if uncertainty.obstacle(3, data.labels(part)):
                 assert tested.estimate is None
                 continue
             assert tested.estimate is not None
@@ -131,7 +131,7 @@ def test_the_correction_is_the_leaderboards(tmp_path: Path, stored: dict[str, An
     labels = ["net:x=1", "other", "third"]
     inside = data.main & np.isfinite(stored["other"]).all(0)
     values = [stored[label][:, inside] for label in labels]
-    expected = statistics.differences(values, data.labels(inside))
+    expected = uncertainty.differences(values, data.labels(inside))
     for first, second in ((0, 1), (1, 2)):
         for names in ((first, second), (second, first)):
             contest = only(tmp_path, *(labels[name] for name in names)).contests[0]
@@ -143,7 +143,7 @@ def test_the_bootstrap_is_that_of_the_paired_difference(tmp_path: Path, stored: 
     data = stored["data"]
     first, second = 100 * stored["net:x=1"], 100 * stored["other"]
     inside = data.main & np.isfinite(first).all(0)
-    expected = statistics.pigeonhole(first[:, inside], data.labels(inside), against=second[:, inside], draws=2000)
+    expected = uncertainty.pigeonhole(first[:, inside], data.labels(inside), against=second[:, inside], draws=2000)
     assert only(tmp_path, "net:x=1", "other").contests[0].bootstrap == pytest.approx(expected.std())
 
 

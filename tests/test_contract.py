@@ -6,9 +6,9 @@ import pytest
 import torch
 from helpers import planted
 
-from benchmark import checks, registry
-from benchmark.checks import overfit
-from benchmark.progress import silent
+from benchmark.common.progress import silent
+from benchmark.plugins import checks, registry
+from benchmark.plugins.checks import overfit
 
 ARCHITECTURES = list(registry.find("architectures"))
 CHECKS = list(checks.architecture_checks())

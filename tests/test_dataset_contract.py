@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from helpers import planted
 
-from benchmark import checks
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
+from benchmark.plugins import checks
 
 CHECKS = list(checks.dataset_checks())
 

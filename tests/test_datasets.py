@@ -10,7 +10,7 @@ from benchmark.datasets import birdsounds as birdsounds_plugin
 from benchmark.datasets import folder as folder_plugin
 from helpers import birdsounds_tree, blobs, save
 
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
 
 
 @pytest.mark.parametrize("splits", [("Train", "Valid", "Test"), ("train", "valid", "test"), ("train", "val", "test")])

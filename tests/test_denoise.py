@@ -9,8 +9,11 @@ import soundfile
 from helpers import TINY, Bench, Ran, pipe
 from PIL import Image
 
-from benchmark import recordings, separation, spectrogram, store
-from benchmark.denoise import choose, cleaner, files
+from benchmark.data import recordings, spectrogram
+from benchmark.records import store
+from benchmark.scores import separation
+from benchmark.tools.denoise import choose_run, cleaner
+from benchmark.tools.denoise import clean as files
 
 # Its logits are given by the rows and columns of the image: everywhere, a band of frequencies, or where it is bright.
 KNOWN = '''"""Marks what it is told to."""
@@ -48,7 +51,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import sys
 
     import benchmark
-    from benchmark import cli, registry
+    from benchmark import cli
+    from benchmark.plugins import registry
 
     root = tmp_path_factory.mktemp("trained")
     (root / "architectures").mkdir()
@@ -217,7 +221,7 @@ def test_what_was_cleaned_is_not_cleaned_again(bench: Bench, trained: Path, tmp_
 
 def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever part of a recording is at hand, also where a second is no whole number of hops."""
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     monkeypatch.setenv("BENCH_PLUGINS", str(trained))
     registry.add_folder(trained)
@@ -291,10 +295,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def test_the_best_is_the_highest_validation_iou(trained: Path) -> None:
-    path, _ = choose.choose(trained, choose.BEST, "")
+    path, _ = choose_run.choose(trained, choose_run.BEST, "")
     scores = {run.parent: 0.0 for run in trained.glob("runs/*/*/known/*/run.json")}
     for folder in scores:
-        scores[folder] = choose.validation_iou(folder, store.read(folder))
+        scores[folder] = choose_run.validation_iou(folder, store.read(folder))
     assert scores[path] == max(scores.values())
 
 

@@ -10,11 +10,15 @@ import torch
 from helpers import TINY, Bench, runs
 from scipy import signal
 
-from benchmark import artefacts, denoisers, inputs, protocol, registry, separation, store
+from benchmark import protocols
+from benchmark.common.progress import silent
 from benchmark.data.cache import Cached
-from benchmark.denoisers import Denoiser
 from benchmark.leaderboard import tables
-from benchmark.progress import silent
+from benchmark.plugins import datasets, registry
+from benchmark.records import store
+from benchmark.records import write as artefacts
+from benchmark.scores import denoisers, separation
+from benchmark.scores.denoisers import Denoiser
 
 NAMES = list(separation.OPTIONAL)
 LOADERS = denoisers._LOADERS
@@ -28,8 +32,8 @@ def _with_denoisers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cached() -> Cached:
-    settings = protocol.load("quick").override({"dataset": "synthetic:train=1,val=1,test=2,ood=1", "image_size": 32})
-    return inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    settings = protocols.load("quick").override({"dataset": "synthetic:train=1,val=1,test=2,ood=1", "image_size": 32})
+    return datasets.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
 
 
 def denoiser(name: str) -> Denoiser:
@@ -98,7 +102,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_more_is_added_and_nothing_is_replaced_by_less(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cached: Cached
 ) -> None:
-    path = store.references_path(tmp_path, cached.digest, protocol.REVISION)
+    path = store.references_path(tmp_path, cached.digest, protocols.REVISION)
 
     def write() -> tuple[list[str], bytes]:
         said = []
@@ -180,7 +184,7 @@ def test_half_of_a_row_is_refused(
 ) -> None:
     pretend(monkeypatch, *NAMES)
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
-    path = store.references_path(tmp_path, runs(tmp_path)[0].dataset.manifest, protocol.REVISION)
+    path = store.references_path(tmp_path, runs(tmp_path)[0].dataset.manifest, protocols.REVISION)
     path.write_text(change(path.read_text()))
     ran = bench("verify", "--results", tmp_path)
     assert ran.code == 2

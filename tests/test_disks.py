@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from helpers import Bench
 
-from benchmark import disk, files, sums, whole
-from benchmark.errors import UserError
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.records import checksums
 
 HERE = Path(__file__).parent
 
@@ -143,7 +144,10 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(UserError, match=r"cannot write .*run: Input/output error; the disk fails"), whole.folder(path):
+    with (
+        pytest.raises(UserError, match=r"cannot write .*run: Input/output error; the disk fails"),
+        files.atomic_folder(path),
+    ):
         pass
     assert [(found.name, (found / "run.json").read_text()) for found in tmp_path.iterdir()] == [("run", "old")]
 
@@ -162,11 +166,11 @@ def test_a_folder_that_cannot_even_be_put_back_is_named(tmp_path: Path, monkeypa
     put_back = r"what was there lies in .*, and the same command puts it back"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", refuse)
-        with pytest.raises(UserError, match=put_back) as refused, whole.folder(path):
+        with pytest.raises(UserError, match=put_back) as refused, files.atomic_folder(path):
             pass
     (old,) = tmp_path.iterdir()
     assert f" {old}, " in str(refused.value)
-    whole.clear(path)
+    files.clear_leftovers(path)
     assert [(found.name, (found / "run.json").read_text()) for found in tmp_path.iterdir()] == [("run", "old")]
 
 
@@ -175,7 +179,7 @@ def test_a_folder_of_a_killed_process_with_our_number_is_no_obstacle(tmp_path: P
     left = path.with_name(f".tmp-run-{platform.node()}-{os.getpid()}")
     left.mkdir()
     (left / "half").touch()
-    with whole.folder(path) as temporary:
+    with files.atomic_folder(path) as temporary:
         (temporary / "run.json").touch()
     assert [found.name for found in path.iterdir()] == ["run.json"]
 
@@ -221,13 +225,13 @@ def test_a_disk_without_locks_is_refused(tmp_path: Path, number: int, monkeypatc
 def test_checksums_leave_out_what_is_under_way(tmp_path: Path) -> None:
     (tmp_path / "run.json").touch()
     (tmp_path / ".tmp-verification.json-here-1").touch()
-    assert sums.names(tmp_path) == ["run.json"]
+    assert checksums.names(tmp_path) == ["run.json"]
 
 
 def test_errors_of_libraries_are_understood() -> None:
-    error = disk.refused(Path("a.wav"), RuntimeError("Error in sf_write: No space left on device."))
+    error = files.refused(Path("a.wav"), RuntimeError("Error in sf_write: No space left on device."))
     assert "make room" in str(error)
-    assert str(disk.refused(Path("a"), RuntimeError("odd\nand long"))) == "cannot write a: odd"
+    assert str(files.refused(Path("a"), RuntimeError("odd\nand long"))) == "cannot write a: odd"
 
 
 REFUSALS = {

@@ -12,7 +12,8 @@ import pytest
 import torch
 from helpers import Bench, planted
 
-from benchmark import files, registry
+from benchmark.common import files
+from benchmark.plugins import registry
 from benchmark.tools.doctor import machine, software
 
 FEW = {"architectures": ["custom_resnet34", "otsu"], "datasets": ["synthetic"]}
@@ -169,8 +170,8 @@ def test_a_compiler_that_is_missing_is_tried_and_is_a_note(bench: Bench, monkeyp
 
 def test_fewer_threads_than_cores_is_a_note(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("benchmark.workers.processors", lambda: 9)
-    monkeypatch.setattr("benchmark.hardware.pin_threads", lambda _: 1)
+    monkeypatch.setattr("benchmark.common.workers.processors", lambda: 9)
+    monkeypatch.setattr("benchmark.training.hardware.pin_threads", lambda _: 1)
     found = findings(bench)["processor"]
     assert found["remedy"] == "bench run --threads 9, or unset OMP_NUM_THREADS, which is 1"
 

@@ -14,22 +14,23 @@ import torch
 from helpers import FP32, MORTAL, SETTINGS, Bench, pixelwise, runs
 from torch import nn
 
-from benchmark import evaluator, hardware, protocol, trainer, trial, workers
+from benchmark import protocols, training
+from benchmark.common import workers
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.data import cache
-from benchmark.data.batches import DeviceSplit
-from benchmark.errors import UserError
-from benchmark.hardware import Hardware
-from benchmark.progress import silent
-from benchmark.trainer import Execution, execution
-from benchmark.trainer.execution import GraphedStep
+from benchmark.training import Execution, evaluator, execution, hardware, trial
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.execution import GraphedStep
+from benchmark.training.hardware import Hardware
 
 CUDA = Hardware(device=torch.device("cuda"), kind="test", precision="bf16")
 
 
 def trained(
-    data: DeviceSplit, net: nn.Module, execution: Execution, settings: protocol.Protocol = SETTINGS
+    data: DeviceSplit, net: nn.Module, execution: Execution, settings: protocols.Protocol = SETTINGS
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
-    done = trainer.train(
+    done = training.train(
         net, data, settings, seed=0, hardware=FP32, validate=lambda _: 0.0, report=silent, execution=execution
     )
     return [epoch.loss for epoch in done.history], net.state_dict()
@@ -75,8 +76,8 @@ def test_a_compiled_training_is_the_eager_one_but_for_rounding(cached: cache.Cac
 
 def choose(wanted: str = "auto", machine: Hardware = CUDA, **changes: object) -> str:
     given = {"micro_batch": None, "resident": True, **changes}
-    settings = protocol.load("paper").override(given.pop("settings", {}))  # type: ignore[arg-type]
-    return trainer.choose(wanted, machine, settings, **given).mode  # type: ignore[arg-type]
+    settings = protocols.load("paper").override(given.pop("settings", {}))  # type: ignore[arg-type]
+    return training.choose(wanted, machine, settings, **given).mode  # type: ignore[arg-type]
 
 
 def test_the_rule_of_execution() -> None:
@@ -173,7 +174,7 @@ def test_a_step_that_draws_on_the_host_is_not_recorded(fake_cuda: None, draw: Ca
     graphed = GraphedStep(step, batch_size=1)
     for _ in range(3):
         graphed(torch.zeros(1), torch.zeros(1))
-    with pytest.raises(trainer.ExecutionError, match="draws random numbers on the host"):
+    with pytest.raises(training.ExecutionError, match="draws random numbers on the host"):
         graphed(torch.zeros(1), torch.zeros(1))
 
 
@@ -186,7 +187,7 @@ def test_what_cannot_be_recorded_says_why(fake_cuda: None) -> None:
     graphed = GraphedStep(step, batch_size=1)
     for _ in range(3):
         graphed(torch.zeros(1), torch.zeros(1))
-    with pytest.raises(trainer.ExecutionError, match=r"\(operation not permitted .*\): use --execution eager"):
+    with pytest.raises(training.ExecutionError, match=r"\(operation not permitted .*\): use --execution eager"):
         graphed(torch.zeros(1), torch.zeros(1))
 
 
@@ -217,7 +218,7 @@ def test_a_compiler_that_refuses_is_a_line(monkeypatch: pytest.MonkeyPatch) -> N
         raise RefusalError("no working compiler\nand much more")
 
     monkeypatch.setattr(torch, "compile", lambda _, **__: fails)
-    with pytest.raises(trainer.ExecutionError, match=r"\(no working compiler\): use --execution eager"):
+    with pytest.raises(training.ExecutionError, match=r"\(no working compiler\): use --execution eager"):
         execution.compiled(nn.Identity())(torch.zeros(1))
 
 
@@ -264,7 +265,7 @@ def test_evaluation_goes_on_in_halves_where_a_batch_does_not_fit(cached: cache.C
 @pytest.mark.parametrize(("room", "fits"), [(2, 2), (1, 1), (0, None)])
 def test_what_would_fit_is_tried(cached: cache.Cached, room: int, fits: int | None) -> None:
     data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)
-    assert trainer.fitting_micro_batch(Narrow(room), data, SETTINGS, FP32, below=4) == fits
+    assert training.fitting_micro_batch(Narrow(room), data, SETTINGS, FP32, below=4) == fits
 
 
 def test_scores_do_not_depend_on_the_size_of_the_batch(
@@ -291,7 +292,7 @@ def test_where_a_training_diverged_is_said(cached: cache.Cached) -> None:
             return result
 
     data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)  # two steps an epoch
-    done = trainer.train(
+    done = training.train(
         Explodes(3, 1, 1), data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: 0.0, report=silent
     )
     assert (done.status, len(done.history)) == ("diverged", 2)
@@ -317,7 +318,7 @@ def test_the_data_lie_on_the_device_once_while_it_is_tried_what_fits(
 
     gc.collect()
     before = sum(type(thing) is DeviceSplit for thing in gc.get_objects())
-    monkeypatch.setattr(trainer, "fitting_micro_batch", count)
+    monkeypatch.setattr(training, "fitting_micro_batch", count)
     assert bench("run", "--arch", "mortal:room=4", *mortal).code == 0
     assert lying == [before + 3]
 

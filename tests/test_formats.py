@@ -16,7 +16,7 @@ from helpers import Bench
 from records import recordings, write_entry, write_manifest, write_references, write_tables
 from rich.console import Console
 
-from benchmark.leaderboard import columns, formats, tables, view
+from benchmark.leaderboard import columns, formats, selection, tables
 from benchmark.leaderboard.board import Board, Table
 from benchmark.leaderboard.columns import Column
 
@@ -279,7 +279,7 @@ def test_ranks_are_sorted_as_numbers(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     for index in range(11):
         write_entry(tmp_path, data, f"n{index:02}", 0.95 - 0.08 * index + 0.002 * random.normal(size=(3, 48)))
-    seen = view.seen(tables.build(tmp_path), view.View(sort="rank"))
+    seen = selection.seen(tables.build(tmp_path), selection.View(sort="rank"))
     assert [row.ranks for row in seen.tables[0].rows] == [(rank, rank) for rank in range(1, 12)]
 
 

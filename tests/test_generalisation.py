@@ -7,8 +7,9 @@ import pytest
 from helpers import Bench
 from test_leaderboard import TEMPLATE, _counts, write
 
-from benchmark import files, metrics, record, store, sums, transfers
+from benchmark import scores
 from benchmark.leaderboard import formats, tables
+from benchmark.records import checksums, schema, store, transfers
 
 
 def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label: str = "wild:x=1") -> Path:
@@ -17,12 +18,12 @@ def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label:
     data = {**TEMPLATE["dataset"], "label": label, "manifest": digest, "test_slices": {"main": 2, "far": 1}}
     made = transfers.TransferRecord(
         run_key=own.run_key,
-        run_sums=sums.digest(run / sums.NAME),
+        run_sums=checksums.digest(run / checksums.NAME),
         architecture=own.architecture.label,
         seed=own.seed,
         source_hash=own.architecture.source_hash,
         trained_on=transfers.trained_on(own),
-        tested_on=record.DatasetRecord.model_validate(data),
+        tested_on=schema.DatasetRecord.model_validate(data),
         protocol_digest="8" * 64,
         revision=1,
         settings=own.protocol.settings,
@@ -37,7 +38,7 @@ def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label:
     path.mkdir(parents=True)
     transfers.write(path, made)
     rows = [[f"i{i}", "far" if i == 2 else "main", *_counts(hits - (i == 2))] for i in range(3)]
-    files.write_csv(path / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
+    tables.write_csv(path / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
     return path
 
 
@@ -100,7 +101,7 @@ def test_a_broken_transfer_is_named_and_the_rest_stands(tmp_path: Path, bench: B
 def test_what_was_trained_anew_since_is_not_shown(tmp_path: Path) -> None:
     run = write(tmp_path, label="net", hits=8)
     carry(tmp_path, run, hits=4)
-    (run / sums.NAME).write_text("another training")
+    (run / checksums.NAME).write_text("another training")
     board = tables.build(tmp_path)
     assert board.matrix is None
     (line,) = board.problems

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from benchmark import images
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
+from benchmark.data import images
 
 
 def test_grey_in_every_coat_is_grey(tmp_path: Path) -> None:

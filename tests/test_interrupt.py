@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import MORTAL, SMALL, planted
 
-from benchmark import workers
+from benchmark.common import workers
 
 DEVICES = """
 import signal, sys

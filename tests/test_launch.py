@@ -13,10 +13,11 @@ import pytest
 import torch
 from helpers import MORTAL, Bench, fingerprint, runs
 
-from benchmark import protocol, registry, store
-from benchmark.launch import here, jobs
+from benchmark import launch, protocols
+from benchmark.plugins import registry
+from benchmark.records import store
 from benchmark.run import Outcome, Request
-from benchmark.trial import Manner
+from benchmark.training.trial import Manner
 
 DATA = "synthetic:train=8,val=3,test=3,ood=1"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark")
@@ -40,7 +41,7 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 def request(folder: Path, results: str, **changes: object) -> Request:
-    settings = protocol.load("quick").override(
+    settings = protocols.load("quick").override(
         {"dataset": DATA, "image_size": 32, "epochs": 3, "batch_size": 3, "selection": "last_epoch"}
     )
     given = {"architecture": "mortal", "seed": 0, **changes}
@@ -78,12 +79,12 @@ def test_a_preempted_job_is_queued_again_and_ends_like_one_that_was_not(
 ) -> None:
     import submitit
 
-    ((_, alone),) = here.launch([request(folder, "alone")])
+    ((_, alone),) = launch.here([request(folder, "alone")])
     assert isinstance(alone, Outcome)
     monkeypatch.setenv("SLEEP", "0.4")  # a second step is reached before the interruption
     executor = submitit.AutoExecutor(folder=folder / "jobs", cluster="local")
     executor.update_parameters(timeout_min=5)
-    job = executor.submit(jobs.Job(request(folder, "preempted"), "preempted"))
+    job = executor.submit(launch.Job(request(folder, "preempted"), "preempted"))
     until = time.monotonic() + 120
     while not list((folder / "preempted" / "unfinished").rglob("epoch-*.safetensors")):
         assert time.monotonic() < until, job.stderr()
@@ -103,7 +104,7 @@ def test_a_preempted_job_is_queued_again_and_ends_like_one_that_was_not(
 
 def test_runs_side_by_side_on_several_devices(folder: Path) -> None:
     requests = [request(folder, "results", architecture=name) for name in ("mortal", "mortal:room=0")]
-    results = [result for _, result in here.launch(requests, devices=["cpu", "cpu"])]
+    results = [result for _, result in launch.here(requests, devices=["cpu", "cpu"])]
     statuses = sorted(getattr(result, "status", "error") for result in results)
     assert statuses == ["finished", "out-of-memory"]
 

@@ -15,8 +15,9 @@ import pytest
 from helpers import put
 from rich.console import Console
 
-from benchmark import files, keys, metrics, protocol, record, store
+from benchmark import protocols, scores
 from benchmark.leaderboard import columns, formats, tables
+from benchmark.records import keys, schema, store
 
 TEMPLATE: dict[str, Any] = {
     "schema": 1,
@@ -30,7 +31,7 @@ TEMPLATE: dict[str, Any] = {
         "name": "quick",
         "title": "Quick",
         "digest": "b" * 64,
-        "revision": protocol.REVISION,
+        "revision": protocols.REVISION,
         "settings": {
             "image_size": [8, 8],
             "epochs": 3,
@@ -95,12 +96,12 @@ def write(
     name = content["architecture"]["name"]
     folder = store.folder(results, "quick", "toy", name, content["run_key"])
     with store.writing(folder) as target:
-        store.write_record(target, record.Record.model_validate(content))
+        store.write_record(target, schema.Record.model_validate(content))
         rows = [
             [f"image-{index}", "ood" if index > 3 else "main", *_counts(hits - (2 if index > 3 else 0))]
             for index in range(6)
         ]
-        files.write_csv(target / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
+        tables.write_csv(target / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
     return folder
 
 

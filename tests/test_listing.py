@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, Bench, planted
 
-from benchmark import catalogue, registry
-from benchmark.catalogue import Entry
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
+from benchmark.plugins import catalogue, registry
+from benchmark.plugins.catalogue import Entry
 
 LIGHT = """
 import sys
@@ -153,7 +153,7 @@ def test_a_damaged_or_unwritable_memory_is_no_obstacle(
     def refuse(*_: object) -> None:
         raise UserError("the disk is full")
 
-    monkeypatch.setattr("benchmark.files.write_atomically", refuse)
+    monkeypatch.setattr("benchmark.common.files.write_atomically", refuse)
     path.unlink()
     assert listed() == first
     assert not path.exists()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, workers
-from benchmark.errors import UserError
+from benchmark.common import workers
+from benchmark.common.errors import UserError
+from benchmark.plugins import registry
 
 CODE = '''"""A constant."""
 from benchmark.contract import ArchitectureSpec, DatasetSpec

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmark import metrics
-from benchmark.metrics import SCORES
+from benchmark import scores
+from benchmark.scores import SCORES
 
 SHAPE = st.tuples(st.integers(1, 20), st.integers(1, 6), st.integers(1, 6))
 
@@ -30,12 +30,12 @@ def stacks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 def counts_of(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     """Counts as the evaluator stores them, with the native size equal to the protocol's."""
-    columns = dict(zip(metrics.CONFUSION, metrics.confusion(prediction, truth), strict=True))
+    columns = dict(zip(scores.CONFUSION, scores.confusion(prediction, truth), strict=True))
     native = {f"native_{name}": values for name, values in columns.items()}
     returned = dict(
-        zip((f"roundtrip_{name}" for name in metrics.CONFUSION), metrics.confusion(truth, truth), strict=True)
+        zip((f"roundtrip_{name}" for name in scores.CONFUSION), scores.confusion(truth, truth), strict=True)
     )
-    surface = dict(zip(metrics.SURFACE, metrics.surface(prediction, truth, 1.0), strict=True))
+    surface = dict(zip(scores.SURFACE, scores.surface(prediction, truth, 1.0), strict=True))
     return {name: np.asarray(values) for name, values in {**columns, **native, **returned, **surface}.items()}
 
 
@@ -119,7 +119,7 @@ def test_surface_against_all_pairs_of_boundary_pixels(pair: tuple[np.ndarray, np
         distance = np.linalg.norm(these[:, None] - those[None], axis=2)
         return int((distance.min(axis=1) <= tolerance).sum())
 
-    found = metrics.surface(prediction, truth, tolerance)
+    found = scores.surface(prediction, truth, tolerance)
     for index, (p, t) in enumerate(zip(prediction, truth, strict=True)):
         p_edge, t_edge = edge(p), edge(t)
         expected = (len(p_edge), near(p_edge, t_edge), len(t_edge), near(t_edge, p_edge))
@@ -130,31 +130,31 @@ def test_surface_against_all_pairs_of_boundary_pixels(pair: tuple[np.ndarray, np
 @settings(max_examples=30)
 def test_torch_and_numpy_count_the_same(pair: tuple[np.ndarray, np.ndarray]) -> None:
     tensors = [torch.from_numpy(masks) for masks in pair]
-    for function in (metrics.confusion, lambda p, t: metrics.surface(p, t, 2.0)):
+    for function in (scores.confusion, lambda p, t: scores.surface(p, t, 2.0)):
         for ours, theirs in zip(function(*pair), function(*tensors), strict=True):
             np.testing.assert_array_equal(ours, theirs.numpy())
 
 
 def test_counting_leaves_its_input_alone() -> None:
     mask = np.ones((1, 5, 5), dtype=bool)
-    metrics.surface(mask, mask, 2.0)
+    scores.surface(mask, mask, 2.0)
     assert mask.all()
 
 
 def test_truth_that_the_resize_deleted_scores_zero() -> None:
-    counts = {name: np.array([0]) for name in metrics.COUNT_COLUMNS} | {"tn": np.array([9]), "native_fn": np.array([3])}
+    counts = {name: np.array([0]) for name in scores.COUNT_COLUMNS} | {"tn": np.array([9]), "native_fn": np.array([3])}
     assert SCORES["iou"].compute(counts) == 0.0
 
 
 def test_every_score_survives_an_empty_split() -> None:
-    counts = {name: np.zeros(0, dtype=np.int64) for name in metrics.COUNT_COLUMNS}
+    counts = {name: np.zeros(0, dtype=np.int64) for name in scores.COUNT_COLUMNS}
     for name, score in SCORES.items():
         assert math.isnan(score.compute(counts)) or name.startswith("empty_"), name
 
 
 # Two images with masks and one without, with other counts at every size.
 BY_HAND = {
-    **dict(zip(metrics.CONFUSION, ([6, 2, 0], [2, 0, 5], [2, 6, 0], [90, 92, 95]), strict=True)),
+    **dict(zip(scores.CONFUSION, ([6, 2, 0], [2, 0, 5], [2, 6, 0], [90, 92, 95]), strict=True)),
     "native_tp": [50, 30, 0],
     "native_fp": [25, 0, 40],
     "native_fn": [25, 30, 0],
@@ -203,7 +203,7 @@ def test_no_score_is_forgotten_by_hand() -> None:
 
 def test_both_classes_are_averaged_within_a_batch_first() -> None:
     """Nine images: eight full of background and nothing else, then one with foreground. The absent class counts 0."""
-    counts = {name: np.zeros(9, dtype=np.int64) for name in metrics.COUNT_COLUMNS}
+    counts = {name: np.zeros(9, dtype=np.int64) for name in scores.COUNT_COLUMNS}
     counts["tn"][:8], counts["tn"][8], counts["tp"][8], counts["fn"][8] = 10, 8, 1, 1
     assert SCORES["miou_batch8"].compute(counts) == pytest.approx((1 / 2 + (1 / 2 + 8 / 9) / 2) / 2)
     only_background = {name: values[:8] for name, values in counts.items()}

@@ -12,11 +12,12 @@ import soundfile
 from benchmark.datasets import birdsounds
 from helpers import Bench, Ran
 
-from benchmark import images, layout, recordings, spectrogram, workers
-from benchmark.errors import UserError
-from benchmark.mix import plan, sources
-from benchmark.mix.settings import checked
-from benchmark.progress import silent
+from benchmark.common import workers
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
+from benchmark.data import images, layout, recordings, spectrogram
+from benchmark.tools.mix import plan, sources
+from benchmark.tools.mix.settings import checked
 
 RATE = 16_000
 SMALL = ("--train", 6, "--val", 3, "--test", 4, "--slice", 2, "--seconds", 0.5, "--sample-rate", RATE)
@@ -65,7 +66,7 @@ def mix(bench: Bench, folders: Path, out: Path, *options: object) -> Ran:
 
 @pytest.fixture(scope="module")
 def made(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from benchmark.mix import make
+    from benchmark.tools.mix import make
 
     out = tmp_path_factory.mktemp("made") / "mix"
     settings = checked(train=6, val=3, test=4, slice_=2, seconds=0.5, sample_rate=RATE, species="^[a-z]+", site="^site")
@@ -178,7 +179,7 @@ def test_the_same_seed_gives_the_same_bytes_and_less_is_the_beginning_of_more(
 def test_an_interrupted_run_goes_on(
     bench: Bench, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.mix import make
+    from benchmark.tools.mix import make
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert mix(bench, folders, whole).code == 0

@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import ResNet34_Weights, VGG16_BN_Weights, resnet34, vgg16_bn
 
-from benchmark import network, protocol, registry
-from benchmark.errors import UserError
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.plugins import network, registry
 
-PAPER = protocol.load("paper")
+PAPER = protocols.load("paper")
 FILES = {"custom_resnet34": ("resnet34", resnet34), "segnet": ("vgg16_bn", vgg16_bn)}
 
 

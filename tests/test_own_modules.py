@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, TINY, Bench
 
-from benchmark import registry, verify
-from benchmark.errors import UserError
-from benchmark.sourcecode import hash_code
-from benchmark.store import read
+from benchmark.common.errors import UserError
+from benchmark.plugins import registry
+from benchmark.plugins.source import hash_code
+from benchmark.records import verify
+from benchmark.records.store import read
 
 LAYERS = "from toynet.deep import KERNEL as SIZE\n"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, TINY, Bench
 
-from benchmark import checks, registry, scaffold
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
+from benchmark.plugins import checks, registry, scaffold
 
 
 def row(table: str, name: str) -> bool:

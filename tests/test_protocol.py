@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import protocol
-from benchmark.errors import UserError
+from benchmark import protocols
+from benchmark.common.errors import UserError
 
-PAPER = protocol.load("paper")
+PAPER = protocols.load("paper")
 
 
 def test_the_paper_protocol_says_what_the_paper_says() -> None:
@@ -21,7 +21,7 @@ def test_the_paper_protocol_says_what_the_paper_says() -> None:
 
 
 def test_quick_comes_first() -> None:
-    assert protocol.names() == ["quick", "mix", "mix-quick", "paper"]
+    assert protocols.names() == ["quick", "mix", "mix-quick", "paper"]
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_quick_comes_first() -> None:
     [("quick", "42d9dc09fcba"), ("paper", "9ff65331c926"), ("mix", "739373297fb8"), ("mix-quick", "2e98bece99c2")],
 )
 def test_no_table_moves_unnoticed(name: str, digest: str) -> None:
-    assert protocol.load(name).digest.startswith(digest)
+    assert protocols.load(name).digest.startswith(digest)
 
 
 def test_words_and_defaults_are_not_in_the_digest(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('# a comment\ntitle = "Another title"\ndataset = "birdsounds"\n')
-    assert protocol.load(str(path)).digest == PAPER.digest
+    assert protocols.load(str(path)).digest == PAPER.digest
 
 
 CHANGES = {
@@ -67,12 +67,12 @@ def test_every_setting_is_in_the_digest(name: str) -> None:
 
 def test_no_setting_is_forgotten_above() -> None:
     one_valued = {"empty_masks"}
-    assert set(CHANGES) | one_valued | set(protocol.UNDIGESTED) == set(protocol.Protocol.model_fields)
+    assert set(CHANGES) | one_valued | set(protocols.UNDIGESTED) == set(protocols.Protocol.model_fields)
 
 
 def test_the_revision_is_in_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = PAPER.digest
-    monkeypatch.setattr(protocol, "REVISION", 99)
+    monkeypatch.setattr(protocols, "REVISION", 99)
     assert PAPER.digest != before
 
 
@@ -91,11 +91,11 @@ def test_mistakes_in_a_file_are_one_line(tmp_path: Path, text: str, message: str
     path = tmp_path / "p.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=message) as error:
-        protocol.load(str(path))
+        protocols.load(str(path))
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", protocol.UNDIGESTED)
+@pytest.mark.parametrize("name", protocols.UNDIGESTED)
 def test_what_a_protocol_is_called_is_no_setting(name: str) -> None:
     with pytest.raises(UserError, match=f"'{name}' is no setting"):
         PAPER.override({name: "../../evil"})
@@ -105,21 +105,21 @@ def test_what_a_protocol_is_called_is_no_setting(name: str) -> None:
 def test_a_file_may_not_pass_for_one_of_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('dataset = "x"')
     with pytest.raises(UserError, match=r"call .* otherwise"):
-        protocol.load(str(tmp_path / name))
+        protocols.load(str(tmp_path / name))
 
 
 def test_unknown_protocols() -> None:
     with pytest.raises(UserError, match=r"no protocol 'quik' \(did you mean 'quick'"):
-        protocol.load("quik")
+        protocols.load("quik")
     with pytest.raises(UserError, match=r"no protocol file nowhere\.toml"):
-        protocol.load("nowhere.toml")
+        protocols.load("nowhere.toml")
 
 
 @given(st.dictionaries(st.sampled_from([*CHANGES, "nonsense"]), st.none() | st.text() | st.floats() | st.integers()))
 def test_any_override_is_taken_or_refused_in_one_line(changes: dict[str, object]) -> None:
     with contextlib.suppress(UserError):
         changed = PAPER.override(changes)
-        assert protocol.load("paper").override(changed.changes_from(PAPER)) == changed
+        assert protocols.load("paper").override(changed.changes_from(PAPER)) == changed
 
 
 @pytest.mark.parametrize("value", ["a\nb", [1, [2]], {"x": 1}, object()])

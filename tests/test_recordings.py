@@ -9,8 +9,9 @@ from helpers import pipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import files, recordings
-from benchmark.errors import UserError
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.data import recordings
 
 RATE = 8_000
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, SMALL, TINY, Bench, runs
 
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
 
 
 def test_all_leaves_a_broken_plugin_out_and_says_so(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     (tmp_path / "architectures").mkdir()
     (tmp_path / "architectures" / "broken.py").write_text("import nowhere_at_all")

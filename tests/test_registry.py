@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry, sourcecode
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
+from benchmark.plugins import registry, source
 
 PLUGIN = '''"""A 1x1 convolution."""
 from torch import nn
@@ -134,7 +134,7 @@ def test_a_folder_without_plugins(tmp_path: Path) -> None:
 
 def test_the_hash_sees_code_but_no_words() -> None:
     def hashed(text: str) -> str:
-        return sourcecode.hash_code(text.encode())
+        return source.hash_code(text.encode())
 
     code = hashed("def f():\n    return 1\n")
     assert hashed('"""What it is."""\n\n\ndef f():  # why\n    """Doc."""\n    return (1)\n') == code

@@ -12,9 +12,10 @@ import pytest
 from helpers import Bench
 from test_leaderboard import write
 
-from benchmark import files, sums
+from benchmark.common import files
 from benchmark.leaderboard import intact, remembered, tables
-from benchmark.report import page
+from benchmark.leaderboard.page import page
+from benchmark.records import checksums
 
 ROOT = Path(__file__).parent.parent
 COMMAND = ("leaderboard", "--format", "md,json,terminal", "--width", "120")
@@ -126,9 +127,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 def test_the_program_and_the_plugins_are_part_of_it(tmp_path: Path) -> None:
     paths = {path for path, *_ in (*remembered._core(), *remembered._plugins())}
     for name in (
-        "benchmark/statistics.py",
+        "benchmark/scores/uncertainty.py",
         "benchmark/published.toml",
-        "benchmark/report/templates/page.html",
+        "benchmark/leaderboard/page/templates/page.html",
         "architectures/unet.py",
     ):
         assert str(ROOT / name) in paths, name
@@ -308,7 +309,7 @@ def evaluated(results: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "images": 6,
         "largest_difference": 0,
         "largest_native_difference": 0,
-        "sums": sums.digest(run / sums.NAME),
+        "sums": checksums.digest(run / checksums.NAME),
     }
     (run / "verification.json").write_text(json.dumps(content))
     return run

@@ -19,10 +19,12 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from test_leaderboard import _counts, write
 
-from benchmark import files, metrics, pictures, report, store
-from benchmark.errors import UserError
+from benchmark import scores
+from benchmark.common.errors import UserError
+from benchmark.leaderboard import page as report
 from benchmark.leaderboard import tables
-from benchmark.report import charts, gallery, masks, page
+from benchmark.leaderboard.page import charts, encoding, gallery, page
+from benchmark.records import pictures, store
 
 EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
 
@@ -68,7 +70,7 @@ def furnish(results: Path) -> Path:
     predicted[:, 7, 7] = True  # one invented
     for folder in results.glob("runs/*/*/*/*"):
         np.savez(folder / "predictions.npz", packed=np.packbits(predicted, axis=-1), shape=predicted.shape)
-        files.write_csv(
+        tables.write_csv(
             folder / "history.csv",
             ["epoch", "loss", "validation_iou", "seconds"],
             [[1, 0.9, 0.1, 1], [2, 0.5, 0.4, 1], [3, 0.4, 0.3, 1]],
@@ -86,7 +88,7 @@ def entry(results: Path, label: str, hits: int, seed: int, **changes: Any) -> No
     rows = [
         [f"image-{index}", "ood" if index > 5 else "main", *_counts(hits + index % 2 + seed % 2)] for index in range(8)
     ]
-    files.write_csv(folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS], rows)
+    tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
 
 
 def made(results: Path) -> str:
@@ -237,20 +239,20 @@ def decoded(text: str, size: int) -> np.ndarray:
 
 @given(arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))))
 def test_masks_come_back(mask: np.ndarray) -> None:
-    np.testing.assert_array_equal(decoded(masks.encoded(mask), mask.size).reshape(mask.shape), mask)
+    np.testing.assert_array_equal(decoded(encoding.encoded(mask), mask.size).reshape(mask.shape), mask)
 
 
 def test_a_long_run_takes_several_bytes() -> None:
     mask = np.zeros((160, 160), dtype=bool)
     mask[-1, -1] = True
-    np.testing.assert_array_equal(decoded(masks.encoded(mask), mask.size).reshape(mask.shape), mask)
+    np.testing.assert_array_equal(decoded(encoding.encoded(mask), mask.size).reshape(mask.shape), mask)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((128, 256), (80, 160)), ((512, 512), (160, 160)), ((8, 9), (8, 9))])
 def test_masks_are_shrunk_to_a_thumbnail(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     mask = np.zeros(shape, dtype=bool)
     mask[: shape[0] // 2] = True
-    small = masks.shrunk(mask)
+    small = encoding.shrunk(mask)
     assert small.shape == expected
     assert small.mean() == pytest.approx(0.5)
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_spectrogram import EXAMPLE, the_example
 
-from benchmark import images, separation, spectrogram
+from benchmark.data import images, spectrogram
+from benchmark.scores import separation
 
 
 def waves(seed: int, count: int = 3) -> tuple[np.ndarray, np.ndarray]:

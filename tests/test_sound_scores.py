@@ -8,20 +8,24 @@ import torch
 from helpers import TINY, Bench
 from torch.nn import functional as F
 
-from benchmark import evaluator, hardware, inputs, metrics, network, protocol, registry, separation, spectrogram, store
+from benchmark import protocols, scores
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.contract import Audio, Example, Sample
-from benchmark.data import cache
-from benchmark.data.batches import DeviceSplit
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.data import cache, spectrogram
+from benchmark.plugins import datasets, network, registry
+from benchmark.records import store
+from benchmark.scores import separation
+from benchmark.training import evaluator, hardware
+from benchmark.training.batches import DeviceSplit
 
 
 def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against each recording by itself, in float64; whatever the batch."""
-    settings = protocol.load("quick").override(
+    settings = protocols.load("quick").override(
         {"dataset": "synthetic:train=2,val=2,test=17,ood=2", "image_size": 32, "batch_size": 2}
     )
-    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    cached = datasets.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split, machine = cached.splits["test"], hardware.resolve("cpu", "fp32")
     net = network.build(registry.load("architectures", "otsu"), settings, seed=0)
     data = DeviceSplit(split, settings, machine.device)
@@ -45,13 +49,13 @@ def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(np.isnan(found.sounds["sisdr"]), silent_ones)
     monkeypatch.setattr(evaluator, "LISTENING", 1)
     single = evaluator.evaluate(net, data, split, settings, machine, silent)
-    for name in metrics.SOUND_COLUMNS:
+    for name in scores.SOUND_COLUMNS:
         np.testing.assert_allclose(single.sounds[name], found.sounds[name], atol=1e-4)
 
 
 def test_references_against_numpy() -> None:
-    settings = protocol.load("quick").override({"dataset": "synthetic:train=2,val=2,test=3,ood=1", "image_size": 32})
-    cached = inputs.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
+    settings = protocols.load("quick").override({"dataset": "synthetic:train=2,val=2,test=3,ood=1", "image_size": 32})
+    cached = datasets.load_data(registry.load("datasets", settings.dataset), settings, None, silent)
     split = cached.splits["test"]
     halved = {"deepfilternet": lambda noisy, _: noisy / 2}
     found = evaluator.references(split, halved, torch.device("cpu"), silent)
@@ -75,7 +79,7 @@ def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path
     assert found.dataset.rendering is not None
     assert (found.dataset.rendering.sample_rate, found.dataset.rendering.frames) == (32_000, 256)
     assert found.dataset.slices["main"].unseen["species"] == found.dataset.test_slices["main"]
-    assert set(metrics.SOUND_COLUMNS) < set(store.read_counts([path])[0])
+    assert set(scores.SOUND_COLUMNS) < set(store.read_counts([path])[0])
     assert store.references_path(tmp_path, found.dataset.manifest, found.protocol.revision).is_file()
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
     assert "SI-SDR gain (dB)" in shown

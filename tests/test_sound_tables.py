@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from test_leaderboard import TEMPLATE, _counts
 
-from benchmark import files, keys, metrics, record, separation, statistics, store
+from benchmark import scores
 from benchmark.leaderboard import formats, tables
+from benchmark.records import keys, schema, store
+from benchmark.scores import separation, uncertainty
 
 COUNT = 60
 
@@ -38,14 +40,12 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
         columns |= {"sdr_dvad": np.full(COUNT, 7.0), "song_kept": np.full(COUNT, -1.0), "noise_left": -10 - gain}
         target = store.folder(results, "quick", "toy", "net", content["run_key"])
         with store.writing(target) as folder:
-            store.write_record(folder, record.Record.model_validate(content))
+            store.write_record(folder, schema.Record.model_validate(content))
             rows = [
-                [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in metrics.SOUND_COLUMNS)]
+                [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in scores.SOUND_COLUMNS)]
                 for i in range(COUNT)
             ]
-            files.write_csv(
-                folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows
-            )
+            tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
     songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
     if manifest:
         lines = [
@@ -74,7 +74,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
             [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, -1, -20, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}", 0, 0]
             for i in range(COUNT)
         ]
-        files.write_csv(references, header, rows)
+        tables.write_csv(references, header, rows)
     return {
         "gain": np.mean(gains, axis=0),
         "gains": np.array(gains),
@@ -112,10 +112,10 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
         assert found.images == inside.sum()
         assert found.mean == pytest.approx(data["gain"][inside].mean(), abs=1e-3)
         labels = [data["song"][inside], data["back"][inside]]
-        if statistics.obstacle(3, labels):
+        if uncertainty.obstacle(3, labels):
             assert found.half_width is None
             continue
-        expected = statistics.mean(data["gains"][:, inside], labels)
+        expected = uncertainty.mean(data["gains"][:, inside], labels)
         assert found.half_width == pytest.approx(expected.half_width(), abs=1e-3)
 
 

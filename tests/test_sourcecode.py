@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from benchmark.sourcecode import hash_code
+from benchmark.plugins.source import hash_code
 
 
 def digest(text: str) -> str:

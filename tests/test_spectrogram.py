@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import images, recordings, spectrogram
+from benchmark.data import images, recordings, spectrogram
 
 EXAMPLE = Path(
     os.environ.get("BIRDSOUNDS_EXAMPLE", Path(__file__).parents[2] / "shared/data/birdsoundsdenoising-example")

@@ -10,18 +10,18 @@ import torch
 from helpers import FP32, Bench
 from torch import nn
 
-from benchmark import protocol
+from benchmark import protocols
+from benchmark.common.errors import UserError
 from benchmark.data import cache
-from benchmark.data.batches import DeviceSplit
-from benchmark.errors import UserError
-from benchmark.network import Network
-from benchmark.speed import ceiling, measure, report, rivals, session
-from benchmark.speed.ceiling import Ceiling, Demand
-from benchmark.speed.measure import Failure, Speed, Task
-from benchmark.speed.report import Race
+from benchmark.plugins.network import Network
+from benchmark.tools.speed import ceiling, measure, report, rivals, session
+from benchmark.tools.speed.ceiling import Ceiling, Demand
+from benchmark.tools.speed.measure import Failure, Speed, Task
+from benchmark.tools.speed.report import Race
+from benchmark.training.batches import DeviceSplit
 
 MOST = Ceiling(flops=1e12, bytes=1e11)
-SETTINGS = protocol.load("quick").override(
+SETTINGS = protocols.load("quick").override(
     {"dataset": "synthetic:train=8,val=3,test=3,ood=1", "image_size": 32, "batch_size": 4}
 )
 
@@ -71,7 +71,7 @@ def test_an_entry_that_does_not_learn_is_not_trained() -> None:
 
 
 def test_operations_and_bytes_of_a_step_by_hand(cached: cache.Cached) -> None:
-    settings = protocol.load("quick").override({"image_size": (16, 24), "batch_size": 2, "loss": "bce"})
+    settings = protocols.load("quick").override({"image_size": (16, 24), "batch_size": 2, "loss": "bce"})
     data = DeviceSplit(cached.splits["train"], settings, FP32.device)
     net = Network(nn.Conv2d(3, 5, 3, padding=1), 1, "test")
     net.core = nn.Sequential(net.core, nn.Conv2d(5, 1, 1))

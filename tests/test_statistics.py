@@ -12,7 +12,7 @@ from scipy import stats
 from simulated_rules import satterthwaite
 from simulating import DESIGNS, Design, below, main, simulate
 
-from benchmark import statistics
+from benchmark.scores import uncertainty
 
 # ---------------------------------------------------------------- simulated tables: a fast part of `make simulate`
 
@@ -60,7 +60,7 @@ def test_true_ranks_are_in_the_rank_sets() -> None:
     random = np.random.default_rng(10)
     missed = ordered = 0
     for _ in range(500):
-        sets = statistics.rank_sets(5, statistics.differences(design.table(random, expectations), design.labels))
+        sets = uncertainty.rank_sets(5, uncertainty.differences(design.table(random, expectations), design.labels))
         missed += any(low > best or high < worst for (low, high), (best, worst) in zip(sets, true, strict=True))
         ordered += sets[0] == (1, 1)
     assert missed / 500 <= below(0.05, 500)
@@ -71,26 +71,26 @@ def test_true_ranks_are_in_the_rank_sets() -> None:
 def test_unequal_groups_err_on_the_safe_side_or_are_refused(sizes: tuple[int, ...]) -> None:
     """What `obstacle` lets pass."""
     labels = [np.repeat(np.arange(len(sizes)), sizes)]
-    assert statistics.obstacle(3, labels) is None
+    assert uncertainty.obstacle(3, labels) is None
     random = np.random.default_rng(11)
     missed = 0
     for _ in range(1500):
         values = 0.1 * random.normal(size=len(sizes))[labels[0]] + 0.1 * random.normal(size=(3, sum(sizes)))
-        missed += abs(statistics.mean(values, labels).mean) > statistics.mean(values, labels).half_width()
+        missed += abs(uncertainty.mean(values, labels).mean) > uncertainty.mean(values, labels).half_width()
     assert missed / 1500 <= below(0.05, 1500)
 
 
 @pytest.mark.parametrize(
     ("naive", "design", "least"),
     [
-        (lambda values, labels: statistics.mean(values, labels[:1]), Design(songs=48, backgrounds=8, seeds=3), 0.15),
+        (lambda values, labels: uncertainty.mean(values, labels[:1]), Design(songs=48, backgrounds=8, seeds=3), 0.15),
         (
-            lambda values, _: statistics.mean(values, [np.arange(values.shape[1])]),
+            lambda values, _: uncertainty.mean(values, [np.arange(values.shape[1])]),
             Design(songs=48, backgrounds=8, seeds=3),
             0.30,
         ),
         (
-            lambda values, labels: statistics.mean(values.mean(0, keepdims=True), labels),
+            lambda values, labels: uncertainty.mean(values.mean(0, keepdims=True), labels),
             DESIGNS["3 seeds dominate"],
             0.30,
         ),
@@ -98,7 +98,7 @@ def test_unequal_groups_err_on_the_safe_side_or_are_refused(sizes: tuple[int, ..
     ids=["songs alone", "images as units", "seeds ignored"],
 )
 def test_the_simulations_would_show_a_wrong_unit(
-    naive: Callable[[NDArray[np.float64], list[NDArray[np.int64]]], statistics.Estimate], design: Design, least: float
+    naive: Callable[[NDArray[np.float64], list[NDArray[np.int64]]], uncertainty.Estimate], design: Design, least: float
 ) -> None:
     """The same simulation fails what is known to be wrong: it can fail."""
     random = np.random.default_rng(3)
@@ -117,8 +117,8 @@ def test_the_pigeonhole_bootstrap_agrees() -> None:
     ratios = []
     for seed in range(40):
         (values,) = design.table(random, (0.6,))
-        found = statistics.mean(values, design.labels)
-        ratios.append(statistics.pigeonhole(values, design.labels, draws=400, seed=seed).std() / found.error)
+        found = uncertainty.mean(values, design.labels)
+        ratios.append(uncertainty.pigeonhole(values, design.labels, draws=400, seed=seed).std() / found.error)
     assert 0.85 <= np.median(ratios) <= 1.25
 
 
@@ -129,9 +129,9 @@ def test_the_bootstrap_of_a_difference_draws_the_same_groups_for_both() -> None:
     ratios = []
     for seed in range(20):
         first, second = design.table(random, (0.6, 0.6))
-        error = statistics.difference(first, second, design.labels).error
-        found = statistics.pigeonhole(first, design.labels, against=second, draws=400, seed=seed).std()
-        alone = [statistics.pigeonhole(own, design.labels, draws=400, seed=seed).std() for own in (first, second)]
+        error = uncertainty.difference(first, second, design.labels).error
+        found = uncertainty.pigeonhole(first, design.labels, against=second, draws=400, seed=seed).std()
+        alone = [uncertainty.pigeonhole(own, design.labels, draws=400, seed=seed).std() for own in (first, second)]
         ratios.append((found / error, math.hypot(*alone) / error))
     paired, apart = np.median(ratios, axis=0)
     assert 0.85 <= paired <= 1.3
@@ -142,22 +142,22 @@ def test_the_bootstrap_of_one_seed_each_is_that_of_the_differences() -> None:
     design = Design(songs=10, backgrounds=6, seeds=1)
     first, second = design.table(np.random.default_rng(9), (0.6, 0.5))
     np.testing.assert_allclose(
-        statistics.pigeonhole(first, design.labels, against=second, draws=50),
-        statistics.pigeonhole(first - second, design.labels, draws=50),
+        uncertainty.pigeonhole(first, design.labels, against=second, draws=50),
+        uncertainty.pigeonhole(first - second, design.labels, draws=50),
     )
 
 
 def test_the_bootstrap_of_a_difference_draws_the_seeds_of_each_on_their_own() -> None:
     """Of the same values the difference is not 0: seeds are not paired. Its variance is twice a mean's."""
     values = np.repeat([[0.0], [1.0]], 20, axis=1)
-    found = statistics.pigeonhole(values, [np.arange(20)], against=values, draws=4000)
+    found = uncertainty.pigeonhole(values, [np.arange(20)], against=values, draws=4000)
     assert set(found) == {-1, -0.5, 0, 0.5, 1}
     assert found.var() == pytest.approx(2 * 0.125, rel=0.1)
 
 
 def test_the_bootstrap_repeats() -> None:
     (values,) = DESIGNS["24x10, skewed"].table(np.random.default_rng(5), (0.6,))
-    draws = [statistics.pigeonhole(values, DESIGNS["24x10, skewed"].labels, draws=50) for _ in range(2)]
+    draws = [uncertainty.pigeonhole(values, DESIGNS["24x10, skewed"].labels, draws=50) for _ in range(2)]
     np.testing.assert_array_equal(*draws)
 
 
@@ -178,7 +178,7 @@ def test_the_clustered_variance_is_the_jackknife(data: st.DataObject) -> None:
     expected = alone[0]
     if len(kinds) == 2:
         expected = max(sum(alone) - jackknife(list(zip(*kinds, strict=True))), *alone)
-    (found,) = statistics.clustered(values[None], statistics.Kinds.of(kinds))
+    (found,) = uncertainty.clustered(values[None], uncertainty.Kinds.of(kinds))
     assert found == pytest.approx(expected, abs=1e-12)
 
 
@@ -187,7 +187,7 @@ def test_equal_groups_have_the_usual_factor() -> None:
     values = np.random.default_rng(13).random(24)
     groups = np.arange(24) % 6
     sums = np.bincount(groups, values - values.mean())
-    (found,) = statistics.clustered(values[None], statistics.Kinds.of([groups]))
+    (found,) = uncertainty.clustered(values[None], uncertainty.Kinds.of([groups]))
     assert found == pytest.approx((sums**2).sum() / 24**2 * 6 / 5)
 
 
@@ -196,16 +196,16 @@ def test_few_groups_borrow_no_degrees_of_freedom() -> None:
     song, background = np.divmod(np.arange(200), 5)
     random = np.random.default_rng(14)
     values = random.normal(size=40)[song] + 0.001 * random.normal(size=5)[background] + np.zeros((3, 1))
-    assert statistics.mean(values, [song, background]).degrees == pytest.approx(4)
-    assert statistics.mean(values, [song]).degrees == pytest.approx(39)
-    lucky = statistics.mean(values + np.array([[0.0], [0.2], [0.4]]), [song])
+    assert uncertainty.mean(values, [song, background]).degrees == pytest.approx(4)
+    assert uncertainty.mean(values, [song]).degrees == pytest.approx(39)
+    lucky = uncertainty.mean(values + np.array([[0.0], [0.2], [0.4]]), [song])
     assert 2 < lucky.degrees < 39
 
 
 def test_one_group_an_image_is_the_ordinary_t_test() -> None:
     random = np.random.default_rng(6)
     first, second = random.normal(size=(2, 1, 12))
-    found = statistics.difference(first, second, [np.arange(12)])
+    found = uncertainty.difference(first, second, [np.arange(12)])
     expected = stats.ttest_rel(first[0], second[0])
     assert found.p_value == pytest.approx(expected.pvalue)
     assert found.degrees == pytest.approx(11)
@@ -217,7 +217,7 @@ def test_seeds_alone_are_welch_s_test() -> None:
     """Where all images are the same, what is left is Welch's test of the seeds."""
     random = np.random.default_rng(7)
     first, second = random.normal(size=(4, 1)), 2 * random.normal(size=(6, 1))
-    found = statistics.difference(first + np.zeros((1, 8)), second + np.zeros((1, 8)), [np.arange(8)])
+    found = uncertainty.difference(first + np.zeros((1, 8)), second + np.zeros((1, 8)), [np.arange(8)])
     expected = stats.ttest_ind(first[:, 0], second[:, 0], equal_var=False)
     assert found.mean / found.error == pytest.approx(expected.statistic)
     assert 3 <= found.degrees <= 3 + 5
@@ -225,18 +225,18 @@ def test_seeds_alone_are_welch_s_test() -> None:
 
 def test_what_never_varies_is_certain() -> None:
     same = np.full((3, 6), 0.3)
-    found = statistics.mean(same, [np.arange(6)])
+    found = uncertainty.mean(same, [np.arange(6)])
     assert (found.half_width(), found.p_value) == (0.0, 0.0)
-    assert statistics.difference(same, same, [np.arange(6)]).p_value == 1.0
+    assert uncertainty.difference(same, same, [np.arange(6)]).p_value == 1.0
 
 
 def test_rounding_is_no_difference() -> None:
     """The same values in three seeds and in two: the means differ in their last bit."""
     values = np.random.default_rng(12).random(9)
     three, two = np.stack([values] * 3), np.stack([values] * 2)
-    found = statistics.difference(three, two, [np.arange(9)])
+    found = uncertainty.difference(three, two, [np.arange(9)])
     assert found.p_value == 1.0
-    assert statistics.rank_sets(2, statistics.differences([three, two], [np.arange(9)])) == [(1, 2), (1, 2)]
+    assert uncertainty.rank_sets(2, uncertainty.differences([three, two], [np.arange(9)])) == [(1, 2), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_rounding_is_no_difference() -> None:
 def test_what_cannot_be_ranked_says_why(
     seeds: int, labels: list[NDArray[np.int64]], deterministic: bool, said: str | None
 ) -> None:
-    assert statistics.obstacle(seeds, labels, deterministic=deterministic) == said
+    assert uncertainty.obstacle(seeds, labels, deterministic=deterministic) == said
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_s_correction_is_its_definition(p_values: list[float]) -> None:
     """Step down: the k-th smallest of m is rejected at a level if all before it are, and it is <= level / (m - k)."""
-    adjusted = statistics.holm(p_values)
+    adjusted = uncertainty.holm(p_values)
     for level in (0.01, 0.05, 0.3):
         rejected = set()
         for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -276,9 +276,9 @@ def test_holm_s_correction_is_its_definition(p_values: list[float]) -> None:
 
 def test_rank_sets() -> None:
     sure, unsure = 0.01, 0.5
-    up = statistics.Estimate(mean=0.1, error=0.01, degrees=9)
+    up = uncertainty.Estimate(mean=0.1, error=0.01, degrees=9)
     pairs = {(0, 1): (up, unsure), (0, 2): (up, sure), (1, 2): (up, unsure)}
-    assert statistics.rank_sets(3, pairs) == [(1, 2), (1, 3), (2, 3)]
+    assert uncertainty.rank_sets(3, pairs) == [(1, 2), (1, 3), (2, 3)]
 
 
 # ---------------------------------------------------------------- Kendall's tau
@@ -286,11 +286,11 @@ def test_rank_sets() -> None:
 
 def test_agreement_of_rankings() -> None:
     forward = list(range(8))
-    assert statistics.agreement(forward[:4], forward[:4]) is None
-    assert statistics.agreement(forward, [1] * 8) is None
-    assert statistics.agreement(forward, [1, 1, 1, 1, 2, 3, 4, 4]) is None  # four are told apart
-    assert statistics.agreement([math.nan] * 8, forward) is None
-    swapped = statistics.agreement(forward, [1, 0, 2, 3, 4, 5, 6, 7])
+    assert uncertainty.agreement(forward[:4], forward[:4]) is None
+    assert uncertainty.agreement(forward, [1] * 8) is None
+    assert uncertainty.agreement(forward, [1, 1, 1, 1, 2, 3, 4, 4]) is None  # four are told apart
+    assert uncertainty.agreement([math.nan] * 8, forward) is None
+    swapped = uncertainty.agreement(forward, [1, 0, 2, 3, 4, 5, 6, 7])
     assert swapped is not None
     assert (swapped.tau, swapped.entries) == (pytest.approx(1 - 4 / 56), 8)
     assert swapped.low < swapped.tau < swapped.high < 1
@@ -300,7 +300,7 @@ def test_agreement_of_rankings() -> None:
 def test_a_perfect_order_leaves_room_below(count: int, low: float) -> None:
     """The tau under which it has a chance of 2.5 %; Fieller's interval, which ends at 0.80 for seven, is too short."""
     forward = list(range(count))
-    same, opposite = statistics.agreement(forward, forward), statistics.agreement(forward, forward[::-1])
+    same, opposite = uncertainty.agreement(forward, forward), uncertainty.agreement(forward, forward[::-1])
     assert same is not None
     assert opposite is not None
     assert (same.tau, same.low, same.high) == (pytest.approx(1), pytest.approx(low, abs=0.008), 1)
@@ -312,7 +312,7 @@ def test_agreement_is_that_of_scipy_with_ties(data: st.DataObject) -> None:
     count = data.draw(st.integers(5, 12))
     scores = st.lists(st.integers(0, 7), min_size=count, max_size=count)
     first, second = data.draw(scores), data.draw(scores)
-    found = statistics.agreement(first, second)
+    found = uncertainty.agreement(first, second)
     if min(len(set(first)), len(set(second))) < 5:
         assert found is None
     else:
@@ -329,7 +329,7 @@ def test_the_interval_of_an_agreement_covers(tau: float, count: int) -> None:
     covered = 0
     for _ in range(400):
         x, y = random.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], size=count).T
-        found = statistics.agreement(x.tolist(), y.tolist())
+        found = uncertainty.agreement(x.tolist(), y.tolist())
         assert found is not None
         covered += found.low <= tau <= found.high
     assert covered / 400 >= 0.93

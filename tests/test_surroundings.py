@@ -11,8 +11,9 @@ import pytest
 import torch
 from helpers import NEW_PLUGIN, planted
 
-from benchmark import network, protocol, registry, surroundings
-from benchmark.errors import UserError
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.plugins import guard, network, registry
 
 CHANGES = {
     "torch.set_default_dtype(torch.float64)": "torch's default dtype",
@@ -70,7 +71,7 @@ def test_at_build(tmp_path: Path, change: str, what: str) -> None:
         if "default_device" in change and build is not network.build:
             continue  # a sketch is built in a context of its own device, whose end undoes this
         with pytest.raises(UserError, match=f"^planted changes {what} .* when it is built"):
-            build(plugin, protocol.load("quick"), 0)
+            build(plugin, protocols.load("quick"), 0)
         assert state() == before
 
 
@@ -86,7 +87,7 @@ def test_an_exception_undoes_it_too(tmp_path: Path) -> None:
 
 def test_what_libraries_filter_of_their_own_is_allowed() -> None:
     with warnings.catch_warnings():
-        with surroundings.unchanged("it", "now"):
+        with guard.unchanged("it", "now"):
             warnings.filterwarnings("ignore", message="size changed")
             warnings.simplefilter("ignore", LibraryWarning)
         assert len([entry for entry in warnings.filters if entry[2] is LibraryWarning]) >= 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmark.datasets import synthetic
 
-from benchmark import spectrogram
+from benchmark.data import spectrogram
 
 PINNED = {
     ("train", 0): "34f407beef272a9c",

@@ -7,8 +7,9 @@ import pytest
 from helpers import TINY, Bench
 from records import recordings, write_entry, write_manifest
 
-from benchmark import store, workers
+from benchmark.common import workers
 from benchmark.leaderboard import columns, tables
+from benchmark.records import store
 
 
 def test_what_others_took_is_what_was_busy_without_us(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,19 +10,19 @@ import torch
 from helpers import FP32, SETTINGS, pixelwise
 from torch import nn
 
-from benchmark import evaluator, hardware, images, metrics, protocol, trainer
-from benchmark.data import cache
-from benchmark.data.batches import DeviceSplit
-from benchmark.hardware import Hardware
-from benchmark.progress import silent
-from benchmark.trainer import steps
+from benchmark import protocols, scores, training
+from benchmark.common.progress import silent
+from benchmark.data import cache, images
+from benchmark.training import evaluator, hardware, steps
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
 
 
 def train(
-    net: nn.Module, cached: cache.Cached, settings: protocol.Protocol = SETTINGS, seed: int = 0
-) -> trainer.Trained:
+    net: nn.Module, cached: cache.Cached, settings: protocols.Protocol = SETTINGS, seed: int = 0
+) -> training.Trained:
     splits = {name: DeviceSplit(split, settings, FP32.device) for name, split in cached.splits.items()}
-    return trainer.train(
+    return training.train(
         net,
         splits["train"],
         settings,
@@ -33,7 +33,7 @@ def train(
     )
 
 
-def evaluate(net: nn.Module, cached: cache.Cached, settings: protocol.Protocol = SETTINGS) -> evaluator.Evaluation:
+def evaluate(net: nn.Module, cached: cache.Cached, settings: protocols.Protocol = SETTINGS) -> evaluator.Evaluation:
     split = cached.splits["test"]
     return evaluator.evaluate(net, DeviceSplit(split, settings, FP32.device), split, settings, FP32, silent)
 
@@ -68,7 +68,7 @@ def test_the_best_weights_come_back_though_later_ones_were_worse(cached: cache.C
     ious = iter([0.9, 0.2, 0.1])
     net, after_one = pixelwise(), pixelwise()
     data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)
-    trained = trainer.train(net, data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: next(ious), report=silent)
+    trained = training.train(net, data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: next(ious), report=silent)
     assert trained.best_epoch == 1
     train(after_one, cached, SETTINGS.override({"epochs": 1}))
     for ours, theirs in zip(net.parameters(), after_one.parameters(), strict=True):
@@ -122,7 +122,7 @@ def test_bf16_is_used_where_it_is_asked_for(cached: cache.Cached) -> None:
     net = Spy(3, 1, 1)
     data = DeviceSplit(split, SETTINGS, FP32.device)
     evaluator.evaluate(net, data, split, SETTINGS, machine, silent)
-    trainer.train(net, data, SETTINGS.override({"batch_size": 2}), seed=0, hardware=machine, validate=lambda _: 0.0,
+    training.train(net, data, SETTINGS.override({"batch_size": 2}), seed=0, hardware=machine, validate=lambda _: 0.0,
                   report=silent)  # fmt: skip
     assert set(seen) == {torch.bfloat16}
 
@@ -205,7 +205,7 @@ def test_counts_at_both_sizes_against_numpy(cached: cache.Cached, birdsounds: Pa
             ("roundtrip_", returned, native),
         ):
             expected = [(mine & theirs).sum(), (mine & ~theirs).sum(), (~mine & theirs).sum(), (~mine & ~theirs).sum()]
-            assert [found.counts[prefix + name][index] for name in metrics.CONFUSION] == expected
+            assert [found.counts[prefix + name][index] for name in scores.CONFUSION] == expected
         np.testing.assert_array_equal(found.predictions[index], prediction)
         for truth_value in (0, 1):
             values = logits[index, 0].numpy()[truth == truth_value]
@@ -236,12 +236,12 @@ def test_logits_that_are_no_numbers(cached: cache.Cached) -> None:
 def test_validation_iou_is_the_score_of_the_table(cached: cache.Cached) -> None:
     net = Given(torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(3)))
     split = DeviceSplit(cached.splits["test"], SETTINGS, FP32.device)
-    expected = metrics.SCORES["iou"].compute(evaluate(net, cached).counts)
+    expected = scores.SCORES["iou"].compute(evaluate(net, cached).counts)
     assert evaluator.validation_iou(net, split, SETTINGS, FP32) == pytest.approx(expected)
 
 
 def test_hardware_is_never_silently_another() -> None:
-    from benchmark.errors import UserError
+    from benchmark.common.errors import UserError
 
     machine = hardware.resolve("cpu", "fp32")
     assert (machine.device.type, machine.precision) == ("cpu", "fp32")

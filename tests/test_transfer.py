@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from helpers import TINY, Bench, birdsounds_tree, save
 
-from benchmark import evaluator, protocol, store, sums, transfers, verify
-from benchmark.data.batches import DeviceSplit
-from benchmark.progress import silent
-from benchmark.replay import evaluate
-from benchmark.runs import WEIGHTS
+from benchmark import protocols
+from benchmark.common.progress import silent
+from benchmark.records import checksums, store, transfers, verify, weights
+from benchmark.records.find import WEIGHTS
+from benchmark.training import evaluator
+from benchmark.training.batches import DeviceSplit
 
 
 @pytest.fixture
@@ -65,18 +66,18 @@ def test_its_counts_are_those_of_the_stored_weights(
     """Counted here without the command: the run's settings, the other data's test split."""
     from safetensors.torch import load_file
 
-    from benchmark import network, registry
+    from benchmark.plugins import network, registry
 
     results = tmp_path / "results"
     assert (
         bench("transfer", trained.name, "--dataset", "birdsounds", "--data", birdsounds, "--results", results).code == 0
     )
     run = store.read(trained)
-    settings = protocol.load("quick").override({**run.protocol.settings, "dataset": "birdsounds"})
-    _, cached = evaluate.load_data("birdsounds", settings, birdsounds, silent)
+    settings = protocols.load("quick").override({**run.protocol.settings, "dataset": "birdsounds"})
+    _, cached = weights.load_data("birdsounds", settings, birdsounds, silent)
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=77)
     net.core.load_state_dict(load_file(trained / WEIGHTS))
-    machine = evaluate.machine_for(run, "cpu")
+    machine = weights.machine_for(run, "cpu")
     split = DeviceSplit(cached.splits["test"], settings, machine.device)
     fresh = evaluator.evaluate(net, split, cached.splits["test"], settings, machine, silent)
     path, found = only(results)
@@ -178,7 +179,7 @@ def test_refusals(bench: Bench, trained: Path, birdsounds: Path, tmp_path: Path)
     refused("are not the weights that SHA256SUMS lists; look with: bench verify")
     (trained / WEIGHTS).unlink()
     refused("weights are not committed); train it again: bench run --arch unet:width=4")
-    (trained / sums.NAME).unlink()
+    (trained / checksums.NAME).unlink()
     (trained / WEIGHTS).write_bytes(weights)
     refused("SHA256SUMS is missing or broken")
 
@@ -192,7 +193,7 @@ def test_a_run_that_was_made_again_is_tested_again(
     assert bench(*command).code == 0
     text = (trained / "run.json").read_text()
     (trained / "run.json").write_text(re.sub(r'"finished": "2\d+', '"finished": "2001', text))
-    sums.write(trained)
+    checksums.write(trained)
     (finding,) = verify.check(results)
     assert finding.text == "the run was made again since, or was changed"
     assert "done before" not in bench(*command).out
@@ -226,7 +227,7 @@ def test_a_tampered_transfer_is_found(
     assert after != before
     (path / name).write_text(after)
     if seal:
-        sums.write(path)
+        checksums.write(path)
     findings = verify.check(results)
     assert any(re.search(message, finding.text) for finding in findings), findings
     assert all(finding.run == path for finding in findings)
@@ -255,11 +256,11 @@ def test_settings_are_the_run_s(bench: Bench, trained: Path, birdsounds: Path) -
     path, found = only(results)
     for name, value in (("threshold", 0.4), ("dataset", "folder")):
         settings = {**found.settings, name: value}
-        forged(path, settings=settings, protocol_digest=protocol.recorded("quick", settings).digest)
+        forged(path, settings=settings, protocol_digest=protocols.recorded("quick", settings).digest)
         (finding,) = verify.check(results)
         assert finding.text == f"setting {name} is not that of the run, or of tested_on"
     forged(
-        path, settings=found.settings, revision=0, protocol_digest=protocol.recorded("x", found.settings).digest_at(0)
+        path, settings=found.settings, revision=0, protocol_digest=protocols.recorded("x", found.settings).digest_at(0)
     )
     (finding,) = verify.check(results)
     assert finding.text == "protocol_digest is not that of settings and revision"
@@ -273,7 +274,7 @@ def forged(path: Path, **changes: object) -> None:
     """With checksums that fit."""
     content = json.loads((path / "transfer.json").read_text())
     (path / "transfer.json").write_text(json.dumps({**content, **changes}))
-    sums.write(path)
+    checksums.write(path)
 
 
 def test_hidden_transfers_are_neither_read_nor_checked(bench: Bench, trained: Path, birdsounds: Path) -> None:
@@ -301,11 +302,11 @@ def test_no_damage_of_a_transfer_stops_the_check(bench: Bench, trained: Path, bi
         for damaged in (b"", content[:1], content[: len(content) // 2], content[:-2], random.bytes(len(content))):
             file.write_bytes(damaged)
             assert {finding.run for finding in verify.check(results)} == {path}, file
-            if file.name != sums.NAME and file.parent == path:
-                kept = (path / sums.NAME).read_bytes()
-                sums.write(path)
+            if file.name != checksums.NAME and file.parent == path:
+                kept = (path / checksums.NAME).read_bytes()
+                checksums.write(path)
                 verify.check(results)
-                (path / sums.NAME).write_bytes(kept)
+                (path / checksums.NAME).write_bytes(kept)
         file.write_bytes(content)
     content = json.loads((path / "transfer.json").read_text())
     for name in content:

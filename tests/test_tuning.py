@@ -14,15 +14,18 @@ import torch
 from helpers import FP32, SETTINGS, TINY, Bench, pixelwise, runs
 from torch import nn
 
-from benchmark import evaluator, metrics, protocol, store, trainer
-from benchmark.checkpoints import Checkpoints
+from benchmark import protocols
+from benchmark import scores as metrics
+from benchmark import training as trainer
+from benchmark.common.errors import UserError
+from benchmark.common.progress import Report, silent
 from benchmark.data import cache
-from benchmark.errors import UserError
-from benchmark.network import Network
-from benchmark.peers import ALONE
-from benchmark.progress import Report, silent
-from benchmark.trainer import EAGER, state
-from benchmark.trial import Conditions, Trial, conduct
+from benchmark.plugins.network import Network
+from benchmark.records import store
+from benchmark.training import EAGER, evaluator, state
+from benchmark.training.checkpoints import Checkpoints
+from benchmark.training.distributed import ALONE
+from benchmark.training.trial import Conditions, Trial, conduct
 
 DIVERGING = 1e30
 RATES = (1e-4, 0.01, 0.1, DIVERGING)
@@ -34,7 +37,7 @@ class InterruptionError(Exception):
 
 
 def tried(
-    cached: cache.Cached, folder: Path, settings: protocol.Protocol = TUNED, report: Report = silent
+    cached: cache.Cached, folder: Path, settings: protocols.Protocol = TUNED, report: Report = silent
 ) -> tuple[Trial, dict[str, torch.Tensor]]:
     """A trial as `run` makes it, and the weights that it leaves."""
     net = Network(pixelwise(), 1, "pixelwise")
@@ -70,11 +73,11 @@ def essence(trial: Trial, weights: dict[str, torch.Tensor]) -> list[object]:
 
 
 def test_the_rates_are_spaced_around_the_protocols_own() -> None:
-    assert protocol.rates_around(1e-3, 5) == [1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2]
-    assert protocol.rates_around(1e-3, 4) == [1e-4, 3.16e-4, 1e-3, 3.16e-3]
-    assert protocol.rates_around(1.23456e-4, 2) == [3.9e-5, 1.23456e-4]
+    assert protocols.rates_around(1e-3, 5) == [1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2]
+    assert protocols.rates_around(1e-3, 4) == [1e-4, 3.16e-4, 1e-3, 3.16e-3]
+    assert protocols.rates_around(1.23456e-4, 2) == [3.9e-5, 1.23456e-4]
     for budget in range(2, 10):
-        assert len(set(protocol.rates_around(3e-4, budget))) == budget
+        assert len(set(protocols.rates_around(3e-4, budget))) == budget
 
 
 def test_the_same_rates_are_the_same_table() -> None:
@@ -128,7 +131,7 @@ def test_any_candidate_can_win(chosen: int) -> None:
     net = nn.Conv2d(1, 1, 1)
     number = count()
 
-    def training(settings: protocol.Protocol, _: object, __: Report) -> trainer.Trained:
+    def training(settings: protocols.Protocol, _: object, __: Report) -> trainer.Trained:
         now = next(number)
         nn.init.constant_(net.weight, settings.learning_rate)
         iou = 0.5 if now == chosen else 0.4
@@ -211,7 +214,7 @@ def test_all_diverged_is_diverged(cached: cache.Cached, tmp_path: Path) -> None:
 def test_nothing_to_train_is_nothing_to_choose() -> None:
     net = nn.Conv2d(1, 1, 1).requires_grad_(requires_grad=False)
     untrained = trainer.Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
-    asked: list[protocol.Protocol] = []
+    asked: list[protocols.Protocol] = []
     done = trainer.tune(net, TUNED, lambda settings, *_: asked.append(settings) or untrained, report=silent)
     assert done is untrained
     assert len(asked) == 1

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import unfinished
-from benchmark.peers import ALONE, Peers
-from benchmark.progress import silent
+from benchmark.common.progress import silent
+from benchmark.records import claim
+from benchmark.training.distributed import ALONE, Peers
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def path(tmp_path: Path) -> Path:
 
 def test_nothing_is_left_of_a_run_that_is_done_or_refused(tmp_path: Path, path: Path) -> None:
     results = tmp_path / "results"
-    with unfinished.claimed(results, path, ALONE, silent) as work:
+    with claim.claimed(results, path, ALONE, silent) as work:
         work.mkdir(parents=True)
-        unfinished.forget(work)
+        claim.forget(work)
     assert not results.exists()
-    with pytest.raises(ValueError, match="refused"), unfinished.claimed(results, path, ALONE, silent):
+    with pytest.raises(ValueError, match="refused"), claim.claimed(results, path, ALONE, silent):
         raise ValueError("refused")
     assert not results.exists()
 
@@ -30,21 +30,21 @@ def test_nothing_is_left_of_a_run_that_is_done_or_refused(tmp_path: Path, path: 
 @pytest.mark.parametrize("left", ["0123/", "0123.lock", "", "../"])
 def test_traces_of_a_process_that_was_killed_when_all_was_done(tmp_path: Path, path: Path, left: str) -> None:
     results = tmp_path / "results"
-    assert not unfinished.traces(results, path)
-    place = unfinished.place(results, path).parent / left
+    assert not claim.traces(results, path)
+    place = claim.place(results, path).parent / left
     place.parent.mkdir(parents=True)
     place.touch() if left.endswith(".lock") else place.resolve().mkdir(parents=True, exist_ok=True)
-    assert unfinished.traces(results, path)
-    with unfinished.claimed(results, path, ALONE, silent) as work:
-        unfinished.forget(work)
+    assert claim.traces(results, path)
+    with claim.claimed(results, path, ALONE, silent) as work:
+        claim.forget(work)
     assert not (results / "unfinished").exists()
 
 
 def test_what_was_trained_stays_until_it_is_done(tmp_path: Path, path: Path) -> None:
-    with unfinished.claimed(tmp_path / "results", path, ALONE, silent) as work:
+    with claim.claimed(tmp_path / "results", path, ALONE, silent) as work:
         work.mkdir(parents=True)
     assert work.exists()
-    assert work == unfinished.place(tmp_path / "results", path)
+    assert work == claim.place(tmp_path / "results", path)
 
 
 def test_half_written_folders_go_and_a_replaced_one_comes_back(tmp_path: Path, path: Path) -> None:
@@ -53,7 +53,7 @@ def test_half_written_folders_go_and_a_replaced_one_comes_back(tmp_path: Path, p
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(folder.name)
-    with unfinished.claimed(tmp_path / "results", path, ALONE, silent):
+    with claim.claimed(tmp_path / "results", path, ALONE, silent):
         assert [left.name for left in path.parent.iterdir()] == [path.name]
         assert (path / "run.json").read_text() == old.name
 
@@ -65,10 +65,10 @@ def test_a_second_process_waits_and_says_so(tmp_path: Path, path: Path) -> None:
         def report(stage: str, _: int, __: int, note: str) -> None:
             order.append(f"{stage}: {note}")
 
-        with unfinished.claimed(tmp_path / "results", path, ALONE, report):
+        with claim.claimed(tmp_path / "results", path, ALONE, report):
             order.append("second")
 
-    with unfinished.claimed(tmp_path / "results", path, ALONE, silent):
+    with claim.claimed(tmp_path / "results", path, ALONE, silent):
         thread = threading.Thread(target=second)
         thread.start()
         time.sleep(0.5)
@@ -80,7 +80,7 @@ def test_a_second_process_waits_and_says_so(tmp_path: Path, path: Path) -> None:
 def test_peers_do_not_wait_for_each_other(tmp_path: Path, path: Path) -> None:
     results = tmp_path / "results"
     with (
-        unfinished.claimed(results, path, Peers(rank=0, count=2), silent) as ours,
-        unfinished.claimed(results, path, Peers(rank=1, count=2), silent) as theirs,
+        claim.claimed(results, path, Peers(rank=0, count=2), silent) as ours,
+        claim.claimed(results, path, Peers(rank=1, count=2), silent) as theirs,
     ):
         assert ours == theirs

@@ -4,16 +4,19 @@ import io
 import sys
 from collections.abc import Sequence
 
-from benchmark.cli.cleaning import denoise
+from benchmark.cli.check import check
 from benchmark.cli.common import app
-from benchmark.cli.comparing import compare
+from benchmark.cli.compare import compare
 from benchmark.cli.data import data
+from benchmark.cli.denoise import denoise
 from benchmark.cli.doctor import doctor
-from benchmark.cli.experiments import leaderboard, list_
-from benchmark.cli.plugins import check, new
-from benchmark.cli.running import run
-from benchmark.cli.timing import speed
-from benchmark.cli.verifying import transfer, verify
+from benchmark.cli.leaderboard import leaderboard
+from benchmark.cli.list import list_
+from benchmark.cli.new import new
+from benchmark.cli.run import run
+from benchmark.cli.speed import speed
+from benchmark.cli.transfer import transfer
+from benchmark.cli.verify import verify
 
 # In the order of the help.
 app.command()(run)

@@ -12,9 +12,8 @@ from typing import Annotated, ParamSpec
 import typer
 
 import benchmark
-from benchmark import disk
-from benchmark.errors import UserError, first_line, one_line
-from benchmark.printable import printable
+from benchmark.common import files
+from benchmark.common.errors import UserError, first_line, one_line, printable
 
 app = typer.Typer(
     name="bench",
@@ -64,7 +63,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             if os.environ.get("BENCH_DEBUG"):
                 raise
             if isinstance(error, OSError) and error.errno is not None:
-                complain(str(disk.unusable(error)))
+                complain(str(files.unusable(error)))
                 sys.exit(2)
             complain(f"this is a bug of birdmask-bench, or of a plugin: {_named(error)}; --debug shows the traceback")
             sys.exit(1)
@@ -101,7 +100,7 @@ def _options(
 def add_plugins(folder: Path | None) -> None:
     """Let plugins be found in the user's folder as well."""
     if folder is not None:
-        from benchmark import registry
+        from benchmark.plugins import registry
 
         registry.add_folder(folder)
 
@@ -128,12 +127,13 @@ def mean_iou(path: Path, place: str) -> float:
     Raises:
         UserError: they are damaged.
     """
-    from benchmark import metrics, store
+    from benchmark import scores
+    from benchmark.records import store
 
     try:
         counts = store.read_counts([path])[0]
         inside = counts["slice"] == place
-        return metrics.SCORES["iou"].compute({name: counts[name][inside] for name in metrics.COUNT_COLUMNS})
+        return scores.SCORES["iou"].compute({name: counts[name][inside] for name in scores.COUNT_COLUMNS})
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path / 'images.csv'} is damaged ({first_line(error)}); {store.INSTEAD}") from error
 
@@ -144,11 +144,11 @@ def check_data(dataset: str, root: Path | None) -> None:
     Raises:
         UserError: as said, or there is no such dataset.
     """
-    from benchmark import registry
-    from benchmark.data import validity
+    from benchmark.data import validate
+    from benchmark.plugins import registry
 
     plugin = registry.load("datasets", dataset)
-    validity.check_root(plugin.name, plugin.spec, root)
+    validate.check_root(plugin.name, plugin.spec, root)
 
 
 def check_architectures(names: Sequence[str]) -> None:
@@ -157,7 +157,7 @@ def check_architectures(names: Sequence[str]) -> None:
     Raises:
         UserError: it says which there are.
     """
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     known = registry.find("architectures")
     for name in names:
@@ -171,7 +171,7 @@ def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
     Raises:
         UserError: one that was named is unknown or broken; nothing has run then.
     """
-    from benchmark import registry
+    from benchmark.plugins import registry
 
     known = registry.find("architectures")
     labels, broken = [], False
@@ -187,3 +187,14 @@ def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
         complain(f"left out: {line}")
         broken = True
     return list(dict.fromkeys(labels)), broken
+
+
+def named_runs(results: Path, names: list[str]) -> list[Path]:
+    """The run folders that are meant, each once, in the order of the names.
+
+    Raises:
+        UserError: a name means no run.
+    """
+    from benchmark.records import find
+
+    return list(dict.fromkeys(path for name in names for path in find.named(results, name)))

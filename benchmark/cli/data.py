@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark import disk
 from benchmark.cli.common import say, speaking
+from benchmark.common import files
 
 if TYPE_CHECKING:
-    from benchmark.mix.settings import Settings
+    from benchmark.tools.mix.settings import Settings
 
 data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings; look at one before it is believed.")
 
@@ -77,9 +77,9 @@ def mix(
     ] = 200,
 ) -> None:
     """Mix recordings of song and of background into a dataset whose true masks and clean sounds are known."""
-    from benchmark.mix import make
-    from benchmark.mix.settings import Settings, checked
-    from benchmark.progress import bars
+    from benchmark.common.progress import bars
+    from benchmark.tools.mix import make
+    from benchmark.tools.mix.settings import Settings, checked
 
     given = {
         "seed": seed,
@@ -136,13 +136,13 @@ def audit(
     picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("audit.png"),
 ) -> None:
     """Look at a dataset before it is believed: damage, masks, duplicates, and leakage (exit code 2)."""
-    from benchmark.audit import scan
-    from benchmark.progress import bars
+    from benchmark.common.progress import bars
+    from benchmark.tools.audit import scan
 
-    disk.check_writable(picture.parent, "--picture")
+    files.check_writable(picture.parent, "--picture")
     with bars() as report:
         found = scan.scan(root, report)
-    from benchmark.audit import show
+    from benchmark.tools.audit import show
 
     say(show.table(found))
     show.contact_sheet(found, picture)

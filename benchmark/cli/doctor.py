@@ -29,7 +29,7 @@ def doctor(
     add_plugins(plugins)
     from rich.console import Console
 
-    from benchmark.progress import bars
+    from benchmark.common.progress import bars
     from benchmark.tools.doctor import examine
 
     with bars() as report:

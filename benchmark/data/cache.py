@@ -22,15 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import files, images, protocol, recordings, spectrogram
+from benchmark import protocols
+from benchmark.common import files
+from benchmark.common.errors import UserError, first_line
+from benchmark.common.progress import Report
 from benchmark.contract import Splits
-from benchmark.data import arrays, building, decoding, storing, tidying, validity
+from benchmark.data import arrays, build, cleanup, decode, images, recordings, spectrogram, validate
+from benchmark.data import entry as storing
+from benchmark.data.entry import MANIFEST
 from benchmark.data.manifest import Row, read_line
-from benchmark.data.samples import Listed, listed
-from benchmark.data.storing import MANIFEST
-from benchmark.data.validity import SPLITS
-from benchmark.errors import UserError, first_line
-from benchmark.progress import Report
+from benchmark.data.sample_keys import Listed, listed
+from benchmark.data.validate import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,16 +100,16 @@ def prepare(
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
             the disk has no room.
     """
-    listing = listed(validity.checked_listing(splits))
+    listing = listed(validate.checked_listing(splits))
     entry = files.cache_folder() / _name(listing, {**identity, "size": list(size), "grey": grey})
     if (entry / MANIFEST).is_file():
-        tidying.remove_lock(entry)
+        cleanup.remove_lock(entry)
         with suppress(FileNotFoundError):  # in this moment another process removed it
             return _open(entry)
     waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
     with files.locked(entry.with_suffix(".lock"), waiting):
         if not (entry / MANIFEST).is_file():
-            building.build(entry, listing, size=size, grey=grey, report=report)
+            build.build(entry, listing, size=size, grey=grey, report=report)
         try:
             return _open(entry)  # before the lock is released: nobody removes it
         except FileNotFoundError as error:
@@ -116,11 +118,11 @@ def prepare(
 
 def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
     """Whatever can move a decoded pixel: the settings and the code that decodes; then the listing and its files."""
-    modules = (images, recordings, spectrogram, decoding, arrays, storing, sys.modules[__name__])
+    modules = (images, recordings, spectrogram, decode, arrays, storing, sys.modules[__name__])
     code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
-    settings = hashlib.sha256(json.dumps([protocol.REVISION, identity, code], sort_keys=True).encode())
+    settings = hashlib.sha256(json.dumps([protocols.REVISION, identity, code], sort_keys=True).encode())
     samples = hashlib.sha256("".join(one.key for one in listing).encode())
-    return settings.hexdigest()[: tidying.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - tidying.SETTINGS_DIGITS]
+    return settings.hexdigest()[: cleanup.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - cleanup.SETTINGS_DIGITS]
 
 
 def _open(entry: Path) -> Cached:
@@ -130,7 +132,7 @@ def _open(entry: Path) -> Cached:
         FileNotFoundError: one of its files is not there.
         UserError: it is damaged otherwise.
     """
-    tidying.mark_used(entry)
+    cleanup.mark_used(entry)
     try:
         return _opened(entry)
     except FileNotFoundError:

@@ -7,6 +7,7 @@ from typing import Any
 
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
+MAIN_SLICE = "main"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,3 +139,8 @@ def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
         for kind, group in groups(row).items():
             members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
     return members
+
+
+def headline(slices: Sequence[str]) -> str:
+    """The slice that the scores are of: "main", or the first where none is called so."""
+    return MAIN_SLICE if MAIN_SLICE in slices else slices[0]

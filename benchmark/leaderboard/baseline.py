@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import statistics
 from benchmark.leaderboard.board import Row
-from benchmark.leaderboard.images import Images
-from benchmark.statistics import LEVEL, Estimate, Kinds
+from benchmark.leaderboard.strata import Images
+from benchmark.scores import uncertainty
+from benchmark.scores.uncertainty import LEVEL, Estimate, Kinds
 
 
 def held_against(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
@@ -40,13 +40,13 @@ def _above(rows: Sequence[Row], floors: Sequence[Row], known: Images, inside: ND
     if not kept.any():
         return {}
     pairs = [
-        (index, statistics.difference(row.ious[:, kept], floor.ious[:, kept], kinds))
+        (index, uncertainty.difference(row.ious[:, kept], floor.ious[:, kept], kinds))
         for index, row in enumerate(rows)
         for floor in floors
         if not is_pixelwise(row) and _comparable(row, kinds) and _comparable(floor, kinds)
     ]
     found: dict[int, bool] = {}
-    for (index, _), p in zip(pairs, statistics.holm([_one_sided(own) for _, own in pairs]), strict=True):
+    for (index, _), p in zip(pairs, uncertainty.holm([_one_sided(own) for _, own in pairs]), strict=True):
         found[index] = found.get(index, True) and p <= 1 - LEVEL
     return found
 
@@ -58,4 +58,4 @@ def _one_sided(found: Estimate) -> float:
 
 def _comparable(row: Row, kinds: Kinds) -> bool:
     whole = row.finished and not row.failed and row.aligned
-    return whole and not statistics.obstacle(len(row.runs), kinds, deterministic=row.deterministic)
+    return whole and not uncertainty.obstacle(len(row.runs), kinds, deterministic=row.deterministic)

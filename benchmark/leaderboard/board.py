@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.images import Images
-from benchmark.protocol import REVISION
-from benchmark.record import Record, ReportedRecord
-from benchmark.statistics import Agreement, Estimate
+from benchmark.leaderboard.strata import Images
+from benchmark.protocols import REVISION
+from benchmark.records.schema import Record, ReportedRecord
+from benchmark.scores.uncertainty import Agreement, Estimate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, TypeAlias
 
-from benchmark import metrics
-from benchmark.errors import UserError, nearest
+from benchmark import scores
+from benchmark.common.errors import UserError, nearest
 from benchmark.leaderboard.board import Row, Table
-from benchmark.record import Record, ReportedRecord
+from benchmark.records.schema import Record, ReportedRecord
 
 Value: TypeAlias = float | int | str | None
 Group = Literal["entry", "scores", "sounds", "variants", "cost"]
@@ -120,7 +120,7 @@ def check(tables: Sequence[Table], names: Sequence[str]) -> None:
 
 def _sound_columns(table: Table) -> list[Column]:
     columns = []
-    for name, score in metrics.SOUND_SCORES.items():
+    for name, score in scores.SOUND_SCORES.items():
         title = f"{score.title} ({'dB' if score.unit == 'dB' else '%'})"
         value = _count(name) if score.unit == "dB" else _percent(name)
         rank = {"sisdr_improvement": 1}.get(name, 99)
@@ -231,7 +231,7 @@ def _comparable(row: Row) -> Value:
 def _score_columns() -> list[Column]:
     headline = {"iou": 1, "dice": 5, "precision": 9, "recall": 10, "surface_distance": 14}
     columns = []
-    for name, score in metrics.SCORES.items():
+    for name, score in scores.SCORES.items():
         group: Group = "scores" if name in headline else "variants"
         if name.startswith("empty_"):
             columns.append(

@@ -1,17 +1,105 @@
 """Two entries of a table, side by side: by how much one is better, how sure that is, and where."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics, statistics
-from benchmark.errors import UserError, nearest
+from benchmark import scores
+from benchmark.common.errors import UserError, nearest
 from benchmark.leaderboard.board import Row, Table
-from benchmark.leaderboard.duel import EQUAL, Contest, Duel, Image, Means, Tested
-from benchmark.leaderboard.images import Images, Stratum
+from benchmark.leaderboard.strata import Images, Stratum
 from benchmark.leaderboard.tables import with_mask
+from benchmark.scores import uncertainty
+from benchmark.scores.uncertainty import Estimate
+
+EQUAL = 1e-9
+"""Means over seeds that differ by less are equal: what is left is rounding."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """The means of both entries, A `first` and B `second`, over so many images of one `title`."""
+
+    title: str
+    images: int
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """A - B."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested(Means):
+    """Means whose difference has an `estimate`, or None and the `reason` why nothing can be said of how sure it is."""
+
+    estimate: Estimate | None
+    reason: str
+
+    @property
+    def winner(self) -> str:
+        """Where the 95 % interval leaves 0 out, "A" or "B"; where it does not, "open"; without an interval, ""."""
+        if self.estimate is None:
+            return ""
+        if abs(self.estimate.mean) <= max(self.estimate.half_width(), EQUAL):
+            return "open"
+        return "A" if self.estimate.mean > 0 else "B"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A test image: its groups by kind, its input SNR in dB (NaN: not stated), the means over seeds of both entries."""
+
+    id: str
+    groups: Mapping[str, str]
+    snr: float
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """A - B."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contest:
+    """One score of both entries in its `unit`, on the headline slice of the test split.
+
+    `adjusted` is the p-value after the correction for all `pairs` of the table that the leaderboard makes; None for
+    scores that it does not rank by. `bootstrap` is the standard error by `statistics.pigeonhole`, None where nothing is
+    tested. `strata` are by kind: SNR, area, slice. `groups` are, by kind, those in which A is ahead by most, and those
+    in which B is, the largest difference first. `ahead` counts the images on which A is better, B is, neither is;
+    `images` are those that differ most. Without the manifest there is `total` alone.
+    """
+
+    score: str
+    title: str
+    unit: str
+    total: Tested
+    adjusted: float | None = None
+    pairs: int = 0
+    bootstrap: float | None = None
+    strata: Mapping[str, tuple[Tested, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[tuple[Means, ...], tuple[Means, ...]]] = field(default_factory=dict)
+    ahead: tuple[int, int, int] | None = None
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duel:
+    """Two entries of one table. `units` are the kinds of groups of the images with a mask, and how many of each."""
+
+    table: Table
+    first: Row
+    second: Row
+    units: Mapping[str, int]
+    contests: tuple[Contest, ...]
+
 
 GROUPS = 5
 """So many groups of a kind are listed for each of the two."""
@@ -94,7 +182,7 @@ def _adjusted(table: Table, first: str, second: str, images: Images) -> tuple[fl
     if first not in labels or second not in labels:
         return None, 0
     kept = with_mask(able[0], images)
-    pairs = statistics.differences([row.ious[:, kept] for row in able], [group[kept] for group in images.groups])
+    pairs = uncertainty.differences([row.ious[:, kept] for row in able], [group[kept] for group in images.groups])
     low, high = sorted((labels.index(first), labels.index(second)))
     return pairs[low, high][1], len(pairs)
 
@@ -129,7 +217,7 @@ class _Values:
         found = self.means(title, inside)
         labels = [labels[inside] for labels in self.images.groups]
         reason = self._reason(labels)
-        estimate = None if reason else statistics.difference(self.first[:, inside], self.second[:, inside], labels)
+        estimate = None if reason else uncertainty.difference(self.first[:, inside], self.second[:, inside], labels)
         return Tested(
             title=title,
             images=found.images,
@@ -143,7 +231,7 @@ class _Values:
         """Why the difference of images with those labels cannot be tested, empty if it can."""
         reasons = [
             # A seed that failed is no matter of labels: the leaderboard's own words.
-            row.unranked if row.failed else statistics.obstacle(len(row.runs), labels, deterministic=row.deterministic)
+            row.unranked if row.failed else uncertainty.obstacle(len(row.runs), labels, deterministic=row.deterministic)
             for row in self.rows
         ]
         if reasons[0] == reasons[1]:
@@ -152,8 +240,8 @@ class _Values:
 
 
 _SHOWN = {
-    "iou": (metrics.SCORES["iou"].title, "points of per cent", 100.0),
-    "sisdr_improvement": (metrics.SOUND_SCORES["sisdr_improvement"].title, "dB", 1.0),
+    "iou": (scores.SCORES["iou"].title, "points of per cent", 100.0),
+    "sisdr_improvement": (scores.SOUND_SCORES["sisdr_improvement"].title, "dB", 1.0),
 }
 """Score -> its title, the unit that it is compared in, and how many of that unit the stored one is."""
 
@@ -167,7 +255,7 @@ def _contest(values: _Values, score: str, adjusted: float | None, pairs: int) ->
     if total.estimate is not None:
         labels = [labels[inside] for labels in images.groups]
         first, second = values.first[:, inside], values.second[:, inside]
-        error = float(statistics.pigeonhole(first, labels, against=second, draws=DRAWS).std())
+        error = float(uncertainty.pigeonhole(first, labels, against=second, draws=DRAWS).std())
     strata = {"snr": images.by_snr(), "area": images.by_area(), "slice": list(_other_slices(images))}
     return Contest(
         score=score,

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmark import sums, verify, workers
+from benchmark.common import workers
 from benchmark.leaderboard import kept
-from benchmark.verify.badges import CHECKED
+from benchmark.records import checksums, verify
+from benchmark.records.verify.badges import CHECKED
 
 _MANY = 500
 """Runs from which on other processes are worth their start."""
@@ -78,7 +79,7 @@ def _handed_out(pool: Executor, runs: Sequence[str]) -> Looked:
     with suppress(OSError, BrokenExecutor):
         for start in range(0, len(runs), _AT_ONCE):
             part = runs[start : start + _AT_ONCE]
-            future = pool.submit(sums.intact_each, [Path(run) for run in part], **CHECKED)
+            future = pool.submit(checksums.intact_each, [Path(run) for run in part], **CHECKED)
             looked |= {run: (future, number) for number, run in enumerate(part)}
     return looked
 

@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import statistics
 from benchmark.leaderboard.board import Interval
-from benchmark.leaderboard.images import Images, Stratum
-from benchmark.statistics import Kinds
+from benchmark.leaderboard.strata import Images, Stratum
+from benchmark.scores import uncertainty
+from benchmark.scores.uncertainty import Kinds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +52,10 @@ def intervals(
 def _intervals(entries: Sequence[Measured], images: Images, inside: NDArray[np.bool_]) -> Iterator[Interval]:
     kinds = Kinds.of([labels[inside] for labels in images.groups])
     values = [entry.values[:, inside] for entry in entries]
-    able_to = cache(lambda seeds, deterministic: not statistics.obstacle(seeds, kinds, deterministic=deterministic))
+    able_to = cache(lambda seeds, deterministic: not uncertainty.obstacle(seeds, kinds, deterministic=deterministic))
     sure = [entry.whole and able_to(len(entry.values), entry.deterministic) for entry in entries]
     able = [own for own, one in zip(values, sure, strict=True) if one]
-    halves = iter([found.half_width() for found in statistics.means(able, kinds)] if able else [])
+    halves = iter([found.half_width() for found in uncertainty.means(able, kinds)] if able else [])
     images_inside = int(inside.sum())
     for own, one in zip(values, sure, strict=True):
         yield Interval(mean=float(own.mean()), half_width=next(halves) if one else None, images=images_inside)

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark import files
-from benchmark.errors import UserError
+from benchmark.common import files
+from benchmark.common.errors import UserError
 
 _MOST = 16
 

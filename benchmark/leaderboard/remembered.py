@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import benchmark
-from benchmark import registry
 from benchmark.leaderboard import kept, states
 from benchmark.leaderboard.states import State
+from benchmark.plugins import registry
 
 _RUNS = "runs"
 _READ = (_RUNS, "transfers", "manifests", "references", "pictures")
@@ -78,8 +78,8 @@ class Memory:
 
     def intact(self) -> AbstractContextManager[Callable[[Path], bool]]:
         """Whom to ask of a run's folder whether it is what it lists, as long as the `with` block runs."""
-        from benchmark import verify
         from benchmark.leaderboard import intact
+        from benchmark.records import verify
 
         if not self._known:
             return nullcontext(verify.unaltered)

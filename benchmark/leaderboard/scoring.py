@@ -9,11 +9,20 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics
-from benchmark.metrics import Score
-from benchmark.record import Record
-from benchmark.store import read_counts
-from benchmark.verify import Extent
+from benchmark.records.schema import Record
+from benchmark.records.store import read_counts
+from benchmark.records.verify import Extent
+from benchmark.scores import (
+    CONFUSION,
+    COUNT_COLUMNS,
+    SCORES,
+    SOUND_COLUMNS,
+    SOUND_SCORES,
+    Score,
+    image_iou,
+    improvement,
+    truth_is_empty,
+)
 
 _MOST = 10**12
 """Pixels of an image; their sums fit into 64 bits."""
@@ -89,13 +98,13 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     """
     if isinstance(counts, Exception):
         raise ValueError(counts) from counts  # noqa: TRY004 - the type says that reading failed
-    missing = [name for name in ("id", "slice", *metrics.COUNT_COLUMNS) if name not in counts]
+    missing = [name for name in ("id", "slice", *COUNT_COLUMNS) if name not in counts]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
-    pixels = np.stack([counts[name] for name in metrics.COUNT_COLUMNS])
+    pixels = np.stack([counts[name] for name in COUNT_COLUMNS])
     wrong = (pixels < 0) | (pixels > _MOST)
     if wrong.any():
-        column = metrics.COUNT_COLUMNS[int(wrong.any(axis=1).argmax())]
+        column = COUNT_COLUMNS[int(wrong.any(axis=1).argmax())]
         raise ValueError(f"column {column} holds what is no count of pixels")
     if not expected:
         raise ValueError("the record names no slice of the test")
@@ -106,31 +115,31 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
 
 
 def _heard(counts: Counts) -> bool:
-    return all(name in counts for name in metrics.SOUND_COLUMNS)
+    return all(name in counts for name in SOUND_COLUMNS)
 
 
 def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
     """Runs on as many images in the same slices, all of them at once."""
     _, first, layout = runs[0]
     heard = _heard(layout)
-    columns = [*metrics.COUNT_COLUMNS, *(metrics.SOUND_COLUMNS if heard else ())]
+    columns = [*COUNT_COLUMNS, *(SOUND_COLUMNS if heard else ())]
     stacked = {column: np.stack([counts[column] for *_, counts in runs]) for column in columns}
     by_slice = {}
     for name in first.dataset.test_slices:
         inside = np.flatnonzero(layout["slice"] == name)
         by_slice[name] = {column: values[:, inside] for column, values in stacked.items()}
     # All scores of the headline, and of the other slices the two that the tables show.
-    shown = {"iou": metrics.SCORES["iou"]}
-    every = dict(metrics.SCORES)
+    shown = {"iou": SCORES["iou"]}
+    every = dict(SCORES)
     if heard:
-        every |= metrics.SOUND_SCORES
-        shown |= {"sisdr_improvement": metrics.SOUND_SCORES["sisdr_improvement"]}
+        every |= SOUND_SCORES
+        shown |= {"sisdr_improvement": SOUND_SCORES["sisdr_improvement"]}
     headline = first.headline_slice
     scores = _by_run(every, by_slice[headline])
     others = {name: _by_run(shown, part) for name, part in by_slice.items() if name != headline}
-    ious = np.where(metrics.truth_is_empty(stacked), np.nan, metrics.image_iou(stacked))
-    gains = metrics.improvement(stacked, "sisdr") if heard else None
-    largest = np.sum([stacked[f"native_{name}"] for name in metrics.CONFUSION], axis=0).max(axis=1)  # (R,)
+    ious = np.where(truth_is_empty(stacked), np.nan, image_iou(stacked))
+    gains = improvement(stacked, "sisdr") if heard else None
+    largest = np.sum([stacked[f"native_{name}"] for name in CONFUSION], axis=0).max(axis=1)  # (R,)
     for index, (folder, record, counts) in enumerate(runs):
         yield Scored(
             folder,

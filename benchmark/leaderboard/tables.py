@@ -13,21 +13,21 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import statistics, store, verify
-from benchmark.errors import one_line
-from benchmark.leaderboard import baseline, generalisation, images, sounds
+from benchmark.common.errors import one_line
+from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
-from benchmark.leaderboard.images import Images
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
-from benchmark.leaderboard.shown import shown
-from benchmark.record import ReportedRecord
-from benchmark.statistics import Kinds
+from benchmark.leaderboard.strata import Images
+from benchmark.records import store, verify
+from benchmark.records.schema import ReportedRecord, shown
+from benchmark.scores import uncertainty
+from benchmark.scores.uncertainty import Kinds
 
 Badging: TypeAlias = Callable[..., str]
 """`verify.badge` with what it remembers: of folder, record and extent."""
 
-_PUBLISHED = Path(__file__).parent.parent / "published.toml"
+_PUBLISHED = Path(__file__).parent / "published.toml"
 
 
 def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -> Board:
@@ -54,7 +54,7 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
         tables=tuple(tables),
         published=tuple(_published(tables)),
         comparisons=tuple(_comparisons(tables)),
-        matrix=generalisation.matrix(results, tables, problems),
+        matrix=transfer_matrix.matrix(results, tables, problems),
         problems=tuple(map(one_line, problems)),  # they quote what stands in the files
     )
 
@@ -101,9 +101,9 @@ def _known(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[
     heard = any(run.gains is not None for run in runs)
     known = None
     try:
-        known = images.load(results, head.dataset.manifest)
+        known = strata.load(results, head.dataset.manifest)
         if heard:
-            return known, sounds.references(results, head.dataset.manifest, head.protocol.revision, known)
+            return known, references.references(results, head.dataset.manifest, head.protocol.revision, known)
     except (OSError, ValueError, KeyError) as error:
         if heard:
             problems.append(f"no references and no scores by SNR for data {head.dataset.manifest[:12]}: {error}")
@@ -191,8 +191,8 @@ def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     kept = with_mask(rows[able[0]], known)
     labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
-    ranks = statistics.rank_sets(len(able), statistics.differences(values, labels))
-    for index, own, found in zip(able, statistics.means(values, labels), ranks, strict=True):
+    ranks = uncertainty.rank_sets(len(able), uncertainty.differences(values, labels))
+    for index, own, found in zip(able, uncertainty.means(values, labels), ranks, strict=True):
         result[index] = replace(result[index], interval=own, ranks=found)
     return tuple(result)
 
@@ -219,7 +219,7 @@ def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -
     kept = with_mask(row, known)
     if not kept.any():
         return "every mask is empty"
-    return statistics.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
+    return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
@@ -229,14 +229,14 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
         common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
         others = {_same_entry(row): row for row in second.rows if _sound(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
-        found = statistics.agreement([a for a, _ in pairs], [b for _, b in pairs])
+        found = uncertainty.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
 def _sound(row: Row) -> bool:
     """Whether its mean is of all its seeds, and they are more than one: the order of single trainings is luck."""
-    return row.finished and not row.failed and len(row.runs) >= statistics.FEWEST_SEEDS
+    return row.finished and not row.failed and len(row.runs) >= uncertainty.FEWEST_SEEDS
 
 
 def _same_entry(row: Row) -> tuple[str, ...]:

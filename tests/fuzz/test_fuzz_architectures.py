@@ -11,8 +11,9 @@ from helpers import Bench
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmark import inputs, network, protocol, registry
-from benchmark.errors import UserError
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.plugins import datasets, network, registry
 
 ARCHITECTURE = '''"""A network."""
 import sys
@@ -144,9 +145,9 @@ ALL += [architecture(TITLE=title) for title in TITLES] + [architecture(MORE=more
 
 def use(name: str) -> torch.Tensor:
     """Import it, build it, and ask it for logits, as a run does."""
-    settings = protocol.load("quick").override({"image_size": (10, 14)})
+    settings = protocols.load("quick").override({"image_size": (10, 14)})
     loaded = registry.load("architectures", name)
-    with inputs.blaming(loaded):
+    with datasets.blaming(loaded):
         net = network.build(loaded, settings, 0)
         network.gigaflops(net, settings)
         logits: torch.Tensor = net(torch.zeros(2, 3, 10, 14))

@@ -16,15 +16,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmark import protocol, recordings, spectrogram
-from benchmark.denoise import files
-from benchmark.denoise.cleaner import Grid
-from benchmark.errors import UserError
-from benchmark.mix import plan, sources
-from benchmark.mix.render import render
-from benchmark.mix.settings import Settings, checked
-from benchmark.progress import silent
-from benchmark.spectrogram import BINS
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
+from benchmark.data import recordings, spectrogram
+from benchmark.data.spectrogram import BINS
+from benchmark.tools.denoise import clean
+from benchmark.tools.denoise.cleaner import Grid
+from benchmark.tools.mix import plan, sources
+from benchmark.tools.mix.render import render
+from benchmark.tools.mix.settings import Settings, checked
 
 KINDS = {"PCM_U8": (1, 8), "PCM_16": (1, 16), "PCM_24": (1, 24), "PCM_32": (1, 32), "FLOAT": (3, 32), "DOUBLE": (3, 64)}
 RATES = [1, 7, 999, 1_000, 4_000, 8_000, 11_025, 16_000, 22_050, 44_099, 44_100, 96_000, 192_000, 384_000]
@@ -202,7 +203,7 @@ def test_what_is_no_recording(folder: Path, content: bytes, start: bytes) -> Non
 class Transparent:
     """A cleaner whose network keeps everything."""
 
-    protocol = protocol.load("quick")
+    protocol = protocols.load("quick")
 
     def __init__(self, rate: int | None) -> None:
         self._rate = rate
@@ -239,7 +240,7 @@ def test_a_network_that_keeps_everything_gives_the_recording_back(
     content = wav(wave.samples(), kind, rate)
     source.write_bytes(damage(content) if damage else content)
     cleaner: Any = Transparent(own)
-    found = outcome(lambda: files.clean(cleaner, source, target, mask="soft", above="keep", report=silent))
+    found = outcome(lambda: clean.clean(cleaner, source, target, mask="soft", above="keep", report=silent))
     if isinstance(found, UserError):
         assert not list(folder.glob("out/*")), "a refusal leaves nothing"
         return

@@ -169,7 +169,7 @@ def test_a_bug_of_ours_is_one_line_and_code_1(bench: Bench, monkeypatch: pytest.
 
 
 def test_debug_shows_where_a_mistake_was_found(bench: Bench) -> None:
-    from benchmark.errors import UserError
+    from benchmark.common.errors import UserError
 
     assert bench("leaderboard").code == 2
     with pytest.raises(UserError, match="no runs in results"):

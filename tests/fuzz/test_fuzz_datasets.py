@@ -11,10 +11,11 @@ from helpers import Bench
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmark import inputs, protocol, registry
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.data.cache import Cached
-from benchmark.errors import UserError
-from benchmark.progress import silent
+from benchmark.plugins import datasets, registry
 
 DATASET = '''"""A dataset."""
 import sys
@@ -223,11 +224,11 @@ def wrong_datasets(draw: st.DrawFn) -> bytes:
 
 def prepare(name: str) -> tuple[Cached, Any]:
     """List, decode, check and describe it, as a run does."""
-    settings = protocol.load("quick").override({"image_size": (16, 16), "batch_size": 1})
+    settings = protocols.load("quick").override({"image_size": (16, 16), "batch_size": 1})
     loaded = registry.load("datasets", name)
-    cached = inputs.load_data(loaded, settings, None, silent)
-    inputs.check_data(cached, settings, allow_leakage=False)
-    return cached, inputs.resolved(loaded, None)
+    cached = datasets.load_data(loaded, settings, None, silent)
+    datasets.check_data(cached, settings, allow_leakage=False)
+    return cached, datasets.resolved(loaded, None)
 
 
 def require_right(cached: Cached) -> None:

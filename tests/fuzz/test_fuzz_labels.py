@@ -6,8 +6,8 @@ from fuzzing import TEXTS, cases, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import registry
-from benchmark.errors import UserError
+from benchmark.common.errors import UserError
+from benchmark.plugins import registry
 
 LABELS = st.sampled_from(["unet", "smp", "otsu", "torchvision_segmentation", "synthetic", "folder", "nets"])
 KEYS = st.sampled_from(["width", "encoder", "decoder", "name", "train", "group", "in_channels", "root", "", "depth"])

@@ -9,13 +9,13 @@ from fuzzing import JSON, TEXTS, cases, damages, outcome
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmark import protocol
-from benchmark.cli.running import protocol_settings
-from benchmark.errors import UserError
-from benchmark.protocol import Protocol
+from benchmark import protocols
+from benchmark.cli.run import protocol_settings
+from benchmark.common.errors import UserError
+from benchmark.protocols import Protocol
 
-NAMES = [name for name in Protocol.model_fields if name not in protocol.UNDIGESTED]
-GOOD: dict[str, Any] = protocol.load("quick").model_dump(mode="json", exclude=set(protocol.UNDIGESTED))
+NAMES = [name for name in Protocol.model_fields if name not in protocols.UNDIGESTED]
+GOOD: dict[str, Any] = protocols.load("quick").model_dump(mode="json", exclude=set(protocols.UNDIGESTED))
 WORDS = [value for value in GOOD.values() if isinstance(value, str)] + ["sgd", "pretrained", "birdsounds", "cosine"]
 VALUES = (
     JSON
@@ -71,7 +71,7 @@ def require_sound(found: Protocol, given_: dict[str, Any]) -> None:
             assert held == value or math.isclose(held, float(value))
         if isinstance(value, str) and isinstance(held, str):
             assert held == value
-    assert protocol.load("quick").override(found.changes_from(protocol.load("quick"))) is not None
+    assert protocols.load("quick").override(found.changes_from(protocols.load("quick"))) is not None
 
 
 @cases(150)
@@ -85,15 +85,15 @@ def require_sound(found: Protocol, given_: dict[str, Any]) -> None:
 @example(changes={"dataset": "a\nb"})
 @example(changes={"loss": "x" * 100_000})
 def test_every_setting_wrong_in_every_way(changes: dict[str, Any]) -> None:
-    found = outcome(lambda: protocol.load("quick").override(changes))
+    found = outcome(lambda: protocols.load("quick").override(changes))
     if not isinstance(found, UserError):
         require_sound(found, changes)
 
 
 @cases(60)
-@given(changes=st.dictionaries(st.sampled_from([*NAMES, *protocol.UNDIGESTED]) | TEXTS, VALUES, max_size=4))
+@given(changes=st.dictionaries(st.sampled_from([*NAMES, *protocols.UNDIGESTED]) | TEXTS, VALUES, max_size=4))
 def test_the_settings_of_a_record(changes: dict[str, Any]) -> None:
-    found = outcome(lambda: protocol.recorded("mine", {**GOOD, **changes}))
+    found = outcome(lambda: protocols.recorded("mine", {**GOOD, **changes}))
     if not isinstance(found, UserError):
         require_sound(found, {name: value for name, value in changes.items() if name in NAMES})
 
@@ -131,7 +131,7 @@ def require_judged(path: Path, changes: dict[str, Any], damage: Any) -> None:
     text = "".join(f"{name} = {toml(value)}\n" for name, value in {**GOOD, **changes}.items())
     content = text.encode("utf-8", "replace")
     path.write_bytes(damage(content) if damage else content)
-    found = outcome(lambda: protocol.load(str(path)))
+    found = outcome(lambda: protocols.load(str(path)))
     if not isinstance(found, UserError):
         require_sound(found, {} if damage else changes)
 
@@ -149,7 +149,7 @@ def require_judged(path: Path, changes: dict[str, Any], damage: Any) -> None:
 def test_what_is_no_protocol(folder: Path, content: bytes, name: str) -> None:
     path = folder / name
     path.write_bytes(content)
-    outcome(lambda: protocol.load(str(path)))
+    outcome(lambda: protocols.load(str(path)))
 
 
 @cases(60)
@@ -161,12 +161,12 @@ def test_what_is_no_protocol(folder: Path, content: bytes, name: str) -> None:
 @example(name="x" * 300 + ".toml")
 @example(name="/tmp.toml/a.toml")
 def test_any_name(name: str) -> None:
-    outcome(lambda: protocol.load(name))
+    outcome(lambda: protocols.load(name))
 
 
 def test_a_folder_called_like_a_protocol(folder: Path) -> None:
     (folder / "folder.toml").mkdir()
-    assert isinstance(outcome(lambda: protocol.load(str(folder / "folder.toml"))), UserError)
+    assert isinstance(outcome(lambda: protocols.load(str(folder / "folder.toml"))), UserError)
 
 
 PAIRS = ONE.map(lambda change: f"{change[0]}={toml(change[1])}") | st.builds(

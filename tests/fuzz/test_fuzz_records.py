@@ -18,11 +18,13 @@ from helpers import TINY, Bench, birdsounds_tree
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmark import cli, report, sums, verify
-from benchmark.denoise import choose
+from benchmark import cli
 from benchmark.leaderboard import formats, remembered, tables
+from benchmark.leaderboard import page as report
 from benchmark.leaderboard.board import Board
-from benchmark.verify.badges import VERIFICATION
+from benchmark.records import checksums, verify
+from benchmark.records.verify.badges import VERIFICATION
+from benchmark.tools.denoise import choose_run
 
 DATA = (*TINY, "--dataset", "synthetic:train=6,val=3,test=4,ood=2")  # few enough to be decoded in this process
 
@@ -105,7 +107,7 @@ def read_everything(store: Path, right: dict[str, float], *, other: bool, page: 
 def choose_any(store: Path) -> None:
     for name in ("best", "0"):
         try:
-            choose.choose(store, name, "")
+            choose_run.choose(store, name, "")
         except verify.UnreadableError:
             raise
         except ValueError as error:
@@ -173,8 +175,8 @@ def test_a_record_of_any_values_that_is_sealed_again(
 ) -> None:
     """As a forger does: nothing that reads it may stop either."""
     content = altered(json.loads((run / "run.json").read_text()), number, how, value)
-    with changed(run / "run.json", content), changed(run / sums.NAME, (run / sums.NAME).read_bytes()):
-        sums.write(run)
+    with changed(run / "run.json", content), changed(run / checksums.NAME, (run / checksums.NAME).read_bytes()):
+        checksums.write(run)
         board = tables.build(store)
         for writer in formats.WRITERS.values():
             writer(board, ())
@@ -332,7 +334,7 @@ def test_checksums_of_any_names(
     store: Path, run: Path, right: dict[str, float], name: str, digest: str, space: str
 ) -> None:
     line = f"{digest}{space}{name}\n".encode("utf-8", "replace")
-    with changed(run / sums.NAME, (run / sums.NAME).read_bytes() + line):
+    with changed(run / checksums.NAME, (run / checksums.NAME).read_bytes() + line):
         read_everything(store, right, other=True)
 
 

@@ -15,12 +15,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save, save_file
 
-from benchmark import checkpoints, cli, inputs, layout, protocol, registry, store, stored
-from benchmark.checkpoints import Checkpoints, Snapshot
-from benchmark.data import manifest
-from benchmark.errors import UserError
-from benchmark.progress import silent
-from benchmark.runs import WEIGHTS
+from benchmark import cli, protocols
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
+from benchmark.data import layout, manifest
+from benchmark.plugins import datasets, registry
+from benchmark.records import store, weights
+from benchmark.records.find import WEIGHTS
+from benchmark.training import checkpoints
+from benchmark.training.checkpoints import Checkpoints, Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(run: Path) -> dict[str, torch.Tensor]:
     found = store.read(run)
-    return stored.load(run, found, protocol.recorded(found.protocol.name, found.protocol.settings)).core.state_dict()
+    return weights.load(run, found, protocols.recorded(found.protocol.name, found.protocol.settings)).core.state_dict()
 
 
 class Harmful:
@@ -207,9 +210,9 @@ def test_a_table_of_samples(mixed: Path, row: int, column: int, cell: str, how: 
 
     def listed() -> Any:
         # The recordings of this tree are empty, so that whatever is listed ends when it is read.
-        inputs.resolved(loaded, mixed)
-        settings = protocol.load("quick").override({"image_size": (8, 8)})
-        return inputs.load_data(loaded, settings, mixed, silent)
+        datasets.resolved(loaded, mixed)
+        settings = protocols.load("quick").override({"image_size": (8, 8)})
+        return datasets.load_data(loaded, settings, mixed, silent)
 
     try:
         refused(listed)
@@ -229,7 +232,7 @@ def test_the_lists_of_a_folder(tmp_path_factory: pytest.TempPathFactory, path: s
         (root / f"{name}.txt").write_text("a.png\n")
     (root / path).write_bytes(content)
     loaded = registry.load("datasets", "folder")
-    refused(lambda: inputs.load_data(loaded, protocol.load("quick"), root, silent))
+    refused(lambda: datasets.load_data(loaded, protocols.load("quick"), root, silent))
 
 
 @cases(40)

@@ -12,10 +12,10 @@ import numpy as np
 from command import Command, execute
 from safetensors.numpy import load_file, save
 
-from benchmark import store
-from benchmark.denoise.choose import validation_iou
-from benchmark.record import Record
-from benchmark.runs import WEIGHTS
+from benchmark.records import store
+from benchmark.records.find import WEIGHTS
+from benchmark.records.schema import Record
+from benchmark.tools.denoise.choose_run import validation_iou
 
 NAME = "records.tar.gz"
 BEST = 2

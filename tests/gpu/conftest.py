@@ -12,12 +12,13 @@ import pytest
 import torch
 from accelerator import DEVICE, SMALL, On
 
-from benchmark import hardware, inputs, registry
-from benchmark.data.batches import DeviceSplit
+from benchmark.common.progress import silent
 from benchmark.data.cache import Cached
-from benchmark.hardware import Hardware
-from benchmark.progress import silent
-from benchmark.protocol import Protocol
+from benchmark.plugins import datasets, registry
+from benchmark.protocols import Protocol
+from benchmark.training import hardware
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
 
 PROVES_NOTHING_OF_CUDA = "test_rehearsal.py"
 
@@ -65,7 +66,7 @@ def only_cuda() -> None:
 
 @pytest.fixture(scope="session")
 def decoded(_isolated_cache: None) -> Cached:
-    return inputs.load_data(registry.load("datasets", SMALL.dataset), SMALL, None, silent)
+    return datasets.load_data(registry.load("datasets", SMALL.dataset), SMALL, None, silent)
 
 
 @pytest.fixture

@@ -20,15 +20,18 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
-from benchmark import describe, hardware, inputs, keys, network, protocol, registry, trainer
-from benchmark.data.batches import DeviceSplit
-from benchmark.hardware import Hardware
-from benchmark.network import Network
-from benchmark.progress import silent
-from benchmark.protocol import Protocol
-from benchmark.speed import ceiling, measure, rivals
-from benchmark.speed.ceiling import Ceiling
-from benchmark.speed.measure import Task
+from benchmark import protocols, training
+from benchmark.common.progress import silent
+from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.network import Network
+from benchmark.protocols import Protocol
+from benchmark.records import describe, keys
+from benchmark.tools.speed import ceiling, measure, rivals
+from benchmark.tools.speed.ceiling import Ceiling
+from benchmark.tools.speed.measure import Task
+from benchmark.training import hardware
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
 
 Figures = dict[str, Any]
 TOP = 10
@@ -38,7 +41,7 @@ STEPS = 5
 
 def settings(task: Figures) -> Protocol:
     """The protocol with what the task changes; the dataset in its canonical spelling, as `bench run` has it."""
-    changed = protocol.load(task["protocol"]).override(task["overrides"])
+    changed = protocols.load(task["protocol"]).override(task["overrides"])
     return changed.override({"dataset": registry.load("datasets", changed.dataset).label})
 
 
@@ -86,7 +89,7 @@ def data(task: Figures) -> Figures:
     wanted = settings(task)
     plugin = registry.load("datasets", wanted.dataset)
     started = time.perf_counter()
-    cached = inputs.load_data(plugin, wanted, Path(task["data"]) if task["data"] else None, silent)
+    cached = datasets.load_data(plugin, wanted, Path(task["data"]) if task["data"] else None, silent)
     return {
         "decoding_seconds": time.perf_counter() - started,
         "images": {name: len(split.rows) for name, split in cached.splits.items()},
@@ -102,7 +105,7 @@ def speed(task: Figures) -> Figures:
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     net = _on_device(wanted, machine)
-    execution = trainer.choose(wanted.execution, machine, wanted.protocol, micro_batch=None)
+    execution = training.choose(wanted.execution, machine, wanted.protocol, micro_batch=None)
     hardware.reset_peak_memory(machine)
     started = time.perf_counter()
     rate = measure.training_speed(net, split, wanted.protocol, machine, execution, wanted.seconds)
@@ -131,7 +134,7 @@ def profile(task: Figures) -> Figures:
     machine, split = measure.prepare(wanted)
     batch = wanted.protocol.batch_size
     images = DeviceSplit(measure.first(split, batch), wanted.protocol, machine.device)
-    steps = trainer.Steps(_on_device(wanted, machine), images, wanted.protocol, seed=0, hardware=machine)
+    steps = training.Steps(_on_device(wanted, machine), images, wanted.protocol, seed=0, hardware=machine)
     for _ in range(2):  # the first tries kernels
         steps.epoch(lambda _: None)
     on_cuda = machine.device.type == "cuda"

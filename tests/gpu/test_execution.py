@@ -8,11 +8,11 @@ import torch
 from accelerator import DEVICE, SMALL, On
 from torch import Tensor, nn
 
-from benchmark import network, registry
-from benchmark.data.batches import DeviceSplit
-from benchmark.hardware import Hardware
-from benchmark.network import Network
-from benchmark.trainer import Execution, Steps
+from benchmark.plugins import network, registry
+from benchmark.plugins.network import Network
+from benchmark.training import Execution, Steps
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
 
 DATA = Callable[..., DeviceSplit]
 NET = "unet:width=8"

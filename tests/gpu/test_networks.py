@@ -6,8 +6,9 @@ import pytest
 import torch
 from accelerator import SMALL, On
 
-from benchmark import network, registry, trainer
-from benchmark.data.batches import DeviceSplit
+from benchmark import training
+from benchmark.plugins import network, registry
+from benchmark.training.batches import DeviceSplit
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.2}
 """The norm of the difference over the norm of the CPU's logits. fp32 (TF32 is off) rounds by 6e-8; another order of
@@ -35,7 +36,7 @@ def test_forward_and_a_step(name: str, precision: str, on: On, training_data: Ca
         return
     assert float((found - expected).norm() / expected.norm()) <= TOLERANCE[precision]
     before = [parameter.detach().clone() for parameter in learning]
-    trainer.Steps(net, data, SMALL, seed=0, hardware=machine).rehearse(4)
+    training.Steps(net, data, SMALL, seed=0, hardware=machine).rehearse(4)
     gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
     assert gradients
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)

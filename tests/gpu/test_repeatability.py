@@ -12,10 +12,11 @@ import torch
 from accelerator import DEVICE, SMALL, On
 from helpers import FORGETFUL, fingerprint
 
-from benchmark import network, registry, store
-from benchmark.data.batches import DeviceSplit
-from benchmark.hardware import Hardware
-from benchmark.trainer import Steps
+from benchmark.plugins import network, registry
+from benchmark.records import store
+from benchmark.training import Steps
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
 
 REPEATING = ("custom_resnet34", "unet", "segnet")
 """These must repeat. So must any other entry that PyTorch does not refuse; one that it refuses is skipped by name."""

@@ -8,13 +8,15 @@ import pytest
 import torch
 from accelerator import SMALL, On
 
-from benchmark import evaluator, hardware, metrics, network, registry, trainer
-from benchmark.data.batches import DeviceSplit
+from benchmark import scores, training
+from benchmark.common.progress import silent
 from benchmark.data.cache import Cached
-from benchmark.evaluator import Evaluation
-from benchmark.hardware import Hardware
-from benchmark.network import Network
-from benchmark.progress import silent
+from benchmark.plugins import network, registry
+from benchmark.plugins.network import Network
+from benchmark.training import evaluator, hardware
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.evaluator import Evaluation
+from benchmark.training.hardware import Hardware
 
 NAMES = ("unet:width=8", "custom_resnet34")
 SHARES = {"fp32": 0.001, "bf16": 0.02}
@@ -27,7 +29,7 @@ def trained(name: str, data: DeviceSplit, machine: Hardware) -> Network:
     net = network.build(registry.load("architectures", name), SMALL, seed=0)
     net.to(device=machine.device)
     net.to(memory_format=torch.channels_last)
-    steps = trainer.Steps(net, data, SMALL, seed=0, hardware=machine)
+    steps = training.Steps(net, data, SMALL, seed=0, hardware=machine)
     for _ in range(8):
         steps.epoch(lambda _: None)
     return net
@@ -43,7 +45,7 @@ def counted(net: Network, decoded: Cached, machine: Hardware) -> Evaluation:
 def differing(found: Evaluation, expected: Evaluation) -> float:
     """The largest share of an image's pixels by which a count at the protocol's size differs."""
     pixels = math.prod(SMALL.image_size)
-    return max(float(np.abs(found.counts[name] - expected.counts[name]).max()) / pixels for name in metrics.CONFUSION)
+    return max(float(np.abs(found.counts[name] - expected.counts[name]).max()) / pixels for name in scores.CONFUSION)
 
 
 @pytest.mark.parametrize("precision", SHARES)
@@ -77,7 +79,7 @@ def test_counts_are_those_of_a_cpu(
     expected = counted(net, decoded, hardware.resolve("cpu", "fp32"))
     assert differing(found, expected) <= 0.001
     assert np.abs(found.histograms - expected.histograms).sum((1, 2)).max() <= 0.01 * math.prod(SMALL.image_size)
-    assert set(found.sounds) == set(metrics.SOUND_COLUMNS)
+    assert set(found.sounds) == set(scores.SOUND_COLUMNS)
 
 
 def test_sounds_are_those_of_a_cpu(on: On, decoded: Cached) -> None:

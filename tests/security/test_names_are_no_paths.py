@@ -12,11 +12,12 @@ import soundfile
 from helpers import Bench, put
 from test_leaderboard import write
 
-from benchmark import files, store, sums
+from benchmark.common import files
+from benchmark.common.errors import UserError
 from benchmark.contract import Sample
-from benchmark.data import validity
-from benchmark.denoise import files as denoise_files
-from benchmark.errors import UserError
+from benchmark.data import validate
+from benchmark.records import checksums, store
+from benchmark.tools.denoise import clean as denoise_files
 
 
 @pytest.mark.parametrize("field", ["run_key", "comparability_key", "dataset__manifest", "protocol__digest"])
@@ -37,9 +38,9 @@ def test_what_files_are_called_after_is_a_digest(bench: Bench, tmp_path: Path, f
 
 @pytest.mark.parametrize("name", ["../other/run.json", "/etc/passwd", "a/../../b", ".."])
 def test_checksums_name_no_file_outside(tmp_path: Path, name: str) -> None:
-    (tmp_path / sums.NAME).write_text(f"{'0' * 64}  {name}\n")
+    (tmp_path / checksums.NAME).write_text(f"{'0' * 64}  {name}\n")
     with pytest.raises(ValueError, match="line 1 names a file outside of the folder"):
-        sums.read(tmp_path)
+        checksums.read(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["../runs", "..", "/"])
@@ -77,7 +78,7 @@ def test_cleaning_writes_nowhere_but_into_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
-    from benchmark import recordings
+    from benchmark.data import recordings
 
     kept = sound(tmp_path / "kept.wav")
     before = hashlib.sha256(kept.read_bytes()).hexdigest()
@@ -129,4 +130,4 @@ def test_what_is_no_id_is_refused(name: str) -> None:
         for split in ("train", "val", "test")
     }
     with pytest.raises(UserError, match="is not a text of 1 to 1000 printable characters"):
-        validity.checked_listing(samples)
+        validate.checked_listing(samples)

@@ -8,15 +8,19 @@ import pytest
 from bombs import KINDS, lay
 from test_leaderboard import write
 
-from benchmark import checkpoints, network, protocol, registry, store, stored, verify
-from benchmark.checkpoints import Checkpoints
+from benchmark import protocols
+from benchmark.common.errors import UserError
+from benchmark.common.progress import silent
 from benchmark.data import cache
-from benchmark.errors import UserError
 from benchmark.leaderboard import tables
-from benchmark.progress import silent
-from benchmark.report import page
+from benchmark.leaderboard.page import page
+from benchmark.plugins import network, registry
+from benchmark.records import store, verify
+from benchmark.records import weights as stored
+from benchmark.training import checkpoints
+from benchmark.training.checkpoints import Checkpoints
 
-PAPER = protocol.load("paper")
+PAPER = protocols.load("paper")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "npz"])

@@ -9,8 +9,8 @@ from helpers import Bench
 from rich.console import Console
 from test_leaderboard import write
 
-from benchmark import printable, report
-from benchmark.leaderboard import formats, tables
+from benchmark.common import errors
+from benchmark.leaderboard import formats, page, tables
 
 EVIL = (
     "</script><img src=x onerror=alert(1)>[a](javascript:b)|{{7*7}}\"'&"
@@ -41,7 +41,7 @@ def test_the_terminal_is_told_nothing_but_text(bench: Bench, hostile: Path) -> N
     assert "\\x1b" in text
     board_out = bench("leaderboard", "--results", hostile)
     for shown in (text, ran.out + ran.err, board_out.out, board_out.err):
-        assert {sign for sign in shown if printable.printable(sign) != sign} <= {"\n"}
+        assert {sign for sign in shown if errors.printable(sign) != sign} <= {"\n"}
 
 
 def test_messages_are_one_line_without_escape_sequences(bench: Bench, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_markdown_holds_no_html_no_link_and_no_line_of_its_own(hostile: Path) ->
     assert not [line for line in prose if "<" in line]
     assert "](" not in "".join(prose)
     assert not [line for line in text.splitlines() if line.startswith("# h")]
-    assert all(sign == "\n" or printable.printable(sign) == sign for sign in text)
+    assert all(sign == "\n" or errors.printable(sign) == sign for sign in text)
 
 
 def test_latex_reads_and_runs_nothing(hostile: Path) -> None:
@@ -97,7 +97,7 @@ def _is_number(text: str) -> bool:
 
 
 def test_the_page_is_html_of_ours_alone(hostile: Path) -> None:
-    text = report.rendered(tables.build(hostile), hostile)
+    text = page.rendered(tables.build(hostile), hostile)
     assert "<img" not in text
     assert "</script><" not in text.replace("</script></body>", "")
     assert "{{7*7}}" in text
@@ -108,4 +108,4 @@ def test_plain_texts_stay_as_they_are(tmp_path: Path) -> None:
     title = 'Café "U" \\ ± – Ångström\u00a0<1 °'
     write(tmp_path, architecture__title=title)
     assert tables.build(tmp_path).tables[0].rows[0].runs[0].architecture.title == title
-    assert printable.printable("a\nb\t", keep="\n") == "a\nb\\t"
+    assert errors.printable("a\nb\t", keep="\n") == "a\nb\\t"

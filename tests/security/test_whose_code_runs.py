@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import NEW_PLUGIN, TINY, Bench
 
-from benchmark import registry
+from benchmark.plugins import registry
 
 ROOT = Path(__file__).parents[2]
 

@@ -54,7 +54,7 @@ def make_pair(number: int, folder: Path) -> None:
 def make(root: Path, counts: dict[str, int]) -> None:
     from functools import partial
 
-    from benchmark import workers
+    from benchmark.common import workers
 
     originals = root / "originals"
     originals.mkdir(parents=True)
@@ -72,18 +72,19 @@ def make(root: Path, counts: dict[str, int]) -> None:
 
 def load(root: Path) -> None:
     """Prints a line of JSON for each report, and at the end what was opened."""
-    from benchmark import inputs, protocol, registry
+    from benchmark import protocols
     from benchmark.data import manifest
+    from benchmark.plugins import datasets, registry
 
     def report(stage: str, done: int, total: int, note: str) -> None:
         if done % 50 == 0 or done == total:
             say({"stage": stage, "done": done, "time": time.monotonic(), "note": note})
 
     started, used = time.monotonic(), time.process_time()
-    settings = protocol.load("paper").override({"image_size": SIZE})
-    cached = inputs.load_data(registry.load("datasets", "birdsounds"), settings, root, report)
+    settings = protocols.load("paper").override({"image_size": SIZE})
+    cached = datasets.load_data(registry.load("datasets", "birdsounds"), settings, root, report)
     seconds, processor = time.monotonic() - started, time.process_time() - used
-    inputs.check_data(cached, settings, allow_leakage=True)
+    datasets.check_data(cached, settings, allow_leakage=True)
     counted = manifest.counted(cached.rows)["images"]
     read = 0
     for split in cached.splits.values():
@@ -96,7 +97,7 @@ def plain(root: Path) -> None:
     """How fast the same processors decode the same files, with nothing kept: alone, and with the resize."""
     from benchmark.datasets import birdsounds
 
-    from benchmark import workers
+    from benchmark.common import workers
 
     for stage, work in (("decode", _decode), ("decode and resize", _resize)):
         samples = birdsounds.load(root=root)["train"][: SAMPLE + 50]
@@ -112,7 +113,7 @@ def _decode(read: Any) -> None:
 
 
 def _resize(read: Any) -> None:
-    from benchmark import images
+    from benchmark.data import images
 
     example = read()
     images.resize_image(example.image, SIZE)

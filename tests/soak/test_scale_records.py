@@ -21,8 +21,10 @@ import numpy as np
 import pytest
 from records import MASK, Data, write_manifest, write_references
 
-from benchmark import files, keys, metrics, record, registry, store, sums
-from benchmark.verify import VERIFICATION
+from benchmark import scores
+from benchmark.plugins import registry
+from benchmark.records import checksums, keys, schema, store, tables
+from benchmark.records.verify import VERIFICATION
 
 pytestmark = pytest.mark.soak
 
@@ -50,7 +52,7 @@ def templates() -> list[Template]:
         (source,) = registry.sources("architectures", one.architecture.name)
         if one.status != "finished" or one.protocol.name != "quick" or one.architecture.name in found:
             continue
-        others = {name: (path / name).read_bytes() for name in sums.names(path) if name.startswith("examples/")}
+        others = {name: (path / name).read_bytes() for name in checksums.names(path) if name.startswith("examples/")}
         others = {name: content[:PICTURE] for name, content in others.items()}
         others |= {name: (path / name).read_bytes() for name in ("history.csv", "logits.csv", "predictions.npz")}
         others["plugin.py"] = source.read_bytes()
@@ -116,7 +118,7 @@ def _write(
     content.update(seed=seed, run_key=keys.digest({"table": table, "entry": entry, "seed": seed}))
     folder = store.folder(results, f"table{table:02}", "synthetic", name, content["run_key"])
     (folder / "examples").mkdir(parents=True)
-    store.write_record(folder, record.Record.model_validate(content))
+    store.write_record(folder, schema.Record.model_validate(content))
     for other, text in template.others.items():
         (folder / other).write_bytes(text)
     gains = random.normal(8, 3, IMAGES)
@@ -129,9 +131,9 @@ def _write(
         ]
         for index, (hit, gain, snr) in enumerate(zip(hits.tolist(), gains, data.snr, strict=True))
     ]
-    files.write_csv(folder / "images.csv", ["id", "slice", *metrics.COUNT_COLUMNS, *metrics.SOUND_COLUMNS], rows)
-    sums.write(folder)
-    evaluated = {**template.verification, "sums": sums.digest(folder / sums.NAME)}
+    tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
+    checksums.write(folder)
+    evaluated = {**template.verification, "sums": checksums.digest(folder / checksums.NAME)}
     (folder / VERIFICATION).write_text(json.dumps(evaluated, indent=2) + "\n")
 
 

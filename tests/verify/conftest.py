@@ -8,7 +8,7 @@ from helpers import TINY
 from tampering import Store
 
 from benchmark import cli
-from benchmark.store import read
+from benchmark.records.store import read
 
 
 def run(*words: str) -> None:

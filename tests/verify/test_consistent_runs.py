@@ -8,10 +8,10 @@ import pytest
 from helpers import TINY, Bench
 from tampering import Store, truth
 
-from benchmark import runs, verify
-from benchmark.runs import WEIGHTS
-from benchmark.store import read, read_all
-from benchmark.verify.subject import Subject
+from benchmark.records import find, verify
+from benchmark.records.find import WEIGHTS
+from benchmark.records.store import read, read_all
+from benchmark.records.verify.run_files import Subject
 
 
 def test_what_was_not_altered_is_consistent(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_what_is_hidden_is_neither_shown_nor_checked(store: Store, place: str) -
     hidden.parent.mkdir(parents=True)
     shutil.copytree(store.otsu, hidden)
     assert read_all(store.results) == before
-    assert hidden not in runs.folders(store.results)
+    assert hidden not in find.folders(store.results)
     (above,) = [folder for folder in hidden.parents if folder.name == ".x"]
     above.rename(above.with_name("x"))
     shown = store.results / place.replace(".x", "x") / store.otsu.name

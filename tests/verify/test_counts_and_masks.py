@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tampering import Store, Tampering, count_changed, file_removed, found, named, require_found_though_sealed, truth
 
-from benchmark import metrics, verify
+from benchmark import scores
+from benchmark.records import verify
 
 
 def count_moved(store: Store) -> None:
@@ -46,7 +47,7 @@ def sound_beyond_limit(store: Store) -> None:
 def sound_removed(store: Store) -> None:
     store.edit(
         "images.csv",
-        lambda text: "".join(line.rsplit(",", len(metrics.SOUND_COLUMNS))[0] + "\n" for line in text.splitlines()),
+        lambda text: "".join(line.rsplit(",", len(scores.SOUND_COLUMNS))[0] + "\n" for line in text.splitlines()),
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from tampering import Store
 
-from benchmark import sums, verify
-from benchmark.verify.badges import VERIFICATION
+from benchmark.records import checksums, verify
+from benchmark.records.verify.badges import VERIFICATION
 
 
 def damages(content: bytes, random: np.random.Generator) -> list[bytes]:
@@ -28,11 +28,11 @@ def test_no_damage_stops_the_check(tuned: Store) -> None:
             findings = verify.check(tuned.results)
             assert {path, tuned.run} & {finding.run for finding in findings}, path
             assert all("\n" not in str(finding) for finding in findings), path
-            if tuned.run in path.parents and path.name != sums.NAME:
-                kept = (tuned.run / sums.NAME).read_bytes()
+            if tuned.run in path.parents and path.name != checksums.NAME:
+                kept = (tuned.run / checksums.NAME).read_bytes()
                 tuned.seal()
                 verify.check(tuned.results)
-                (tuned.run / sums.NAME).write_bytes(kept)
+                (tuned.run / checksums.NAME).write_bytes(kept)
         path.write_bytes(content)
     assert verify.check(tuned.results) == []
     for damaged in damages(b'{"schema": 1, "verdict": "reproduced"}', random):

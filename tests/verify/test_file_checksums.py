@@ -5,8 +5,8 @@ import shutil
 import pytest
 from tampering import Store, Tampering, file_removed, found, named
 
-from benchmark import sums, verify
-from benchmark.runs import WEIGHTS
+from benchmark.records import checksums, verify
+from benchmark.records.find import WEIGHTS
 
 
 def count_without_sums(store: Store) -> None:
@@ -38,15 +38,15 @@ def file_added(store: Store) -> None:
 
 
 def sums_removed(store: Store) -> None:
-    (store.run / sums.NAME).unlink()
+    (store.run / checksums.NAME).unlink()
 
 
 def sums_line_removed(store: Store) -> None:
-    store.edit(sums.NAME, lambda text: "".join(text.splitlines(keepends=True)[1:]))
+    store.edit(checksums.NAME, lambda text: "".join(text.splitlines(keepends=True)[1:]))
 
 
 def sums_damaged(store: Store) -> None:
-    store.edit(sums.NAME, lambda text: text.replace("  ", " ", 1))
+    store.edit(checksums.NAME, lambda text: text.replace("  ", " ", 1))
 
 
 OPEN: list[tuple[Tampering, str, str]] = [
@@ -58,9 +58,9 @@ OPEN: list[tuple[Tampering, str, str]] = [
     (picture_without_sums, "worst.png", "not the file that SHA256SUMS lists"),
     (file_removed, "logits.csv", "missing; SHA256SUMS lists it"),
     (file_added, "notes.txt", "SHA256SUMS does not list it; remove it"),
-    (sums_removed, sums.NAME, "missing.*--seal"),
+    (sums_removed, checksums.NAME, "missing.*--seal"),
     (sums_line_removed, "best.png", "SHA256SUMS does not list it"),
-    (sums_damaged, sums.NAME, "line 1 is not a checksum"),
+    (sums_damaged, checksums.NAME, "line 1 is not a checksum"),
 ]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tampering import Store, found, put_truth, truth
 
-from benchmark import verify
-from benchmark.store import manifest_path, pictures_path, read, references_path
+from benchmark.records import verify
+from benchmark.records.store import manifest_path, pictures_path, read, references_path
 
 
 def test_the_manifest_is_the_digest_s(store: Store) -> None:

@@ -6,8 +6,9 @@ import pytest
 from helpers import SMALL, TINY, Bench
 from tampering import Store, found
 
-from benchmark import protocol, sums, verify
-from benchmark.store import read
+from benchmark import protocols
+from benchmark.records import checksums, verify
+from benchmark.records.store import read
 
 
 def test_a_folder_in_the_wrong_place(store: Store) -> None:
@@ -76,17 +77,17 @@ def test_a_run_of_other_data_that_claims_the_table(bench: Bench, store: Store) -
     (other,) = {path for path in store.otsu.parent.iterdir() if path != store.otsu}
     assert verify.check(store.results) == []
     store.put(other, comparability_key=read(store.run).comparability_key)
-    sums.write(other)
+    checksums.write(other)
     texts = [finding.text for finding in verify.check(store.results) if finding.run == other]
     assert "comparability_key is not that of protocol.digest and dataset.manifest" in texts
     assert "dataset.manifest is not that of the other runs of its table" in texts
 
 
-@pytest.mark.parametrize("revision", [0, -1, protocol.REVISION + 1])
+@pytest.mark.parametrize("revision", [0, -1, protocols.REVISION + 1])
 def test_a_revision_that_never_was(store: Store, revision: int) -> None:
     """Another table of the same name, with digest, keys and place that fit."""
     store.put(protocol__revision=revision)
     store.run = store.rekeyed(store.run)
     texts = {finding.file.name: finding.text for finding in verify.check(store.results)}
-    assert texts.pop("run.json") == f"protocol.revision is {revision}, there are 1 to {protocol.REVISION}"
+    assert texts.pop("run.json") == f"protocol.revision is {revision}, there are 1 to {protocols.REVISION}"
     assert list(texts.values()) == ["it is missing"]  # reference scores of that revision

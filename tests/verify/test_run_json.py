@@ -3,7 +3,7 @@
 import pytest
 from tampering import Store, Tampering, named, require_found_though_sealed
 
-from benchmark.store import read
+from benchmark.records.store import read
 
 
 def status_changed(store: Store) -> None:

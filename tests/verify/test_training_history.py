@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tampering import Store, Tampering, found, named, require_found_though_sealed
 
-from benchmark import verify
-from benchmark.store import read
+from benchmark.records import verify
+from benchmark.records.store import read
 
 
 def loss_altered(store: Store) -> None:

@@ -9,7 +9,7 @@ import pytest
 from helpers import Bench
 from tampering import Store, count_changed
 
-from benchmark import sums
+from benchmark.records import checksums
 
 
 def test_the_command_names_each_run_and_ends_with_2(bench: Bench, store: Store) -> None:
@@ -28,13 +28,13 @@ def test_the_command_names_each_run_and_ends_with_2(bench: Bench, store: Store) 
 
 def test_sealing_is_for_consistent_runs_alone(bench: Bench, store: Store) -> None:
     for run in (store.run, store.other):
-        (run / sums.NAME).unlink()
+        (run / checksums.NAME).unlink()
     count_changed(store)
     ran = bench("verify", "--seal", "--results", store.results)
     assert ran.code == 2
     assert f"{store.other}: consistent, sealed" in ran.out
-    assert (store.other / sums.NAME).exists()
-    assert not (store.run / sums.NAME).exists()
+    assert (store.other / checksums.NAME).exists()
+    assert not (store.run / checksums.NAME).exists()
     again = bench("verify", store.other, "--seal", "--results", store.results)
     assert again.out.splitlines()[0] == f"{store.other}: consistent"
 

@@ -14,11 +14,13 @@ import pytest
 from helpers import SMALL, TINY, Bench, Ran
 from tampering import Store, count_changed, found, truth
 
-from benchmark import metrics, registry, sums, verify
-from benchmark.progress import silent
-from benchmark.runs import WEIGHTS
-from benchmark.store import read
-from benchmark.verify.badges import VERIFICATION
+from benchmark import scores
+from benchmark.common.progress import silent
+from benchmark.plugins import registry
+from benchmark.records import checksums, verify
+from benchmark.records.find import WEIGHTS
+from benchmark.records.store import read
+from benchmark.records.verify.badges import VERIFICATION
 
 
 def badge(run: Path) -> str:
@@ -31,7 +33,7 @@ def test_weights_that_give_the_counts_are_verified(bench: Bench, store: Store) -
     assert ran.code == 0, ran.err
     assert "reproduced; 6 images, at most 0 pixels of a mask differ (none may, on " in ran.out
     made = json.loads((store.run / VERIFICATION).read_text())
-    assert made["sums"] == sums.digest(store.run / sums.NAME)
+    assert made["sums"] == checksums.digest(store.run / checksums.NAME)
     assert (made["verdict"], made["alike"], made["tolerance"], made["images"]) == ("reproduced", True, 0.0, 6)
     assert badge(store.run) == badge(store.otsu) == "verified"
     assert verify.check(store.results) == []
@@ -93,17 +95,17 @@ def recount(store: Store, bits: np.ndarray) -> None:
     masks = truth(store)
     with (store.run / "images.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    tolerance = metrics.surface_tolerance((32, 32))
+    tolerance = scores.surface_tolerance((32, 32))
     for row, prediction, mask in zip(rows, bits, masks, strict=True):
-        values = [*metrics.confusion(prediction, mask), *metrics.surface(prediction, mask, tolerance)]
-        for name, value in zip([*metrics.CONFUSION, *metrics.SURFACE], values, strict=True):
+        values = [*scores.confusion(prediction, mask), *scores.surface(prediction, mask, tolerance)]
+        for name, value in zip([*scores.CONFUSION, *scores.SURFACE], values, strict=True):
             row[header.index(name)] = str(value)
     (store.run / "images.csv").write_text("".join(",".join(row) + "\n" for row in [header, *rows]))
 
 
 def predicted_elsewhere(bench: Bench, store: Store) -> Ran:
     """Without the checks that come first, whose histograms do not follow."""
-    from benchmark.replay.predict import predict
+    from benchmark.reproduce import predict
 
     made = predict(store.results, store.run, data=None, device="cpu", command="test", report=silent)
     assert (made.alike, made.tolerance) == (False, 0.001)
@@ -159,7 +161,7 @@ def test_a_verification_is_held_to_what_may_differ(store: Store, changes: dict[s
         "largest_difference": 0,
         "largest_native_difference": 0,
         "largest_difference_db": 0.0,
-        "sums": sums.digest(store.run / sums.NAME),
+        "sums": checksums.digest(store.run / checksums.NAME),
     }
     (store.run / VERIFICATION).write_text(json.dumps(good))
     assert verify.check(store.results) == []
@@ -193,11 +195,11 @@ def test_what_cannot_be_predicted(bench: Bench, store: Store) -> None:
 
 
 def test_other_data_than_the_run_s(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.replay import evaluate
+    from benchmark.records import weights
 
-    loaded = evaluate.load_data
+    loaded = weights.load_data
     other = SMALL.replace("test=4", "test=3")
-    monkeypatch.setattr(evaluate, "load_data", lambda _, *rest: loaded(other, *rest))
+    monkeypatch.setattr(weights, "load_data", lambda _, *rest: loaded(other, *rest))
     ran = bench("verify", "--predict", store.run, "--results", store.results)
     assert (ran.code, "was tested on other data" in ran.err) == (2, True)
 

@@ -10,7 +10,7 @@ from benchmark.leaderboard import columns
 from benchmark.leaderboard.board import Board, Interval, Matrix, Row, Table
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.formats import wording
-from benchmark.leaderboard.images import Stratum
+from benchmark.leaderboard.strata import Stratum
 
 
 def csv(board: Board, chosen: Sequence[str] = ()) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board, Table
 from benchmark.leaderboard.formats import grids, wording
-from benchmark.separation import REFERENCES
+from benchmark.scores.separation import REFERENCES
 
 
 def markdown(board: Board, chosen: Sequence[str] = ()) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from benchmark import separation
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.baseline import is_pixelwise
 from benchmark.leaderboard.board import Board, Comparison, Table
 from benchmark.leaderboard.columns import Column
-from benchmark.record import Isolation, SliceRecord
-from benchmark.statistics import FEWEST_GROUPS, FEWEST_SEEDS
+from benchmark.records.schema import Isolation, SliceRecord
+from benchmark.scores import separation
+from benchmark.scores.uncertainty import FEWEST_GROUPS, FEWEST_SEEDS
 
 BY_SNR = (
     "SI-SDR gain (dB) by input SNR, with 95 % intervals (none where fewer than "

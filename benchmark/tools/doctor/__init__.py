@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from benchmark.progress import Report
+from benchmark.common.progress import Report
 from benchmark.tools.doctor import folders, software
 from benchmark.tools.doctor.finding import Finding
 

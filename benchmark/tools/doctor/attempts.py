@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._inductor import config
 
-from benchmark.errors import first_line
+from benchmark.common.errors import first_line
 
 
 def compiler(device: str) -> str:

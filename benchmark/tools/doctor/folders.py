@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark import disk, files
-from benchmark.errors import UserError
+from benchmark.common import files
+from benchmark.common.errors import UserError
 from benchmark.tools.doctor.finding import GIB, Finding
 
 _LEAST = 2 * GIB
@@ -21,7 +21,7 @@ def both(results: Path) -> Iterator[Finding]:
 def _folder(name: str, path: Path, option: str) -> Finding:
     """A lock file is made in it, or in the folder that it would be made in, and removed again."""
     try:
-        disk.check_writable(path, option)
+        files.check_writable(path, option)
         there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
         with files.locked(there / f".tmp-doctor-{os.getpid()}", lambda: None):
             free = shutil.disk_usage(there).free

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from benchmark import hardware, workers
-from benchmark.errors import first_line
+from benchmark.common import workers
+from benchmark.common.errors import first_line
 from benchmark.tools.doctor import attempts
 from benchmark.tools.doctor.finding import GIB, Finding
+from benchmark.training import hardware
 
 _LEAST_MEMORY = 2 * GIB
 _DRIVER = Path("/proc/driver/nvidia/version")

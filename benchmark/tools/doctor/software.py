@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import benchmark
-from benchmark import registry
-from benchmark.errors import UserError, first_line
-from benchmark.separation import OPTIONAL
+from benchmark.common.errors import UserError, first_line
+from benchmark.plugins import registry
+from benchmark.scores.separation import OPTIONAL
 from benchmark.tools.doctor.finding import Finding
 
 _SHOWN = ("torchvision", "timm", "segmentation-models-pytorch", "numpy", "pillow")

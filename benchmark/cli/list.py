@@ -1,0 +1,37 @@
+"""`bench list`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.common import Plugins, add_plugins, say, speaking
+
+if TYPE_CHECKING:
+    pass
+
+
+@speaking
+def list_(
+    *,
+    citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Show architectures, datasets and protocols, each with title, parameter count and paper."""
+    add_plugins(plugins)
+    from rich.console import Console
+
+    from benchmark.common.progress import bars
+    from benchmark.plugins import listing
+
+    if citations:
+        with bars() as report:
+            cited = list(listing.citations(report))
+        for citation in cited:
+            say(citation)
+        return
+    console = Console(highlight=False)
+    with bars() as report:
+        tables = list(listing.tables(report))
+    for table in tables:
+        console.print(table)
+        console.print()

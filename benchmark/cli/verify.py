@@ -1,0 +1,118 @@
+"""`bench verify`, `bench transfer`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, named_runs, say, speaking
+from benchmark.common.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.records.verify import Finding
+
+_PREDICT = "Evaluate the stored weights again"
+
+
+@speaking
+def verify(
+    *,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Runs, by architecture, folder or the beginning of their key; all by default.", metavar="[RUN]..."
+        ),
+    ] = None,
+    results: Results = Path("results"),
+    plugins: Plugins = None,
+    seal: Annotated[
+        bool,
+        typer.Option(
+            "--seal",
+            help="Write SHA256SUMS for runs that have none, being from before it was written, and are consistent.",
+        ),
+    ] = False,
+    predict: Annotated[
+        bool,
+        typer.Option(
+            "--predict",
+            help="Evaluate the weights on the test split, compare every count, write verification.json. Where device, "
+            "arithmetic, torch and threads are the run's, no pixel may differ; elsewhere 0.1 % of an image's.",
+            rich_help_panel=_PREDICT,
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the dataset is read from.", metavar="ROOT", rich_help_panel=_PREDICT),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_PREDICT)] = "auto",
+) -> None:
+    """Check that what the records say can be so: checksums, keys, counts, masks, against each other (exit code 2)."""
+    add_plugins(plugins)
+    from benchmark.common.progress import bars
+    from benchmark.records import find
+    from benchmark.records import verify as verification
+
+    if predict and not runs:
+        raise UserError("--predict wants the runs to be named, since they share one --data: bench verify --predict RUN")
+    if predict:
+        from benchmark.data import validate
+
+        validate.check_folder(data)
+    paths = named_runs(results, runs) if runs else find.folders(results)
+    named = paths if runs else None
+    if not paths:
+        raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
+    sealed: list[Path] = []
+    with bars() as report:
+        if seal:
+            sealed, findings = verification.seal(results, named, report)
+        else:
+            findings = verification.check(results, named, report)
+    failed = {finding.run for finding in findings}
+    for path in dict.fromkeys([*paths, *sorted(failed)]):  # transfers are named where something is wrong with them
+        say(_line(path, [finding for finding in findings if finding.run == path], sealed=path in sealed))
+    if predict:
+        ready = [
+            path
+            for path in paths
+            if all(finding.file.name == verification.VERIFICATION for finding in findings if finding.run == path)
+        ]
+        failed = (failed - set(ready)) | _predict_all(ready, results, data, device)
+    say(f"{len(set(paths) - failed)} of {len(paths)} run(s) {'reproduced' if predict else 'consistent'}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _line(path: Path, findings: "list[Finding]", *, sealed: bool) -> str:
+    if not findings:
+        return f"{path}: consistent{', sealed' if sealed else ''}"
+    return "\n".join([f"{path}: {len(findings)} finding(s)", *(f"  {finding}" for finding in findings)])
+
+
+def _predict_all(paths: list[Path], results: Path, data: Path | None, device: str) -> set[Path]:
+    """Evaluate the weights of these runs; gives those that failed."""
+    from benchmark.common.progress import bars
+    from benchmark.reproduce import predict
+
+    failed = set()
+    for path in paths:
+        root = " --data ROOT" if data else ""
+        command = f"bench verify --predict {path.name}{root} --device {shlex.quote(device)}"
+        try:
+            with bars() as report:
+                made = predict(results, path, data=data, device=device, command=command, report=report)
+        except UserError as error:
+            complain(str(error))
+            failed.add(path)
+            continue
+        allowed = "none may" if made.alike else f"{100 * made.tolerance:g} % of an image's pixels may"
+        say(
+            f"{path}: {made.verdict}; {made.images} images, at most {made.largest_difference} pixels of a mask differ "
+            f"({allowed}, on {made.device} in {made.precision})"
+        )
+        if made.verdict != "reproduced":
+            complain(f"{path}: {made.message}")
+            failed.add(path)
+    return failed

@@ -1,0 +1,295 @@
+"""Write files and folders atomically, lock them, and turn what a disk refuses into one line for the user."""
+
+import errno
+import glob
+import os
+import platform
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from benchmark.common.errors import UserError, first_line
+
+_DAY = 24 * 60 * 60
+_OLD = "-old"
+_ELSEWHERE = "choose a folder that you may write to (--results, --out; BENCH_CACHE for decoded data)"
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk, then give the same command again: what is finished is kept",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: f"change its permissions, or {_ELSEWHERE}",
+}
+"""What to do about the errors that users meet: a full disk, a read-only one, no permission."""
+
+
+def cache_folder() -> Path:
+    """`BENCH_CACHE`, or the user's cache folder: what lies there can be made again."""
+    return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file beside `path`, sync it, and rename it.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with beside(path) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Where to write a file that becomes `path`, synced, when the block ends well, and else leaves nothing.
+
+    What killed processes left of the same file is removed.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with beside_each([path]) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """The same for files of one folder that belong together: all are on the disk before the first one is renamed."""
+    temporaries = [path.with_name(f".tmp-{path.name}-{platform.node()}-{os.getpid()}") for path in paths]
+    folder = paths[0].parent
+    try:
+        with made_if_needed(folder):
+            for path in paths:
+                _remove_leftovers(path)
+            for temporary in temporaries:
+                temporary.unlink(
+                    missing_ok=True
+                )  # a killed process that had our number; a link would be written through
+            try:
+                yield temporaries
+                for temporary in temporaries:
+                    sync(temporary)
+                for temporary, path in zip(temporaries, paths, strict=True):
+                    temporary.replace(path)
+                sync_folder(folder)
+            finally:
+                for temporary in temporaries:
+                    with suppress(OSError):  # where nothing can be written, nothing can be removed
+                        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(paths[0], error) from error
+
+
+@contextmanager
+def made_if_needed(folder: Path) -> Iterator[None]:
+    """A folder with its parents; those that were made for a block that fails go again, as far as they are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Those of processes of this machine that are no more, and those of other machines that are older than a day.
+
+    A number that belongs to another process by now keeps its leftover until that one ends as well.
+    """
+    start = f".tmp-{path.name}-"
+    for left in path.parent.glob(f"{glob.escape(start)}*"):
+        machine, _, process = left.name.removeprefix(start).rpartition("-")
+        with suppress(OSError):
+            if not (_alive(process) if machine == platform.node() else time.time() - left.stat().st_mtime < _DAY):
+                left.unlink()
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of this machine, by its number, is still there to finish its file."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def sync(path: Path) -> None:
+    """Have what was written on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of what was renamed on the disk: the files are whole already, and not every system can do it."""
+    with suppress(OSError):
+        sync(folder)
+
+
+def lock_file(path: Path) -> FileLock:
+    """A lock that the system ends with its process; where the file system has none, taking it is an OSError."""
+    return FileLock(path, fallback_to_soft=False)  # a soft lock is a file, and would outlive a killed process
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """Hold a lock file that ends with its process; `waiting` is called once if another one holds it.
+
+    Raises:
+        UserError: the disk refuses, or has no locks.
+    """
+    lock = lock_file(path)
+    try:
+        _acquire(lock, path.parent, waiting)
+    except OSError as error:
+        raise refused(path, error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: who waits for it notices, and makes a new one
+        lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> None:
+    patience = 0.1
+    for tries_left in range(99, -1, -1):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=patience)
+        except Timeout:
+            waiting()
+            patience = -1  # for ever
+        except FileNotFoundError:  # the process that held it has just removed the empty folder
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
+
+    A folder that was there is replaced: until the last moment it is there, and after an error it still is.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        with made_if_needed(path.parent):
+            yield from _written(path)
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def _written(path: Path) -> Iterator[Path]:
+    temporary = path.parent / f".tmp-{path.name}-{platform.node()}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
+    temporary.mkdir()
+    try:
+        yield temporary
+        for made in (path for path in temporary.rglob("*") if path.is_file()):
+            sync(made)
+        _replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        temporary.rename(path)
+        return
+    old = temporary.with_name(temporary.name + _OLD)
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)  # `clear_leftovers` puts it back if a kill comes before the next line
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        _put_back(old, path, error)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(old: Path, path: Path, error: OSError) -> None:
+    try:
+        old.rename(path)
+    except OSError:
+        lies = f"what was there lies in {old}, and the same command puts it back"
+        raise UserError(f"{refused(path, error)}; {lies}") from error
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside `path`, and put back a folder that one was about to replace.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        for left in sorted(path.parent.glob(f".tmp-{path.name}-*")):
+            if left.name.endswith(_OLD) and not path.exists():
+                left.rename(path)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: Exception) -> UserError:
+    """The error of a file or folder that could not be written."""
+    return UserError(f"cannot write {path}: {_reason(error)}{_remedy(error)}")
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The error of a file or folder that exists and could not be read."""
+    return UserError(f"cannot read {path}: {_reason(error)}; restore it, or its permissions")
+
+
+def unusable(error: OSError) -> UserError:
+    """The error of a path, where it is not known whether it was to be read or written."""
+    return UserError(f"cannot use {error.filename or 'the disk'}: {_reason(error)}{_remedy(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    """Looked up by the text as well: libraries raise errors of their own that quote the system's."""
+    text = str(error)
+    found = (remedy for number, remedy in _REMEDIES.items() if os.strerror(number) in text)
+    return f"; {remedy}" if (remedy := next(found, "")) else ""
+
+
+def check_regular(path: Path, mode: int) -> None:
+    """Refuse a folder, pipe, socket or device in the place of a file: opening a pipe would wait for ever.
+
+    `mode` is what `stat` gives.
+
+    Raises:
+        UserError: it is no regular file.
+    """
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is not a regular file; remove it, or put the file itself in its place")
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Refuse a folder that cannot be written to, before hours are spent; it need not exist yet.
+
+    Raises:
+        UserError: it, or the folder that it would be made in, is no folder or may not be written to.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}: {existing} is no folder that you may write to; use {option}")

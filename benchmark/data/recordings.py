@@ -1,0 +1,260 @@
+"""Recordings: files -> samples, resampling, zero-phase filters, and back to files.
+
+WAV, FLAC, OGG and MP3 are read through libsndfile. scipy.signal takes half a second to import, so the functions that
+filter import it. Legend: S samples, C channels, rates in Hz.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.io import wavfile
+
+from benchmark.common import files
+from benchmark.common.errors import UserError
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
+
+LOUDEST = 1e9
+"""Of samples, whose full scale is 1, or 2 ** 15 where integers are stored as floats: sums of squares stay finite."""
+HIGHEST_RATE = 384_000
+"""Hz; bats are recorded at this."""
+_LARGEST_FACTOR = 100_000
+"""Of a resampling; the filter has some 90 taps for each."""
+
+Real = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file says of itself; `subtype` is libsndfile's name of its number format (PCM_16, FLOAT, ...)."""
+
+    sample_rate: int
+    channels: int
+    samples: int
+    subtype: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.samples / self.sample_rate
+
+
+def find(path: Path) -> list[Path]:
+    """The recordings below a folder in the order of their paths, or the one file that was named.
+
+    What is called like a recording and is no file (a pipe, a link to nothing) is among them: `opened` refuses it.
+
+    Raises:
+        UserError: no such file or folder, or a folder without recordings.
+    """
+    if not path.exists():
+        raise UserError(f"no file or folder {path}")
+    if not path.is_dir():
+        return [path]
+    inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    found = sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    if not found:
+        raise UserError(f"{path} holds no recordings ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def header(path: Path) -> Header:
+    """Rate, channels and length, without decoding (but an MP3: what it states of its length is a guess).
+
+    Raises:
+        UserError: the file is not a recording.
+    """
+    with opened(path) as file:
+        return Header(
+            sample_rate=int(file.samplerate),
+            channels=int(file.channels),
+            samples=_decodable(file) if "MPEG" in file.subtype else int(file.frames),
+            subtype=str(file.subtype),
+        )
+
+
+def _decodable(file: soundfile.SoundFile) -> int:
+    return sum(map(len, _pieces(file)))
+
+
+def _pieces(file: soundfile.SoundFile) -> Iterator[Real]:
+    while len(piece := file.read(1 << 20, dtype="float64", always_2d=True)):
+        yield piece
+
+
+def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
+    """A whole recording in float64, (S,) of one channel or (S, C) of all with `channel` None, and its rate.
+
+    Raises:
+        UserError: not a recording, damaged, no such channel, or samples that are not numbers.
+    """
+    with opened(path) as file:
+        # Piece by piece: a damaged header may promise more samples than memory holds.
+        samples = np.concatenate([np.empty((0, file.channels)), *_pieces(file)])  # (S, C)
+        rate = int(file.samplerate)
+        stated = 0 if "MPEG" in file.subtype else int(file.frames)
+    if len(samples) < max(stated, 1):
+        raise UserError(f"{path} is truncated: {max(stated, 1) - len(samples)} samples or more are missing at its end")
+    check_numbers(samples, path)
+    if channel is None:
+        return samples, rate
+    if channel >= samples.shape[1]:
+        raise UserError(f"{path} has {samples.shape[1]} channel(s), there is no channel {channel} (they count from 0)")
+    return np.ascontiguousarray(samples[:, channel]), rate
+
+
+def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """A recording of any length in sections of whole seconds, read once from front to end.
+
+    Yields begin and end of each section in samples of the file, and the samples (n, C) from `margin` seconds before
+    it to `margin` seconds after it, as far as there are any.
+
+    Raises:
+        UserError: not a recording, damaged, or samples that are not numbers.
+    """
+    total = header(path).samples
+    with opened(path) as file:
+        rate = int(file.samplerate)
+        # What is held begins at `first`; decoders of compressed files need not be asked to jump.
+        held, first = np.empty((0, file.channels), np.float32), 0
+        for begin in range(0, total, seconds * rate):
+            end = min(begin + seconds * rate, total)
+            wanted = min(end + margin * rate, total) - first - len(held)
+            fresh = file.read(wanted, dtype="float32", always_2d=True)
+            check_numbers(fresh, path)
+            if len(fresh) < wanted:
+                raise UserError(f"{path} is truncated: {wanted - len(fresh)} samples or more are missing at its end")
+            drop = max(begin - margin * rate, 0) - first
+            held, first = np.concatenate([held[drop:], fresh]), first + drop
+            yield begin, end, held
+
+
+def check_numbers(samples: Real, path: Path | str) -> None:
+    """Refuse NaN and infinity, and numbers so large that their powers would become infinite.
+
+    Raises:
+        UserError: there are some.
+    """
+    bad = int((~np.isfinite(samples)).sum())
+    if bad:
+        raise UserError(f"{path} has {bad} sample(s) that are no finite numbers; export it again")
+    if samples.size and (largest := float(np.abs(samples).max())) > LOUDEST:
+        raise UserError(f"{path} has samples of {largest:.3g}, where 1 is full scale; export it again")
+
+
+def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
+    """Write (S,) as WAV of 32-bit floats: the same bytes each time, where libsndfile would add the time of day."""
+    wavfile.write(path, sample_rate, samples)
+
+
+@contextmanager
+def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
+    """A WAV file to write to piece by piece. Its caller sees to it that half a file is none: `files.beside`.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        with soundfile.SoundFile(path, "w", sample_rate, channels, subtype, format="WAV") as file:
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise OSError(str(error)) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The open file.
+
+    Raises:
+        UserError: it is missing, no file, empty, not a recording, of a sample rate that none has, or turns out to be
+            damaged while it is read.
+    """
+    try:
+        state = path.stat()
+        files.check_regular(path, state.st_mode)
+        if state.st_size == 0:
+            raise UserError(f"{path} is empty")
+        with soundfile.SoundFile(path) as file:
+            if file.frames == 0:
+                raise UserError(f"{path} holds no samples")
+            if not 0 < file.samplerate <= HIGHEST_RATE:
+                raise UserError(
+                    f"{path} states a sample rate of {file.samplerate} Hz; export it at up to {HIGHEST_RATE}"
+                )
+            if _shorter_than_it_says(path):
+                raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
+            yield file
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+        raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
+
+
+def _shorter_than_it_says(path: Path) -> bool:
+    """Whether a RIFF file lacks its end: libsndfile plays what is there without a word."""
+    with path.open("rb") as file:
+        kind, size = file.read(4), int.from_bytes(file.read(4), "little")
+    unknown = size in (0, 0xFFFF_FFFF)  # written by a stream that could not go back
+    return kind == b"RIFF" and not unknown and size + 8 > path.stat().st_size + 1  # a last odd byte may lack its pad
+
+
+# ---------------------------------------------------------------- samples -> samples
+
+
+def resample(samples: Real, rate: int, to: int) -> Real:
+    """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay.
+
+    Flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would be 2 dB down there.
+
+    Raises:
+        UserError: the rates have so little in common that the filter would take gigabytes.
+    """
+    if rate == to:
+        return samples
+    divisor = gcd(rate, to)
+    up, down = to // divisor, rate // divisor
+    if max(up, down) > _LARGEST_FACTOR:
+        raise UserError(f"a recording at {rate} Hz cannot be brought to {to} Hz; export it at a usual rate, e.g. 96000")
+    from scipy import signal
+
+    return np.asarray(signal.resample_poly(samples, up, down, window=_steep(max(up, down))))
+
+
+@cache
+def _steep(factor: int) -> Real:
+    """Low-pass at a `factor`-th of the Nyquist frequency, 80 dB within +-5.5 % of it."""
+    from scipy import signal
+
+    taps, beta = signal.kaiserord(80, 0.11 / factor)
+    return np.asarray(signal.firwin(taps | 1, 1 / factor, window=("kaiser", beta)))
+
+
+def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
+    """Zero-phase Butterworth high-pass, 4th order forwards and backwards: (S,) -> (S,); 0 Hz leaves all as it is."""
+    if cutoff <= 0:
+        return samples
+    from scipy import signal
+
+    sections = signal.butter(4, cutoff, "highpass", fs=rate, output="sos")
+    return np.asarray(signal.sosfiltfilt(sections, samples, padlen=min(len(samples) - 1, rate // 10)))
+
+
+def low_pass(samples: Real, rate: int, cutoff: float, *, width: float = 0.05) -> Real:
+    """Zero-phase low-pass, 80 dB down at `cutoff` (1 + width): (S,) -> (S,); at Nyquist or above, all stays.
+
+    A symmetric Kaiser window design: steep, so that no trace is left of where a source's own band ended.
+    """
+    if cutoff * (1 + width) >= rate / 2:
+        return samples
+    from scipy import signal
+
+    taps, beta = signal.kaiserord(80, width * cutoff / (rate / 2))
+    kernel = signal.firwin(taps | 1, cutoff * (1 + width / 2), window=("kaiser", beta), fs=rate)
+    return np.asarray(signal.fftconvolve(samples, kernel, mode="full")[len(kernel) // 2 :][: len(samples)])

@@ -1,0 +1,146 @@
+"""What a dataset plugin must give, said to its user when it does not."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.common.errors import UserError
+from benchmark.contract import Audio, DatasetSpec, Example, Sample, Splits
+from benchmark.data import recordings, spectrogram
+
+SPLITS = ("train", "val", "test")
+LONGEST_NAME = 1_000
+LARGEST = 1e300
+"""Of a covariate; larger integers are no floats."""
+
+
+def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
+    """A folder where the dataset is read from one, and none where it is not.
+
+    Raises:
+        UserError: it is the other way round, or there is no such folder.
+    """
+    if spec.needs_root and root is None:
+        raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
+    if not spec.needs_root and root is not None:
+        raise UserError(
+            f"dataset '{name}' is embedded and reads no folder: leave --data out, or name the folder's "
+            "reader with --dataset (bench list shows them)"
+        )
+    check_folder(root)
+
+
+def check_folder(root: Path | None) -> None:
+    """A folder that was named is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    if root is not None and not root.is_dir():
+        raise UserError(f"no folder {root}; --data wants the folder that holds the dataset")
+
+
+def checked_listing(splits: object) -> Splits:
+    """What `load` gave, once it is what it should be: three splits, none of them empty, each id once, all samples.
+
+    Raises:
+        UserError: it is otherwise.
+    """
+    if not isinstance(splits, Mapping):
+        raise UserError(f"load() gives a {type(splits).__name__}, not the samples by split; it must give a dict")
+    for name in SPLITS:
+        if name not in splits:
+            raise UserError(f"the dataset has no split '{name}'; it must give train, val and test")
+        if isinstance(splits[name], str) or not isinstance(splits[name], Sequence):
+            raise UserError(f"split '{name}' is a {type(splits[name]).__name__}; it must be a list of samples")
+        if not splits[name]:
+            raise UserError(f"split '{name}' is empty; put images with masks into it")
+        for sample in splits[name]:
+            _check_sample(name, sample)
+        counts = Counter(sample.id for sample in splits[name])
+        twice, most = counts.most_common(1)[0]
+        if most > 1:
+            raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
+    return splits
+
+
+def _check_sample(split: str, sample: object) -> None:
+    """Ids, slices and groups stand in tables and in lines of the manifest."""
+    if not isinstance(sample, Sample):
+        raise UserError(f"split '{split}' holds a {type(sample).__name__}, not a Sample")
+    for name, value in (("id", sample.id), ("slice", sample.slice)):
+        if not _is_name(value):
+            raise UserError(f"split '{split}': the {name} {value!r} of a sample is not {_NAME}")
+    where = f"sample '{sample.id}'"
+    for name, values, kept in (("groups", sample.groups, _is_name), ("strata", sample.strata, _is_covariate)):
+        if not isinstance(values, Mapping) or not all(_is_name(key) and kept(value) for key, value in values.items()):
+            what = _NAME if name == "groups" else "texts and finite numbers"
+            raise UserError(f"{where}: {name} = {values!r} do not map names to {what}")
+    if not isinstance(sample.files, tuple) or not all(isinstance(path, Path) for path in sample.files):
+        raise UserError(f"{where}: files = {sample.files!r} is not a tuple of paths")
+    if not callable(sample.read):
+        raise UserError(f"{where}: read = {sample.read!r} is not a function")
+
+
+_NAME = f"a text of 1 to {LONGEST_NAME} printable characters"
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip()) and len(value) <= LONGEST_NAME
+
+
+def _is_covariate(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isprintable() and len(value) <= LONGEST_NAME
+    return isinstance(value, int | float) and -LARGEST <= value <= LARGEST
+
+
+def check_example(sample: Sample, example: object) -> None:
+    """Types and shapes of what `read` gave.
+
+    Raises:
+        UserError: they are not the contract's.
+    """
+    where = " and ".join(str(path) for path in sample.files) or f"sample '{sample.id}'"
+    if not isinstance(example, Example):
+        raise UserError(f"{where}: read() gives a {type(example).__name__}, not an Example")
+    image, mask = example.image, example.mask
+    for name, array in (("image", image), ("mask", mask)):
+        # A masked array would lose its mask, a matrix has other rules.
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray | np.matrix):
+            raise UserError(f"{where}: the {name} is a {type(array).__name__}; it must be a NumPy array")
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise UserError(f"{where}: an image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+    if mask.dtype != np.bool_ or mask.ndim != 2:
+        raise UserError(f"{where}: a mask must be bool (H, W), not {mask.dtype} {mask.shape}")
+    if image.shape[:2] != mask.shape:
+        sizes = [f"{height} x {width}" for height, width in (image.shape[:2], mask.shape)]
+        raise UserError(f"{where}: the image is {sizes[0]}, its mask {sizes[1]} pixels; export the mask again")
+    if min(mask.shape) == 0:
+        raise UserError(f"{where}: the image has no pixels; remove it")
+    if example.audio is not None:
+        _check_audio(where, example.audio, mask.shape)
+
+
+def _check_audio(where: str, audio: object, shape: tuple[int, ...]) -> None:
+    if not isinstance(audio, Audio):
+        raise UserError(f"{where}: the sound is a {type(audio).__name__}, not Audio")
+    for wave in (audio.noisy, audio.clean):
+        if not isinstance(wave, np.ndarray) or not np.issubdtype(wave.dtype, np.floating):
+            raise UserError(f"{where}: noisy and clean sound must be NumPy arrays of floats")
+    if type(audio.sample_rate) is not int or audio.sample_rate <= 0:
+        raise UserError(f"{where}: a sample rate of {audio.sample_rate!r}; it must be a whole number of Hz")
+    if audio.noisy.ndim != 1 or audio.noisy.shape != audio.clean.shape:
+        raise UserError(
+            f"{where}: noisy and clean sound must be (samples,), not {audio.noisy.shape}, {audio.clean.shape}"
+        )
+    expected = (spectrogram.ROWS, spectrogram.frame_count(len(audio.noisy)))
+    if shape != expected:
+        raise UserError(
+            f"{where}: the spectrogram of {len(audio.noisy)} samples is {expected[0]} x {expected[1]} pixels, "
+            f"the image has {shape[0]} x {shape[1]}; render it again, or give no audio"
+        )
+    for wave in (audio.noisy, audio.clean):
+        recordings.check_numbers(wave, where)

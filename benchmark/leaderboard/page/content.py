@@ -1,0 +1,233 @@
+"""What the page says, gathered from a board and from the folders of its runs."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.leaderboard import columns
+from benchmark.leaderboard.board import Interval, Row, Table
+from benchmark.leaderboard.columns import Column
+from benchmark.leaderboard.formats import wording
+from benchmark.leaderboard.page import charts, gallery
+from benchmark.leaderboard.page.charts import Curves, Scatter, Whisker
+from benchmark.leaderboard.page.gallery import Gallery, Shelf
+from benchmark.leaderboard.strata import Stratum
+from benchmark.records.schema import Record, ReportedRecord
+
+_SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "published_iou", "badge")
+"""Columns of the ranked table after the scores."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A text, and what it is sorted by ("" sorts last)."""
+
+    name: str
+    text: str
+    key: str
+    numeric: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strata:
+    """IoU by one kind of stratum, as a table: `shade` is 0 to 100 for the background of a cell."""
+
+    title: str
+    about: str
+    header: list[str]
+    rows: list[tuple[str, list[tuple[str, int]]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """How a run is made again."""
+
+    seed: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A row of the ranked table, and what opens below it."""
+
+    id: str
+    label: str
+    title: str
+    paper: str
+    weights: str
+    device: str
+    whisker: Whisker | None
+    cells: list[Cell]
+    everything: list[tuple[str, str]]
+    curves: list[Curves]
+    selected: list[tuple[int, int]]
+    commands: list[Command]
+    failures: list[str]
+    unranked: str
+    published: list[ReportedRecord]
+    shelf: Shelf | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A table of the leaderboard as the page shows it."""
+
+    id: str
+    name: str
+    data: str
+    about: list[str]
+    top: float
+    header: list[tuple[Column, bool]]
+    entries: list[Entry]
+    references: list[tuple[str, list[tuple[str, str]]]]
+    scatters: list[Scatter]
+    strata: list[Strata]
+    gallery: Gallery | None
+    remarks: list[str]
+
+
+def part(table: Table, number: int, results: Path, *, worst: int | None, private: bool) -> Part:
+    """Everything that is shown of a table; `worst` images per entry, None: no pictures at all."""
+    top = charts.whole_scale(table.rows)
+    header = _header(table)
+    found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
+    trained = [row for row in table.rows if row.finished and not row.deterministic]
+    return Part(
+        id=f"t{number}",
+        name=table.heading.removesuffix(f" on {table.head.dataset.label}{table.distinction}"),
+        data=f"{table.head.dataset.label}{table.distinction}",
+        about=wording.about(table),
+        top=top,
+        header=[(column, column.name in ("architecture", "iou", "rank", "badge")) for column in header],
+        entries=[
+            _entry(f"t{number}e{index}", table, row, header, top, found.shelves.get(row.label) if found else None)
+            for index, row in enumerate(table.rows)
+        ],
+        references=_references(table),
+        scatters=_scatters(trained),
+        strata=_strata(table),
+        gallery=found,
+        remarks=[*wording.below(table), *wording.unranked(table)],
+    )
+
+
+def _header(table: Table) -> list[Column]:
+    by_name = {column.name: column for column in columns.of(table)}
+    slices = [name for name in by_name if by_name[name].title in {f"IoU {place} (%)" for place in table.slices}]
+    sounds = ["sisdr_improvement"] if table.has_sounds else []
+    tuned = ["learning_rate"] if "learning_rate" in by_name else []
+    above = [name for name in by_name if name.startswith("above_baseline")]
+    return [by_name[name] for name in ("rank", "architecture", "iou", *slices, *above, *sounds, *tuned, *_SHOWN)]
+
+
+def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: float, shelf: Shelf | None) -> Entry:
+    head = row.runs[0]
+    shown = [column for column in columns.of(table) if column.name not in ("architecture", "comparable")]
+    return Entry(
+        id=id_,
+        label=row.label,
+        title=head.architecture.title,
+        paper=head.architecture.paper,
+        weights=head.architecture.weights,
+        device=f"{head.device.kind}, {head.device.arithmetic}",
+        whisker=charts.whisker(row, top),
+        cells=[_cell(column, row) for column in header],
+        everything=[(column.title, column.text(row)) for column in shown if column.rounded(row) is not None],
+        curves=_curves(row),
+        selected=[(run.seed, run.training.best_epoch) for run in row.runs if run.training.best_epoch],
+        commands=[Command(seed=run.seed, text=run.command) for run in row.runs],
+        failures=[f"seed {run.seed}: {run.status}. {run.message}" for run in row.failed],
+        unranked=row.unranked,
+        published=list(head.architecture.reported),
+        shelf=shelf,
+        source=head.architecture.source_hash[:12],
+    )
+
+
+def _cell(column: Column, row: Row) -> Cell:
+    value = column.rounded(row)
+    if column.order and value is not None:
+        value = column.order(row)
+    text = column.text(row)
+    if column.name == "iou" and row.interval is not None:
+        text = f"{text} ± {100 * row.interval.half_width():.2f}"
+    return Cell(
+        name=column.name,
+        text=text,
+        key="" if value is None else str(value),
+        numeric=column.group != "entry" or column.name in ("rank", "seeds"),
+    )
+
+
+def _curves(row: Row) -> list[Curves]:
+    """The paper's Figure 3: loss and IoU over epochs."""
+    histories = [(run, _history(folder)) for run, folder in zip(row.runs, row.folders, strict=True)]
+    found = [
+        charts.curves("Training loss", [_line(run, history, "loss", 1) for run, history in histories if history]),
+        charts.curves(
+            "Validation IoU (%)", [_line(run, history, "validation_iou", 100) for run, history in histories if history]
+        ),
+    ]
+    return [curves for curves in found if curves]
+
+
+def _line(run: Record, history: list[dict[str, float]], name: str, scale: float) -> tuple[int, list[float], int]:
+    return run.seed, [scale * epoch[name] for epoch in history], run.training.best_epoch
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """Loss and IoU by epoch; of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
+    try:
+        with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+            return [{name: float(epoch[name]) for name in ("loss", "validation_iou")} for epoch in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _references(table: Table) -> list[tuple[str, list[tuple[str, str]]]]:
+    shown = [column for column in columns.of(table) if column.group == "sounds" and column.name != "sdr_dvad"]
+    return [(row.label, [(column.title, column.text(row)) for column in shown]) for row in table.references]
+
+
+def _scatters(trained: Sequence[Row]) -> list[Scatter]:
+    def cost(name: str) -> list[tuple[Row, float]]:
+        by_name = {column.name: column for column in columns.COMMON}
+        return [(row, float(by_name[name].value(row) or 0)) for row in trained]
+
+    found = [
+        charts.scatter("GFLOPs per image", "GFLOPs", cost("gflops"), more_is_better=False),
+        charts.scatter("Parameters (millions)", "million", cost("parameters_m"), more_is_better=False),
+        charts.scatter("Test images per second", "images/s", cost("test_images_per_second"), more_is_better=True),
+    ]
+    return [scatter for scatter in found if scatter]
+
+
+def _strata(table: Table) -> list[Strata]:
+    if table.images is None:
+        return []
+    kinds = {
+        "snr": ("IoU by input SNR", "how loud the bird is above the noise", table.images.by_snr()),
+        "area": (
+            "IoU by mask area",
+            "how much of the image is bird, in quarters of the test images",
+            table.images.by_area(),
+        ),
+    }
+    return [_stratum_table(table, kind, *rest) for kind, rest in kinds.items() if rest[2]]
+
+
+def _stratum_table(table: Table, kind: str, title: str, about: str, strata: Sequence[Stratum]) -> Strata:
+    shown = [row for row in table.rows if row.strata]
+    counts = [found.images if found else 0 for found in shown[0].strata[kind]] if shown else []
+    header = [f"{stratum.title} ({count} images)" for stratum, count in zip(strata, counts, strict=False)]
+    rows = [(row.label, [_shaded(found) for found in row.strata[kind]]) for row in shown]
+    return Strata(title=title, about=about, header=header, rows=rows)
+
+
+def _shaded(found: Interval | None) -> tuple[str, int]:
+    if found is None:
+        return "–", 0
+    half = f" ± {100 * found.half_width:.2f}" if found.half_width is not None else ""
+    return f"{100 * found.mean:.2f}{half}", round(100 * found.mean)

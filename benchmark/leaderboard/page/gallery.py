@@ -1,0 +1,127 @@
+"""Pictures: the best, the median and the worst image of an entry, its worst twenty, and what every entry fails at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.leaderboard.board import Row, Table
+from benchmark.leaderboard.page.encoding import Pictures, encoded, predictions, shrunk
+from benchmark.leaderboard.strata import Images
+from benchmark.leaderboard.tables import with_mask
+
+FAILED = 0.5
+"""Below this IoU an image counts as failed: less than half of what is marked or should be marked is right."""
+MOST_FAILED = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """An image under a caption; `mask` is the predicted one, encoded, None where truth alone is shown."""
+
+    index: int
+    caption: str
+    mask: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """What is shown of an entry: of the run of this seed."""
+
+    seed: int
+    examples: list[Shown]
+    worst: list[Shown]
+
+
+@dataclass(kw_only=True, slots=True)
+class Gallery:
+    """The pictures of a table. `images` are those that anything refers to: index -> truth and thumbnail, encoded."""
+
+    height: int
+    width: int
+    has_thumbnails: bool
+    shelves: dict[str, Shelf]
+    failed: list[Shown]
+    failed_count: int
+    trained: int
+    images: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
+    """The pictures of a table; None where the results store has no true masks of its test images."""
+    known, head = table.images, table.head
+    if known is None:
+        return None
+    size: Sequence[int] = head.protocol.settings["image_size"]
+    if not all(isinstance(side, int) for side in size):  # a file is called after it
+        return None
+    pictures = Pictures(results, head.dataset.manifest, size, private=private)
+    if pictures.truth is None or len(pictures.truth) != len(known.ids):
+        return None
+    finished = [row for row in table.rows if row.aligned]
+    if not finished:
+        return None
+    kept = np.flatnonzero(with_mask(finished[0], known))
+    trained = [row for row in finished if not row.deterministic]
+    failed = _failed_by_all(trained, kept)
+    height, width = shrunk(pictures.truth[0]).shape
+    gallery = Gallery(
+        height=height,
+        width=width,
+        has_thumbnails=pictures.has_thumbnails,
+        shelves=dict(_shelves(finished, kept, known, worst)),
+        failed=[
+            Shown(index=index, caption=f"{_named(known, index)}: best IoU {100 * best:.0f} %", mask=None)
+            for index, best in failed[:MOST_FAILED]
+        ],
+        failed_count=len(failed),
+        trained=len(trained),
+    )
+    used = {shown.index for shelf in gallery.shelves.values() for shown in (*shelf.examples, *shelf.worst)}
+    for index in sorted(used | {shown.index for shown in gallery.failed}):
+        entry = {"truth": encoded(shrunk(pictures.truth[index]))}
+        if pictures.has_thumbnails:
+            entry["image"] = pictures.thumbnail(index)
+        gallery.images[index] = entry
+    return gallery
+
+
+def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], known: Images, worst: int) -> list[tuple[str, Shelf]]:
+    found = []
+    for row in rows:
+        masks = predictions(row.folders[0])
+        if masks is None or len(masks) != len(known.ids):
+            continue
+        ious = row.ious[0]
+        order = sorted(kept.tolist(), key=lambda index: (-ious[index], known.ids[index]))
+        chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+
+        names = {index: f"{known.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
+        worst_first = order[::-1][:worst]
+        coded = {index: encoded(shrunk(masks[index])) for index in {*chosen.values(), *worst_first}}
+        shelf = Shelf(
+            seed=row.runs[0].seed,
+            examples=[
+                Shown(index=index, caption=f"{word}: {names[index]}", mask=coded[index])
+                for word, index in chosen.items()
+            ],
+            worst=[Shown(index=index, caption=names[index], mask=coded[index]) for index in worst_first],
+        )
+        found.append((row.label, shelf))
+    return found
+
+
+def _failed_by_all(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[tuple[int, float]]:
+    """Images on which no trained entry, in the mean of its seeds, comes to `FAILED`, hardest first: with the best."""
+    if not rows:
+        return []
+    best = np.stack([row.ious.mean(0) for row in rows]).max(0)
+    failed = [(int(index), float(best[index])) for index in kept if best[index] < FAILED]
+    return sorted(failed, key=lambda entry: (entry[1], entry[0]))
+
+
+def _named(known: Images, index: int) -> str:
+    snr = known.snr[index]
+    return f"{known.ids[index]}{f' ({snr:.1f} dB)' if np.isfinite(snr) else ''}"

@@ -1,0 +1,51 @@
+"""Masks that need no network, and denoisers, as rows beside the entries: what they do to a test split's sounds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.leaderboard.board import Row
+from benchmark.leaderboard.intervals import Measured, intervals
+from benchmark.leaderboard.strata import Images
+from benchmark.records.store import references_path
+from benchmark.records.tables import read_ids, read_tables
+from benchmark.scores import SOUND_SCORES, improvement, separation
+
+SCORES = tuple(name for name in SOUND_SCORES if name != "sdr_dvad")
+
+
+def references(results: Path, digest: str, revision: int, images: Images) -> tuple[Row, ...]:
+    """The references of the data of that manifest: scores on the headline slice and on the others, gain by SNR.
+
+    Raises:
+        OSError, ValueError, KeyError: the stored scores are missing, broken, or of other images.
+    """
+    path = references_path(results, digest, revision)
+    table = read_tables([path])[0]
+    if read_ids(path) != list(images.ids):
+        raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
+    return tuple(_row(name, columns, images) for name, columns in _by_name(table).items())
+
+
+def _by_name(table: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Name -> the columns that an entry has, where the noisy recording is the reference that keeps everything."""
+    names = [column.removesuffix("_sisdr") for column in table if column.endswith("_sisdr")]
+    noisy = {f"{score}_noisy": table[f"all_foreground_{score}"] for score in ("sisdr", "sdr")}
+    return {name: {**noisy, **{score: table[f"{name}_{score}"] for score in separation.LIMITS}} for name in names}
+
+
+def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) -> Row:
+    scores = {}
+    for place in images.places:
+        part = {key: values[images.slices == place] for key, values in columns.items()}
+        scores[place] = {score: SOUND_SCORES[score].compute(part) for score in SCORES}
+    gains = improvement(columns, "sisdr")[None]
+    return Row(
+        label=name,
+        status="reference",
+        scores=scores.pop(images.places[0]),
+        slice_scores=scores,
+        by_snr=intervals([Measured(values=gains, deterministic=True)], images, images.by_snr())[0],
+    )

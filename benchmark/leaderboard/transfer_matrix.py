@@ -1,0 +1,142 @@
+"""Trained here, tested there: entries on the test splits of data that they were not trained on."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TypeAlias
+
+import numpy as np
+
+from benchmark.data.manifest import headline
+from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
+from benchmark.leaderboard.scoring import complete, read_one
+from benchmark.records import checksums, transfers
+from benchmark.records.schema import shown
+from benchmark.records.transfers import TransferRecord
+from benchmark.scores import COUNT_COLUMNS, SCORES
+
+Place: TypeAlias = tuple[str, str]
+"""Manifest digest of the data, slice of its test split."""
+Name: TypeAlias = tuple[str, str]
+"""Label of the data, and what says which slice of it; empty for the headline."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A run on other data: IoU by place, and what these places are called."""
+
+    path: Path
+    record: TransferRecord
+    ious: Mapping[Place, float]
+    names: Mapping[Place, Name]
+
+
+def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
+    """Entries with at least one transfer, each on every test that anyone was tested on; None without transfers."""
+    carried = list(_read(results, problems))
+    if not carried:
+        return None
+    by_run: dict[str, list[_Carried]] = {}
+    for one in carried:
+        by_run.setdefault(one.record.run_key, []).append(one)
+    names = {place: name for table in tables for place, name in _own_names(table).items()}
+    abroad_only = {place: name for one in carried for place, name in one.names.items() if place not in names}
+    names |= dict(sorted(abroad_only.items(), key=lambda entry: (entry[1], entry[0])))
+    texts = _texts(names)
+    tested = {place for one in carried for place in one.ious}
+    rows = []
+    for table in tables:
+        for row in table.rows:
+            abroad = [one for run in row.runs for one in by_run.get(run.run_key, [])]
+            abroad = [one for one in abroad if _current(row, one, problems)]
+            if row.finished and abroad:
+                cells = _cells(table, row, abroad)
+                tested |= cells.keys()
+                rows.append((table, row, cells))
+    if not rows:
+        return None
+    homes = _homes(tables)
+    places = [place for place in names if place in tested]
+    return Matrix(
+        tests=tuple(texts[place] for place in places),
+        rows=tuple(
+            MatrixRow(entry=row.label, trained_on=homes[table.key], cells=tuple(cells.get(place) for place in places))
+            for table, row, cells in rows
+        ),
+    )
+
+
+def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
+    found, broken = transfers.read_all(results)
+    problems += broken
+    for path, record in ((path, shown(one)) for path, one in found):
+        try:
+            counts = complete(read_one(path), record.tested_on.test_slices)
+        except ValueError as error:
+            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+            continue
+        digest, label = record.tested_on.manifest, record.tested_on.label
+        ious, names = {}, {}
+        for place in record.tested_on.test_slices:
+            inside = np.flatnonzero(counts["slice"] == place)
+            part = {name: counts[name][inside] for name in COUNT_COLUMNS}
+            ious[digest, place] = SCORES["iou"].compute(part)
+            names[digest, place] = _name(label, place, list(record.tested_on.test_slices))
+        yield _Carried(path, record, ious, names)
+
+
+def _current(row: Row, one: _Carried, problems: list[str]) -> bool:
+    """Whether the run is still the one whose weights were tested; a line says where it is not."""
+    folder = next(path for path, run in zip(row.folders, row.runs, strict=True) if run.run_key == one.record.run_key)
+    try:
+        if checksums.digest(folder / checksums.NAME) == one.record.run_sums:
+            return True
+    except OSError:
+        pass
+    problems.append(f"{one.path} is of weights that {folder} no longer has; test it again: bench transfer --force")
+    return False
+
+
+def _own_names(table: Table) -> dict[Place, Name]:
+    data = table.head.dataset
+    return {(data.manifest, place): _name(data.label, place, list(data.test_slices)) for place in data.test_slices}
+
+
+def _name(label: str, place: str, places: Sequence[str]) -> Name:
+    return label, "" if place == headline(places) else f", {place}"
+
+
+def _texts(names: Mapping[Place, Name]) -> dict[Place, str]:
+    """Without the parameters of the data, where these are not what tells two places apart."""
+    short = {place: label.partition(":")[0] + slice_ for place, (label, slice_) in names.items()}
+    several = Counter(short.values())
+    return {place: short[place] if several[short[place]] == 1 else "".join(names[place]) for place in names}
+
+
+def _homes(tables: Sequence[Table]) -> dict[str, str]:
+    """Key -> what a table is called, without the parameters of its data where that is enough."""
+    data = {table.key: table.head.dataset.label for table in tables}
+    short = {table.key: table.heading.replace(data[table.key], data[table.key].partition(":")[0]) for table in tables}
+    several = Counter(short.values())
+    return {table.key: short[table.key] if several[short[table.key]] == 1 else table.heading for table in tables}
+
+
+def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Cell]:
+    """Mean IoU over the seeds by place: its own test, and every other."""
+    data = table.head.dataset
+    own = {table.head.headline_slice: row.scores["iou"]}
+    own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}
+    count = len(row.runs)
+    cells = {(data.manifest, place): Cell(iou=iou, seeds=count, of=count, at_home=True) for place, iou in own.items()}
+    leaking = {place for one in abroad for place in one.ious if one.record.leakage}
+    by_place: dict[Place, dict[int, float]] = {}
+    for one in abroad:
+        for place, iou in one.ious.items():
+            by_place.setdefault(place, {})[one.record.seed] = iou
+    for place, ious in by_place.items():
+        cells[place] = Cell(
+            iou=fmean(ious.values()), seeds=len(ious), of=count, at_home=False, leaking=place in leaking
+        )
+    return cells

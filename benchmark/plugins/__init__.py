@@ -1,0 +1,1 @@
+"""Find, load, build and check plugins."""

@@ -1,0 +1,115 @@
+"""The networks that the checks look at: each built once, because building takes longer than most checks."""
+
+import copy
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark import protocols
+from benchmark.contract import ArchitectureSpec
+from benchmark.plugins import network, registry
+from benchmark.plugins.checks.outcome import ContractError, InapplicableError
+from benchmark.plugins.network import Network
+from benchmark.plugins.registry import Plugin
+from benchmark.protocols import Protocol
+
+SIZE = 64
+"""Side of the checks' images, small and a multiple of most strides."""
+
+
+class Subject:
+    """A plugin under examination."""
+
+    def __init__(self, label: str) -> None:
+        self.plugin: Plugin = registry.load("architectures", label)
+        self.spec: ArchitectureSpec = self.plugin.spec
+
+    def build(self, *, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Network:
+        """A new network in eval mode, a little off its beginning: what begins at zero would hide what is behind it."""
+        net = network.build(self.plugin, settings(channels, size), seed).eval()
+        perturb(net, 0.02)
+        return net
+
+    @cached_property
+    def network(self) -> Network:
+        """Three channels, seed 0, in eval mode. Whoever changes it takes a copy."""
+        return self.build()
+
+    def copy(self) -> Network:
+        """A network to do with as one likes."""
+        return copy.deepcopy(self.network)
+
+    def needs_parameters(self) -> None:
+        """Skip the check for what has nothing to train.
+
+        Raises:
+            InapplicableError: there are no parameters, or all are frozen.
+        """
+        if network.parameter_count(self.network) == 0:
+            raise InapplicableError("no parameters")
+        if not any(parameter.requires_grad for parameter in self.network.parameters()):
+            raise InapplicableError("all parameters are frozen")
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(2, 1, SIZE, SIZE): those of `network` on `images()`."""
+        with torch.no_grad():
+            return run(self.network, images())
+
+
+def settings(channels: int, size: tuple[int, int], weights: str = "none") -> Protocol:
+    """The default protocol at another shape."""
+    return protocols.load(protocols.DEFAULT).override({"channels": channels, "image_size": size, "weights": weights})
+
+
+def images(*, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+    """Two images of noise, always the same: (2, channels, *size)."""
+    return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
+
+
+def perturb(net: nn.Module, size: float, seed: int = 0) -> None:
+    """Add noise to every parameter, always the same for a seed."""
+    # Drawn once and laid down again and again: to draw a number for each of 80 M parameters takes longer than a check.
+    noise = torch.randn(65_537, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            count = parameter.numel()
+            parameter.add_(noise.repeat(count // len(noise) + 1)[:count].view(parameter.shape), alpha=size)
+
+
+def run(net: nn.Module, batch: Tensor) -> Tensor:
+    """The network's logits; dropout begins at the same state each time."""
+    torch.manual_seed(0)
+    logits: Tensor = net(batch)
+    return logits
+
+
+def loss(net: nn.Module, batch: Tensor) -> Tensor:
+    """Cross-entropy against the bright half of the images."""
+    return F.binary_cross_entropy_with_logits(run(net, batch).float(), (batch[:, :1] > 0).float())
+
+
+def finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
+    """Nothing where these are logits of two images, in finite float32.
+
+    Raises:
+        ContractError: they are not.
+    """
+    if logits.shape != (2, 1, *size):
+        raise ContractError(f"logits are {tuple(logits.shape)}, not (2, 1, {size[0]}, {size[1]})")
+    if logits.dtype != torch.float32 or not bool(logits.isfinite().all()):
+        raise ContractError(f"logits are not finite float32{where}")
+
+
+def same(first: Tensor, second: Tensor, message: str) -> None:
+    """Nothing where both agree to a ten-thousandth of the larger logits.
+
+    Raises:
+        ContractError: `message`, with their largest difference.
+    """
+    scale = float(second.abs().max()) or 1.0
+    difference = float((first - second).abs().max())
+    if not difference <= 1e-4 * scale:
+        raise ContractError(f"{message} (by up to {difference:.2g})")

@@ -1,0 +1,129 @@
+"""What training needs: gradients, two modes that agree, and a state that is all there is."""
+
+import fnmatch
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torchvision.ops import StochasticDepth
+
+from benchmark.plugins.checks.networks import SIZE, Subject, images, loss, perturb, run, same
+from benchmark.plugins.checks.outcome import ContractError
+
+
+def check_gradients(subject: Subject) -> None:
+    """The loss reaches every trainable parameter, but those in `without_gradient`."""
+    subject.needs_parameters()
+    # Attention over a map of one place has nothing to learn: a network of large strides sees two of its tiles.
+    size = (SIZE, max(SIZE, 2 * subject.spec.size_multiple))
+    net = (subject.copy() if size == (SIZE, SIZE) else subject.build(size=size)).train()
+    parameters = dict(net.core.named_parameters())
+    declared = {name for pattern in subject.spec.without_gradient for name in fnmatch.filter(parameters, pattern)}
+    if parameters and declared == set(parameters):
+        raise ContractError("without_gradient names every parameter")
+    for pattern in subject.spec.without_gradient:
+        if not fnmatch.filter(parameters, pattern):
+            raise ContractError(f"without_gradient names {pattern}, which is no parameter")
+    for attempt in range(4):  # a unit may be dead at one point, hardly at four
+        with _WithoutDropout():
+            loss(net, images(size=size)).backward()
+        missed = _missed(parameters, declared)
+        if not missed:
+            return
+        perturb(net, 0.05, seed=attempt + 1)
+    raise ContractError(f"no gradient reaches {missed[0]}: use it, freeze it, or name it in without_gradient")
+
+
+def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -> list[str]:
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.requires_grad
+        and name not in declared
+        and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
+    ]
+
+
+def check_modes(subject: Subject) -> None:
+    """Training and evaluation differ by normalisation and dropout, and by nothing else."""
+    net = subject.copy().train()
+    for module in net.modules():
+        if _depends_on_mode(module):
+            module.eval()
+    with torch.no_grad(), _WithoutDropout():
+        logits = run(net, images())
+    same(logits, subject.logits, "train() and eval() differ by more than normalisation and dropout")
+
+
+def check_lasting_state(subject: Subject) -> None:
+    """An eval pass leaves no trace: parameters and buffers stay."""
+    net = subject.copy()
+    with torch.no_grad():
+        run(net, images() + 1)
+    before = subject.network.state_dict()
+    changed = [name for name, value in net.state_dict().items() if not torch.equal(value, before[name])]
+    if changed:
+        raise ContractError(f"an eval pass changes {changed[0].removeprefix('core.')}")
+    with torch.no_grad():
+        same(run(net, images()), subject.logits, "an eval pass changes what the next one gives")
+
+
+def check_independent_images(subject: Subject) -> None:
+    """In eval mode an image's logits do not depend on its batch."""
+    with torch.no_grad():
+        alone = torch.cat([run(subject.network, image[None]) for image in images()])
+        among_others = run(subject.network, torch.cat([images(), images().flip(0) + 1]))[:2]
+    for logits in (alone, among_others):
+        same(logits, subject.logits, "in eval mode the logits of an image change with its batch")
+
+
+def check_seeded(subject: Subject) -> None:
+    """The same seed builds the same network."""
+    with torch.no_grad():
+        again = run(subject.build(), images())
+    same(again, subject.logits, "two networks of one seed differ: draw from torch's global generator only")
+
+
+def check_state_dict(subject: Subject) -> None:
+    """Weights survive a file of safetensors in a network of another seed."""
+    subject.needs_parameters()
+    other, net = subject.build(seed=1), subject.copy().train()
+    with torch.no_grad():
+        run(net, images() + 1)  # what training leaves in a network must be in its state
+        expected = run(net.eval(), images())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        state = net.core.state_dict()
+        save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
+        other.core.load_state_dict(load_file(path))
+    with torch.no_grad():
+        same(run(other, images()), expected, "a network with another's state_dict gives other logits")
+
+
+_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+
+
+class _WithoutDropout(TorchFunctionMode):
+    """Dropout that a network calls as a function, also inside an attention, lets everything pass."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in _DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if func is F.scaled_dot_product_attention:
+            args, kwargs = args[:4], {**kwargs, "dropout_p": 0.0}
+        return func(*args, **kwargs)
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    """Normalisation over a batch, dropout in all its kinds (also timm's and torchvision's), and what has it inside."""
+    norm, dropout = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
+    known = isinstance(module, norm | dropout | nn.MultiheadAttention | nn.RNNBase | nn.RReLU)
+    libraries = type(module).__module__.startswith(("timm.", "torchvision."))
+    return known or (libraries and "Drop" in type(module).__name__) or isinstance(module, StochasticDepth)

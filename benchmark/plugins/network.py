@@ -1,0 +1,175 @@
+"""An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
+
+import copy
+import inspect
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parameter import UninitializedParameter
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.common.errors import UserError, first_line
+from benchmark.contract import ArchitectureSpec
+from benchmark.plugins import guard, registry
+from benchmark.plugins.registry import Plugin, accepted
+from benchmark.protocols import Protocol
+
+
+class Network(nn.Module):
+    """Pads images at the right and bottom to the architecture's size multiple, and crops its logits.
+
+    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, not black: black is silence, which is a signal.
+    """
+
+    def __init__(self, core: nn.Module, size_multiple: int, label: str) -> None:
+        super().__init__()
+        self.core = core
+        self.size_multiple = size_multiple
+        self.label = label
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the padded image, cropped.
+
+        Raises:
+            UserError: the architecture's logits are not (N, 1, H, W).
+        """
+        height, width = image.shape[-2:]
+        down, right = (-size % self.size_multiple for size in (height, width))
+        if down or right:
+            image = F.pad(image, (0, right, 0, down), mode="replicate")
+        logits: object = self.core(image)
+        expected = (len(image), 1, *image.shape[-2:])
+        if not isinstance(logits, Tensor):
+            raise UserError(f"{self.label}: forward() returns a {type(logits).__name__}, not a tensor of logits")
+        if logits.shape != expected:
+            raise UserError(f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}")
+        if not logits.is_floating_point() or logits.layout != torch.strided or logits.device != image.device:
+            raise UserError(
+                f"{self.label}: forward() returns logits of {logits.dtype}, {logits.layout}, on {logits.device}; they "
+                f"must be dense floats on {image.device}"
+            )
+        return logits[..., :height, :width]
+
+
+def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
+    """The plugin's network with the weights that the protocol asks for, seeded.
+
+    Raises:
+        UserError: the pretrained weights cannot be had.
+    """
+    spec: ArchitectureSpec = plugin.spec
+    pretrained = starts_pretrained(spec, protocol)
+    torch.manual_seed(seed)
+    arguments = _arguments(plugin, protocol, pretrained=pretrained)
+    try:
+        with _weights_only(), guard.unchanged(plugin.label, "when it is built"):
+            core: object = spec.build(**arguments)
+    except TypeError as error:
+        if registry.place(error, plugin.source):
+            raise
+        raise UserError(f"{plugin.label}: build cannot be called: {error}") from error  # Python's, of no line of theirs
+    except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        if not pretrained:
+            raise
+        text = first_line(error) or type(error).__name__
+        raise UserError(
+            f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
+            f"or HF_HOME points, or train from random weights: --arch {plugin.name}:weights=none, or all entries with "
+            "--weights none (another table)"
+        ) from error
+    if not isinstance(core, nn.Module):
+        raise UserError(f"{plugin.label}: build() gives a {type(core).__name__}, not a torch.nn.Module")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
+        raise UserError(
+            f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
+        )
+    return Network(core, spec.size_multiple, plugin.label)
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Meanwhile torch.load takes tensors alone, whatever a library asks it for.
+
+    torchvision's files are pickles, torch.hub reads them with weights_only=False, and compares their hash only when it
+    downloads them: a file that somebody laid into TORCH_HOME would run.
+    """
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:
+    """Whether the protocol asks for pretrained weights and the architecture has some."""
+    return protocol.weights == "pretrained" and spec.pretrained is not None
+
+
+def weights(spec: ArchitectureSpec, protocol: Protocol) -> str:
+    """What the weights of a run start from."""
+    return str(spec.pretrained) if starts_pretrained(spec, protocol) else "random"
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of parameters, trained or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def gigaflops(network: Network, protocol: Protocol) -> float:
+    """1e9 floating-point operations of one forward image: 2 x multiply-adds of convolutions and matrix products.
+
+    Counted on the meta device, which computes nothing; on a network that looks at its values, with a real image.
+    """
+    if parameter_count(network) == 0:
+        return 0.0
+    try:
+        return _count(copy.deepcopy(network).to("meta"), protocol, "meta")
+    except Exception:
+        return _count(copy.deepcopy(network), protocol, "cpu")
+
+
+def _count(network: Network, protocol: Protocol, device: str) -> float:
+    image = torch.zeros(1, protocol.channels, *protocol.image_size, device=device)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(image)
+    return counter.get_total_flops() / 1e9
+
+
+def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
+    """The network without its numbers, on the meta device: to count parameters at once."""
+    arguments = _arguments(plugin, protocol, pretrained=False)
+    with guard.unchanged(plugin.label, "when it is built"):
+        try:
+            with torch.device("meta"):
+                core: nn.Module = plugin.spec.build(**arguments)
+        except Exception:  # it looks at its numbers while it is built
+            core = plugin.spec.build(**arguments)
+    return core
+
+
+def _arguments(plugin: Plugin, protocol: Protocol, *, pretrained: bool) -> Mapping[str, Any]:
+    arguments: dict[str, Any] = {"in_channels": protocol.channels, "pretrained": pretrained}
+    try:
+        if isinstance(plugin.spec.build, nn.Module):
+            raise TypeError("it is a network already, not what makes one")
+        arguments |= registry.own_parameters(plugin.parameters, plugin.spec.build)
+        if "image_size" in accepted(plugin.spec.build):
+            multiple = plugin.spec.size_multiple
+            arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)
+        inspect.signature(plugin.spec.build).bind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{plugin.label}: build(*, in_channels, pretrained, ...) cannot be called: {error}") from error
+    return arguments

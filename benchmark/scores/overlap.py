@@ -1,0 +1,207 @@
+"""Scores of masks, from the counts of `masks`."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.scores.counts import CONFUSION
+from benchmark.scores.score import Counts, Score, mean, ratio
+
+Over: TypeAlias = Callable[[Counts], NDArray[np.float64]]
+
+
+def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
+    """Whether an image's mask is empty at native size: (..., N)."""
+    return np.asarray(counts["native_tp"] + counts["native_fn"] == 0)
+
+
+def per_image(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """Element-wise ratio, 0 where the denominator is 0.
+
+    Within images whose truth is not empty that happens where nothing was predicted (precision), or where the resize
+    deleted the truth and nothing was predicted (IoU): nothing was found, so the score is 0.
+    """
+    return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
+
+
+def image_iou(counts: Counts) -> NDArray[np.float64]:
+    """Foreground IoU of every image: (..., N). The reference paper's set formula (section 5.2), per image."""
+    return per_image(counts["tp"], counts["tp"] + counts["fp"] + counts["fn"])
+
+
+def _over_images(prefix: str, numerator: str, denominator: str) -> Over:
+    """Mean over images with non-empty truth of a ratio of sums, e.g. "tp" over "tp fp fn"; letters may repeat."""
+
+    def over(counts: Counts) -> NDArray[np.float64]:
+        found = per_image(_sum(counts, numerator, prefix), _sum(counts, denominator, prefix))
+        return mean(found, ~truth_is_empty(counts))
+
+    return over
+
+
+def _sum(counts: Counts, names: str, prefix: str = "") -> NDArray[np.int64]:
+    first, *others = (counts[prefix + name] for name in names.split())
+    return reduce(np.add, others, first)
+
+
+def _pooled(numerator: str, denominator: str) -> Over:
+    def over(counts: Counts) -> NDArray[np.float64]:
+        return ratio(_sum(counts, numerator).sum(-1), _sum(counts, denominator).sum(-1))
+
+    return over
+
+
+def _over_batches(size: int, *ratios: tuple[str, str]) -> Over:
+    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches.
+
+    A class that is nowhere in a batch, neither true nor predicted, counts 0: so do the notebooks that print these.
+    """
+
+    def over(counts: Counts) -> NDArray[np.float64]:
+        starts = np.arange(0, counts["tp"].shape[-1], size)
+        if not len(starts):
+            return np.full(counts["tp"].shape[:-1], np.nan)
+        summed = {name: np.add.reduceat(counts[name], starts, axis=-1) for name in CONFUSION}
+        found = [per_image(_sum(summed, numerator), _sum(summed, denominator)) for numerator, denominator in ratios]
+        return mean(np.mean(found, axis=0))
+
+    return over
+
+
+def _miou_pooled(counts: Counts) -> NDArray[np.float64]:
+    found = [_pooled(right, f"{right} fp fn")(counts) for right in ("tp", "tn")]
+    return np.asarray(np.where(np.isnan(found).all(0), np.nan, np.nan_to_num(found).mean(0)))
+
+
+def _iou_empty1(counts: Counts) -> NDArray[np.float64]:
+    predicted = counts["tp"] + counts["fp"] > 0
+    return mean(np.where(truth_is_empty(counts), ~predicted, image_iou(counts)))
+
+
+def _empty_images(counts: Counts) -> NDArray[np.float64]:
+    return np.asarray((truth_is_empty(counts) & (counts["fp"] > 0)).sum(-1), dtype=np.float64)
+
+
+def _empty_pixels(counts: Counts) -> NDArray[np.float64]:
+    return np.asarray(np.where(truth_is_empty(counts), counts["fp"], 0).sum(-1), dtype=np.float64)
+
+
+def _surface_distance(counts: Counts) -> NDArray[np.float64]:
+    near = counts["surface_predicted_near"] + counts["surface_truth_near"]
+    return mean(per_image(near, counts["surface_predicted"] + counts["surface_truth"]), ~truth_is_empty(counts))
+
+
+_SCORES = (
+    Score(
+        name="iou",
+        title="IoU",
+        definition="foreground IoU per image, mean over images whose mask is not empty",
+        over=_over_images("", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_pooled",
+        title="IoU pooled",
+        definition="foreground IoU of the counts summed over the split",
+        over=_pooled("tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_batch16",
+        title="IoU per batch of 16",
+        definition="foreground IoU per batch of 16 in manifest order, averaged; 0 where a batch has no foreground and "
+        "none is predicted (as the 1500-image notebooks print it)",
+        over=_over_batches(16, ("tp", "tp fp fn")),
+    ),
+    Score(
+        name="miou_pooled",
+        title="mIoU pooled",
+        definition="mean of foreground and background IoU of the summed counts; a class that is nowhere counts 0",
+        over=_miou_pooled,
+    ),
+    Score(
+        name="miou_batch8",
+        title="mIoU per batch of 8",
+        definition="mean of foreground and background IoU per batch of 8, averaged; a class that is nowhere in a batch "
+        "counts 0 (as ViTVS prints it)",
+        over=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
+    ),
+    Score(
+        name="iou_empty1",
+        title="IoU, empty = 1",
+        definition="IoU per image over all images; where the mask is empty 1 if the prediction is empty too, else 0",
+        over=_iou_empty1,
+    ),
+    Score(
+        name="iou_native",
+        title="IoU native",
+        definition="IoU at the size of the file (logits bilinearly enlarged, then thresholded), images as in IoU",
+        over=_over_images("native_", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="iou_roundtrip",
+        title="IoU of the resized truth",
+        definition="IoU at the size of the file of the truth itself after resizing to the protocol's size and back",
+        over=_over_images("roundtrip_", "tp", "tp fp fn"),
+    ),
+    Score(
+        name="dice",
+        title="Dice",
+        definition="Dice coefficient (F1) per image, mean over images whose mask is not empty",
+        over=_over_images("", "tp tp", "tp tp fp fn"),
+    ),
+    Score(
+        name="dice_pooled",
+        title="Dice pooled",
+        definition="Dice coefficient (F1) of the counts summed over the split",
+        over=_pooled("tp tp", "tp tp fp fn"),
+    ),
+    Score(
+        name="precision",
+        title="Precision",
+        definition="precision per image (0 where nothing is predicted), mean over images whose mask is not empty",
+        over=_over_images("", "tp", "tp fp"),
+    ),
+    Score(
+        name="recall",
+        title="Recall",
+        definition="recall per image, mean over images whose mask is not empty",
+        over=_over_images("", "tp", "tp fn"),
+    ),
+    Score(
+        name="precision_pooled",
+        title="Precision pooled",
+        definition="precision of the summed counts",
+        over=_pooled("tp", "tp fp"),
+    ),
+    Score(
+        name="recall_pooled",
+        title="Recall pooled",
+        definition="recall of the summed counts",
+        over=_pooled("tp", "tp fn"),
+    ),
+    Score(
+        name="surface_distance",
+        title="Boundary",
+        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other, images as in IoU",
+        over=_surface_distance,
+    ),
+    Score(
+        name="empty_false_alarm_images",
+        title="False alarms",
+        definition="images with an empty mask in which something was predicted",
+        over=_empty_images,
+        unit="count",
+    ),
+    Score(
+        name="empty_false_alarm_pixels",
+        title="False alarm pixels",
+        definition="pixels predicted in images with an empty mask",
+        over=_empty_pixels,
+        unit="count",
+    ),
+)
+
+SCORES: Mapping[str, Score] = {score.name: score for score in _SCORES}
+"""Every score of masks by name, in the order of the tables."""

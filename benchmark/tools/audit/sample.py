@@ -1,0 +1,112 @@
+"""One image and its mask, decoded and reduced to a few kilobytes: what a worker process does."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.common.errors import UserError
+from benchmark.data import images
+from benchmark.tools.audit import likeness
+from benchmark.tools.audit.pairs import Task
+
+THUMBNAIL = (96, 192)  # height, width
+_ROWS = 1024  # only images as high as the published ones are mirrored as those are
+
+_Facts = TypeVar("_Facts")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFacts:
+    """Size (width, height) in pixels; SHA-256 of shape and pixels; what `likeness` compares.
+
+    `unmirrored` is the share of pixels that differ from their mirror image, None where the height is another.
+    """
+
+    size: tuple[int, int]
+    digest: str
+    phash: int
+    outline: NDArray[np.float16]
+    unmirrored: float | None
+    thumbnail: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskFacts:
+    """Size (width, height) in pixels; share of foreground; share of unmirrored pixels, None at another height.
+
+    The thumbnail holds how much of each of its pixels is foreground, 255 for all.
+    """
+
+    size: tuple[int, int]
+    foreground: float
+    two_valued: bool
+    unmirrored: float | None
+    thumbnail: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What is known of a task's files; of a file that cannot be read, why."""
+
+    task: Task
+    image: ImageFacts | None
+    mask: MaskFacts | None
+    image_error: str
+    mask_error: str
+
+
+def look(task: Task) -> Seen:
+    """Decode the files of a task. A file that cannot be read is noted, not raised."""
+    image, image_error = _try(_image, task.image, task.picture)
+    mask, mask_error = _try(_mask, task.mask, task.picture)
+    return Seen(task=task, image=image, mask=mask, image_error=image_error, mask_error=mask_error)
+
+
+def _try(facts: Callable[[Path, bool], _Facts], path: Path | None, picture: bool) -> tuple[_Facts | None, str]:
+    if path is None:
+        return None, ""
+    try:
+        return facts(path, picture), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _image(path: Path, picture: bool) -> ImageFacts:
+    pixels = images.read_image(path)
+    grey = images.to_grey(pixels)
+    height, width = grey.shape
+    # The last row of the image is the Nyquist frequency, which has no mirror image: row k is row 1022-k.
+    folded = grey[: _ROWS - 1]
+    return ImageFacts(
+        size=(width, height),
+        digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest(),
+        phash=likeness.phash(grey),
+        outline=likeness.outline(grey),
+        unmirrored=float((folded != folded[::-1]).mean()) if height == _ROWS else None,
+        thumbnail=images.resize_image(grey, THUMBNAIL) if picture else None,
+    )
+
+
+def _mask(path: Path, picture: bool) -> MaskFacts:
+    mask = images.read_mask(path)
+    height, width = mask.shape
+    return MaskFacts(
+        size=(width, height),
+        foreground=float(mask.mean()),
+        two_valued=_is_two_valued(path),
+        unmirrored=float((mask != mask[::-1]).mean()) if height == _ROWS else None,
+        thumbnail=images.resize_image(mask * np.uint8(255), THUMBNAIL) if picture else None,
+    )
+
+
+def _is_two_valued(path: Path) -> bool:
+    """Whether the file, before it is thresholded, holds at most two colours."""
+    with Image.open(path) as image:
+        countable = image.convert("I") if image.mode.startswith("I;16") else image
+        return countable.getcolors(2) is not None

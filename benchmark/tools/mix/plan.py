@@ -1,0 +1,101 @@
+"""Which part of which song meets which part of which background, how loud: decided before anything is rendered.
+
+Mixture number n of a slice depends on the seed, the slice and n alone (and on the recordings): a smaller dataset is the
+beginning of a larger one.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.tools.mix.settings import Settings
+from benchmark.tools.mix.sources import Pool, Source
+
+_TRIES = 20
+_ACTIVE_SHARE = 0.2
+"""Of a window's frames are to be active; where 20 draws find none such, one of the recording's busiest is taken."""
+_GAP = (0.1, 0.6)
+"""Seconds between repetitions of a recording that is shorter than the window: a bird that goes on calling."""
+_FORGOTTEN = np.empty(0)  # a plan travels to worker processes; of long recordings the powers are many
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """A mixture to be made. Times in s: where the window begins in each recording; `at`, where a short song starts."""
+
+    id: str
+    split: str
+    slice: str
+    song: Source
+    background: Source
+    song_start: float
+    at: tuple[float, ...]
+    background_start: float
+    snr_db: float
+    gain_db: float
+
+
+def plan(pools: list[Pool], settings: Settings) -> list[Mixture]:
+    """Every mixture of every pool, in the order of the files."""
+    counts = {"train": settings.train, "val": settings.val, "test": settings.test}
+    return [
+        _mixture(pool, number, settings)
+        for pool in pools
+        for number in range(counts[pool.split] if pool.slice == "main" else settings.slice_)
+    ]
+
+
+def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
+    place = pool.split if pool.slice == "main" else pool.slice
+    random = _random(settings.seed, place, number)
+    # Every song in turn, so that none is rare; the background by lot.
+    song = pool.songs[number % len(pool.songs)]
+    background = pool.backgrounds[int(random.integers(len(pool.backgrounds)))]
+    start, at = _place(song, settings, random)
+    return Mixture(
+        id=f"{place}-{number:05d}",
+        split=pool.split,
+        slice=pool.slice,
+        song=replace(song, power=_FORGOTTEN),
+        background=replace(background, power=_FORGOTTEN),
+        song_start=start,
+        at=at,
+        background_start=round(float(random.uniform(0, background.seconds - settings.seconds)), 3),
+        snr_db=round(float(random.uniform(settings.snr_low, settings.snr_high)), 2),
+        gain_db=round(float(random.uniform(settings.gain_low, settings.gain_high)), 2),
+    )
+
+
+def _place(song: Source, settings: Settings, random: np.random.Generator) -> tuple[float, tuple[float, ...]]:
+    """Where a window begins in a long recording, or at which times of the window a short one starts."""
+    spare = song.seconds - settings.seconds
+    if spare > 0:
+        active = song.power > song.power.max() * 10 ** (-settings.active_db / 10)
+        frames = round(settings.seconds / song.frame_seconds)
+        for _ in range(_TRIES):
+            start = round(float(random.uniform(0, spare)), 3)
+            if active[int(start / song.frame_seconds) :][:frames].mean() >= _ACTIVE_SHARE:
+                return start, (0.0,)
+        return _busy(active, frames, song.frame_seconds, spare, random), (0.0,)
+    times = [round(float(random.uniform(0, min(-spare, 0.5))), 3)]
+    while True:
+        following = times[-1] + song.seconds + float(random.uniform(*_GAP))
+        if following + song.seconds > settings.seconds:
+            return 0.0, tuple(times)
+        times.append(round(following, 3))
+
+
+def _busy(active: NDArray[np.bool_], frames: int, seconds: float, spare: float, random: np.random.Generator) -> float:
+    """One of the windows with at least half the song of the busiest: a long recording may be silent but for a chirp."""
+    total = np.concatenate([[0], np.cumsum(active)])
+    last = min(int(spare / seconds), len(active) - 1)
+    inside = total[np.minimum(np.arange(last + 1) + frames, len(active))] - total[: last + 1]
+    chosen = np.flatnonzero(inside >= max(inside.max() / 2, 1))
+    return round(float(chosen[int(random.integers(len(chosen)))] * seconds), 3)
+
+
+def _random(*name: object) -> np.random.Generator:
+    digest = hashlib.sha256(repr(name).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))

@@ -1,0 +1,110 @@
+"""One mixture: stems, image, mask, sounds. A pure function of the plan, the settings and the recordings.
+
+Legend: L samples of a mixture, T frames.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.common.errors import UserError
+from benchmark.contract import Audio
+from benchmark.data import recordings, spectrogram
+from benchmark.scores import separation
+from benchmark.tools.mix.plan import Mixture
+from benchmark.tools.mix.settings import Settings
+from benchmark.tools.mix.sources import FRAME, Source
+
+_MARGIN = 0.5  # seconds read beyond the window, so that no filter's edge is heard
+_FADE = 0.005  # seconds, at both ends of a recording that is shorter than the window
+
+Wave = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """Image uint8 (1024, T), mask bool (1024, T), waveforms float32 (L,), and the factors of the stems."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    audio: Audio
+    denoised: NDArray[np.float32]
+    song_gain: float
+    background_gain: float
+
+
+def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
+    """Mix, transform, and mark the region round each call in which the song exceeds the background.
+
+    Raises:
+        UserError: a recording cannot be read, or is silent where it was to be heard.
+    """
+    song = _song(mixture, settings, lowpass)
+    background = _stem(mixture.background, mixture.background_start, settings, lowpass)
+    active = separation.active(song, frame=round(FRAME * settings.sample_rate), within_db=settings.active_db)
+    song_power, background_power = (float(np.mean(stem[active] ** 2)) for stem in (song, background))
+    for power, source in ((song_power, mixture.song), (background_power, mixture.background)):
+        if not power > 0:
+            raise UserError(f"{source.path} is silent where it is mixed; remove it")
+    ratio = np.sqrt(song_power / background_power) * 10 ** (-mixture.snr_db / 20)
+    gain = settings.peak / np.abs(song + ratio * background).max() * 10 ** (mixture.gain_db / 20)
+    # What is stored is what is rendered: float32, from which anyone can make image and mask again.
+    clean = (gain * song).astype(np.float32)
+    noisy = (gain * (song + ratio * background)).astype(np.float32)
+    spectrum, clean_spectrum = (spectrogram.stft(wave.astype(np.float64)) for wave in (noisy, clean))
+    mask = spectrogram.mixture_mask(
+        clean_spectrum,
+        spectrum - clean_spectrum,
+        smoothing=settings.smoothing,
+        floor_db=settings.floor_db,
+        radius=settings.radius,
+        smallest=settings.smallest,
+    )
+    return Rendered(
+        image=spectrogram.render(spectrum),
+        mask=mask,
+        audio=Audio(noisy=noisy, clean=clean, sample_rate=settings.sample_rate),
+        denoised=spectrogram.reconstruct(spectrum, mask).astype(np.float32),
+        song_gain=float(gain),
+        background_gain=float(gain * ratio),
+    )
+
+
+def _song(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
+    """(L,): a window of a long recording, or a short one again and again."""
+    if mixture.song.seconds > settings.seconds:
+        return _stem(mixture.song, mixture.song_start, settings, lowpass)
+    once = _prepared(mixture.song, 0.0, mixture.song.seconds, settings, lowpass)
+    fade = min(round(_FADE * settings.sample_rate), len(once) // 2)
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / max(fade, 1))
+    once[:fade] *= ramp
+    once[len(once) - fade :] *= ramp[::-1]
+    wave = np.zeros(settings.samples)
+    for time in mixture.at:
+        start = round(time * settings.sample_rate)
+        part = wave[start : start + len(once)]
+        part += once[: len(part)]
+    return wave
+
+
+def _stem(source: Source, start: float, settings: Settings, lowpass: float) -> Wave:
+    """(L,) of a recording from `start` seconds on."""
+    wave = _prepared(source, start, settings.seconds, settings, lowpass)[: settings.samples]
+    return np.pad(wave, (0, settings.samples - len(wave)))  # rounding may cost a sample at a recording's end
+
+
+def _prepared(source: Source, start: float, seconds: float, settings: Settings, lowpass: float) -> Wave:
+    """A stretch of a recording without DC, at the common rate and in the common band."""
+    begin = max(start - _MARGIN, 0.0)
+    with recordings.opened(source.path) as file:
+        first = round(begin * source.sample_rate)
+        file.seek(first)
+        count = round((start + seconds + _MARGIN) * source.sample_rate) - first
+        samples = file.read(count, dtype="float64", always_2d=True)[:, settings.channel]
+    recordings.check_numbers(samples, source.path)
+    wave = recordings.resample(samples - samples.mean(), source.sample_rate, settings.sample_rate)
+    wave = recordings.high_pass(wave, settings.sample_rate, settings.highpass)
+    wave = recordings.low_pass(wave, settings.sample_rate, lowpass)
+    skipped = round((start - begin) * settings.sample_rate)
+    return np.array(wave[skipped : skipped + round(seconds * settings.sample_rate)])

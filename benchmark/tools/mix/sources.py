@@ -1,0 +1,221 @@
+"""The recordings that are mixed: what is in them, and in which split each one is.
+
+Legend: F frames of 10 ms.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.common.errors import UserError
+from benchmark.common.progress import Report
+from benchmark.data import layout, recordings
+from benchmark.tools.mix.settings import Settings
+
+FRAME = 0.01
+"""Seconds of a frame in which power is measured."""
+SHARES = {"train": 0.4, "val": 0.1, "test": 0.5}
+BIRDS_TO_SPLIT = 6
+FOREIGN = "foreign-animal"
+"""The test slice of backgrounds in which other animals call loudly."""
+_BELOW_NYQUIST = 0.945
+_BAND = 1_000  # Hz; animals call in narrow bands, so transients are looked for in each one apart
+_ANIMALS = (1_000, 8_000)  # Hz
+
+Role = Literal["song", "background"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A file of a recording. `groups` are the stated bird, species, site.
+
+    `recording` is what it is a part of: left and right channel, or several cuts, of one xeno-canto number are one.
+    `sha256` is of the decoded samples. `power` (F,) is that of its band-limited frames of `frame_seconds`.
+
+    `transients_db` is how far the loudest hundredth of the frames stands above their median in the 1 kHz band between
+    1 and 8 kHz where it stands out most.
+    """
+
+    name: str
+    recording: str
+    path: Path
+    groups: Mapping[str, str]
+    seconds: float
+    sample_rate: int
+    sha256: str
+    power: NDArray[np.float64]
+    frame_seconds: float
+    transients_db: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """Songs and backgrounds of a split, or of a slice of the test split."""
+
+    split: str
+    slice: str
+    songs: tuple[Source, ...]
+    backgrounds: tuple[Source, ...]
+
+
+def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[Source]:
+    """Listen to every recording of a folder.
+
+    Raises:
+        UserError: no recordings, an unreadable or silent one, the same one twice, or a name that an expression misses.
+    """
+    paths = recordings.find(folder)
+    root = folder if folder.is_dir() else folder.parent
+    patterns = _patterns(settings, ("bird", "species") if role == "song" else ("site",))
+    found: list[Source] = []
+    for number, path in enumerate(paths, start=1):
+        source = _look_at(path, root, settings, patterns)
+        if role == "background" and source.seconds < settings.seconds:
+            raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or use --seconds")
+        found.append(source)
+        report(f"listening to {root.name}", number, len(paths), "")
+    return found
+
+
+def common_lowpass(sources: Iterable[Source], settings: Settings) -> float:
+    """The frequency below which every source carries sound: a band that is empty in one of them betrays it."""
+    lowest = min([source.sample_rate for source in sources] + [settings.sample_rate]) / 2
+    return settings.lowpass or round(_BELOW_NYQUIST * lowest, 1)
+
+
+def pools(
+    songs: Sequence[Source], backgrounds: Sequence[Source], others: Mapping[str, Sequence[Source]], settings: Settings
+) -> list[Pool]:
+    """Songs and backgrounds split 40/10/50 % by recording, songs by bird where at least six birds are named.
+
+    Backgrounds with loud foreign animals are kept for a test slice of their own; so is every folder of `others`.
+
+    Raises:
+        UserError: too few recordings to split.
+    """
+    foreign = [source for source in backgrounds if source.transients_db >= settings.foreign_db]
+    plain = [source for source in backgrounds if source.transients_db < settings.foreign_db]
+    if len(plain) < len(SHARES):
+        raise UserError(
+            f"{len(plain)} of {len(backgrounds)} backgrounds are without loud animals (--foreign-db "
+            f"{settings.foreign_db:g}); at least {len(SHARES)} are needed, one for each split"
+        )
+    # In an order by lot: the first images of a slice shall not be of its first bird alone.
+    everything = [*songs, *(source for found in others.values() for source in found)]
+    lot = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
+    others = {name: sorted(found, key=lambda source: lot[source.name]) for name, found in others.items()}
+    song_of = _split(sorted(songs, key=lambda source: lot[source.name]), settings.seed, by=_unit(songs))
+    background_of = _split(plain, settings.seed, by=lambda source: source.recording)
+    result = [
+        Pool(split=split, slice="main", songs=song_of[split], backgrounds=background_of[split]) for split in SHARES
+    ]
+    if foreign:
+        result.append(Pool(split="test", slice=FOREIGN, songs=song_of["test"], backgrounds=tuple(foreign)))
+    for name, sources in others.items():
+        result.append(Pool(split="test", slice=name, songs=tuple(sources), backgrounds=background_of["test"]))
+    return result
+
+
+def _unit(songs: Sequence[Source]) -> Callable[[Source], str]:
+    birds = {source.groups.get("bird", "") for source in songs}
+    if len(birds - {""}) >= BIRDS_TO_SPLIT:
+        return lambda source: source.groups["bird"]
+    return lambda source: source.recording
+
+
+def _split(sources: Sequence[Source], seed: int, by: Callable[[Source], str]) -> dict[str, tuple[Source, ...]]:
+    units = sorted({by(source) for source in sources}, key=lambda unit: _digest(f"{seed} {unit}"))
+    if len(units) < len(SHARES):
+        raise UserError(f"{len(units)} recording(s) cannot be split in three; give at least {len(SHARES)}")
+    train, val = (max(1, round(SHARES[split] * len(units))) for split in ("train", "val"))
+    members = {"train": units[:train], "val": units[train : train + val], "test": units[train + val :]}
+    return {split: tuple(s for s in sources if by(s) in set(chosen)) for split, chosen in members.items()}
+
+
+def _look_at(path: Path, root: Path, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
+    header = recordings.header(path)
+    if settings.channel >= header.channels:
+        raise UserError(f"{path} has {header.channels} channel(s), there is no channel {settings.channel}")
+    bands, digest = _band_powers(path, header.sample_rate, settings)
+    power = bands[0]
+    if not power.max() > 0:
+        raise UserError(f"{path} is silent between {settings.highpass:g} Hz and its Nyquist frequency; remove it")
+    loud, usual = (np.percentile(bands[1:], percent, axis=1) for percent in (99, 50))
+    transients = 10 * np.log10((loud + 1e-14) / (usual + 1e-14))
+    name = Path(root.name) / path.relative_to(root).with_suffix("")
+    return Source(
+        name=name.as_posix(),
+        recording=name.with_name(layout.recording(name.name)).as_posix(),
+        path=path,
+        groups={kind: _found(pattern, path, kind) for kind, pattern in patterns.items()},
+        seconds=header.seconds,
+        sample_rate=header.sample_rate,
+        sha256=digest,
+        power=power,
+        frame_seconds=round(FRAME * header.sample_rate) / header.sample_rate,
+        transients_db=round(float(transients.max(initial=0)), 2),
+    )
+
+
+def _band_powers(path: Path, rate: int, settings: Settings) -> tuple[NDArray[np.float64], str]:
+    """Power per 10 ms, (1 + bands, F): above the high-pass, and in each band of 1 kHz between 1 and 8 kHz.
+
+    Beside it the SHA-256 of the samples.
+    """
+    parts, digest = [], hashlib.sha256(f"{rate} ".encode())
+    length = max(round(FRAME * rate), 1)
+    for begin, end, samples in recordings.sections(path, seconds=60, margin=0):
+        digest.update(samples.tobytes())
+        usable = (end - begin) // length * length
+        frames = samples[:usable, settings.channel].astype(np.float64).reshape(-1, length)
+        frequency = np.fft.rfftfreq(length, 1 / rate)
+        power = np.abs(np.fft.rfft((frames - frames.mean(1, keepdims=True)) * np.hanning(length), axis=1)) ** 2
+        edges = [(settings.highpass, settings.lowpass or rate / 2)]
+        edges += [(low, low + _BAND) for low in range(*_ANIMALS, _BAND)]
+        parts.append([power[:, (frequency >= low) & (frequency < high)].sum(1) for low, high in edges])
+    powers = np.concatenate(parts, axis=1)
+    if powers.shape[1] == 0:
+        raise UserError(f"{path} is shorter than {FRAME:g} s; remove it")
+    return powers, digest.hexdigest()
+
+
+def _patterns(settings: Settings, kinds: Sequence[str]) -> dict[str, re.Pattern[str]]:
+    found = {}
+    for kind in kinds:
+        expression = getattr(settings, kind)
+        try:
+            if expression:
+                found[kind] = re.compile(expression)
+        except re.error as error:
+            raise UserError(f"--{kind} '{expression}' is not a regular expression: {error}") from error
+    return found
+
+
+def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
+    match = pattern.search(path.stem)
+    if match is None:
+        raise UserError(f"--{kind} '{pattern.pattern}' does not match {path.name}; widen the expression")
+    return str(next((group for group in match.groups() if group), match[0]))
+
+
+def refuse_copies(sources: Sequence[Source]) -> None:
+    """A recording under two names would be in two splits, or be its own background.
+
+    Raises:
+        UserError: two files hold the same samples.
+    """
+    seen: dict[str, Source] = {}
+    for source in sources:
+        twin = seen.setdefault(source.sha256, source)
+        if twin is not source:
+            raise UserError(f"{twin.path} and {source.path} are the same recording; remove one of them")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

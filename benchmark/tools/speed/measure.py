@@ -1,0 +1,237 @@
+"""One entry's speed, in a process that does nothing else."""
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import training
+from benchmark.common.progress import silent
+from benchmark.data.cache import CachedSplit
+from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.network import Network
+from benchmark.protocols import Protocol
+from benchmark.tools.speed import ceiling
+from benchmark.tools.speed.ceiling import Ceiling, Demand
+from benchmark.training import evaluator, hardware
+from benchmark.training.batches import DeviceSplit
+from benchmark.training.hardware import Hardware
+
+LATENCY_BATCHES = (1, 16)
+WARM_UP = 4
+"""Steps: three before a CUDA graph is recorded, and that one."""
+_LEAST, _MOST = 10, 200  # repeats of a latency
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What to measure and how. `seconds` are spent on each figure, after a warm-up."""
+
+    architecture: str
+    protocol: Protocol
+    data_root: Path | None
+    device: str
+    precision: str
+    threads: int | None
+    execution: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Latency:
+    """Seconds from uint8 pixels on the device to logits: median and 95th percentile over `repeats`."""
+
+    batch: int
+    p50: float
+    p95: float
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """Throughputs in images per second; memory in bytes, of the device or of the process on a CPU.
+
+    `bound` says what the training is bound by, `share` which part of that ceiling it achieves; None without training.
+    """
+
+    label: str
+    kind: str
+    precision: str
+    threads: int
+    execution: str
+    image_size: tuple[int, int]
+    batch_size: int
+    parameters: int
+    gigaflops: float
+    train: float | None
+    infer: float
+    latency: tuple[Latency, ...]
+    train_memory: int | None
+    infer_memory: int | None
+    demand: Demand | None
+    bound: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why an entry has no figures."""
+
+    label: str
+    message: str
+
+
+def measure(task: Task, most: Ceiling) -> Speed | Failure:
+    """All figures of one entry. Called in a fresh process, of which the memory is that of the entry."""
+    plugin = registry.load("architectures", task.architecture)
+    try:
+        with datasets.blaming(plugin):
+            return _measure(task, plugin, most)
+    except (MemoryError, RuntimeError) as error:
+        if not hardware.is_out_of_memory(error):
+            raise
+        return Failure(label=plugin.label, message="out of memory")
+
+
+def prepare(task: Task) -> tuple[Hardware, CachedSplit]:
+    """The device with its threads pinned, and the decoded training images."""
+    machine = hardware.resolve(task.device, task.precision)
+    hardware.pin_threads(task.threads)
+    dataset = registry.load("datasets", task.protocol.dataset)
+    return machine, datasets.load_data(dataset, task.protocol, task.data_root, silent).splits["train"]
+
+
+def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
+    machine, split = prepare(task)
+    settings = task.protocol
+    net = network.build(plugin, settings, seed=0)
+    gigaflops = network.gigaflops(net, settings)
+    net.to(machine.device)
+    net.to(memory_format=torch.channels_last)
+    execution = training.choose(task.execution, machine, settings, micro_batch=None)
+    # Few images, lest the training's peak memory have its data in it twice.
+    data = DeviceSplit(first(split, evaluator.BATCH), settings, machine.device)
+    latency = tuple(_latency(net, data, machine, batch, task.seconds) for batch in LATENCY_BATCHES)
+    whole = _latency(net, data, machine, evaluator.BATCH, task.seconds)
+    infer_memory = _peak(machine)
+    speed = Speed(
+        label=plugin.label,
+        kind=machine.kind,
+        precision=machine.precision,
+        threads=torch.get_num_threads(),
+        execution=execution.mode,
+        image_size=settings.image_size,
+        batch_size=settings.batch_size,
+        parameters=network.parameter_count(net),
+        gigaflops=gigaflops,
+        train=None,
+        infer=evaluator.BATCH / whole.p50,
+        latency=latency,
+        train_memory=None,
+        infer_memory=infer_memory,
+        demand=None,
+    )
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        return speed
+    train = training_speed(net, split, settings, machine, execution, task.seconds)
+    speed = replace(speed, train=train, train_memory=_peak(machine))
+    demand = ceiling.demand(net, data, settings, machine)
+    bound, share = ceiling.judge(demand, most, settings.batch_size / train)
+    return replace(speed, demand=demand, bound=bound, share=share)
+
+
+def training_speed(
+    net: Network,
+    split: CachedSplit,
+    settings: Protocol,
+    machine: Hardware,
+    execution: training.Execution,
+    seconds: float,
+) -> float:
+    """Images per second of the trainer's own epochs, the first apart: the median over at least three."""
+
+    def ignore(_: int) -> None:
+        return
+
+    def timer(images: int) -> Callable[[], float]:
+        """Seconds of an epoch of so many images, which ends with the device at rest; the first is a warm-up."""
+        some = first(split, images)
+        data = DeviceSplit(some, settings, machine.device)
+        steps = training.Steps(net, data, settings, seed=0, hardware=machine, execution=execution)
+
+        def epoch() -> float:
+            started = time.perf_counter()
+            steps.epoch(ignore)
+            return time.perf_counter() - started
+
+        for _ in range(math.ceil(WARM_UP * settings.batch_size / len(some.rows)) if execution.mode != "eager" else 1):
+            epoch()
+        return epoch
+
+    whole = min(settings.batch_size, len(split.rows))
+    taken = timer(whole)()
+    gc.collect()  # that optimiser is not to count in the memory
+    batches = max(1, min(len(split.rows) // whole, math.ceil(seconds / 3 / taken)))
+    epoch = timer(batches * whole)
+    rates: list[float] = []
+    begun = time.perf_counter()
+    while len(rates) < 3 or time.perf_counter() - begun < seconds:
+        rates.append(batches * whole / epoch())
+    return median(rates)
+
+
+def first(split: CachedSplit, count: int) -> CachedSplit:
+    """The first images of a split."""
+    return replace(split, images=split.images[:count], masks=split.masks[:count], rows=split.rows[:count])
+
+
+@torch.inference_mode()
+def _latency(net: Network, data: DeviceSplit, machine: Hardware, batch: int, seconds: float) -> Latency:
+    net.eval()
+    indices = torch.arange(batch, device=data.index_device) % len(data)
+    pixels, _ = data.pixels(indices)
+
+    def forward() -> Tensor:
+        with machine.autocast():
+            logits: Tensor = net(data.normalise(pixels))
+        return logits
+
+    times = timed(forward, machine, seconds)
+    return Latency(batch=batch, p50=float(np.median(times)), p95=float(np.quantile(times, 0.95)), repeats=len(times))
+
+
+def timed(work: Callable[[], object], machine: Hardware, seconds: float) -> list[float]:
+    """Seconds of each call, after a warm-up: by the device's own events on CUDA."""
+    for _ in range(2):
+        work()
+    machine.synchronise()
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < _LEAST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
+        if machine.device.type == "cuda":
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            work()
+            end.record()
+            end.synchronize()
+            times.append(start.elapsed_time(end) / 1000)
+        else:
+            started = time.perf_counter()
+            work()
+            machine.synchronise()
+            times.append(time.perf_counter() - started)
+    return times
+
+
+def _peak(machine: Hardware) -> int | None:
+    """Peak since the last call on CUDA; since the start of the process on a CPU, so that the smaller is asked first."""
+    peak = hardware.peak_memory_bytes(machine, fresh_process=True)
+    hardware.reset_peak_memory(machine)
+    return peak

@@ -1,0 +1,159 @@
+"""`bench transfer`: a finished run's weights on the test split of data that it was not trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.common import files
+from benchmark.common.errors import UserError
+from benchmark.common.progress import Report
+from benchmark.data import manifest
+from benchmark.data.cache import Cached
+from benchmark.data.manifest import Row
+from benchmark.plugins import datasets, registry
+from benchmark.plugins.registry import Plugin
+from benchmark.records import checksums, claim, describe, store, transfers, weights, write
+from benchmark.records.find import WEIGHTS
+from benchmark.records.schema import Record
+from benchmark.records.transfers import TransferRecord
+from benchmark.training import EAGER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """Which run (its folder), on which dataset (its label), read from where."""
+
+    results: Path
+    run: Path
+    dataset: str
+    data_root: Path | None
+    device: str
+    command: str
+    force: bool = False
+    allow_leakage: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Where the transfer lies. `again` says that it had been made before and was not repeated."""
+
+    path: Path
+    found: TransferRecord
+    again: bool
+
+
+def transfer(request: Request, report: Report) -> Outcome:
+    """Evaluate a run's weights on other data at the run's own settings, and store the counts.
+
+    Raises:
+        UserError: the run is not finished, its weights or the data are not to be had, it was trained on some of the
+            data; nothing is written then.
+    """
+    found = _run(request.run)
+    weights.require(request.run, found)  # before minutes are spent on data
+    run_sums = _sums(request.run)
+    dataset = registry.load("datasets", request.dataset)
+    settings = weights.settings_of(found).override({"dataset": dataset.label})
+    cached = datasets.load_data(dataset, settings, request.data_root, report)
+    leakage = _check(request, found, cached)
+    path = transfers.folder(request.results, found.run_key, cached.digest)
+    traces = claim.traces(request.results, path)
+    if not request.force and transfers.finished(path, run_sums) and not traces:
+        return Outcome(path=path, found=transfers.read(path), again=True)
+    files.check_writable(request.results, "--results")
+    with claim.alone(request.results, path, report):
+        if not request.force and transfers.finished(path, run_sums):  # another process was at it
+            return Outcome(path=path, found=transfers.read(path), again=True)
+        return _evaluated(request, found, run_sums, path, dataset, cached, leakage, report)
+
+
+def _evaluated(
+    request: Request,
+    found: Record,
+    run_sums: str,
+    path: Path,
+    dataset: Plugin,
+    cached: Cached,
+    leakage: dict[str, int],
+    report: Report,
+) -> Outcome:
+    """Evaluate and store."""
+    settings = weights.settings_of(found).override({"dataset": dataset.label})
+    machine = weights.machine_for(found, request.device)
+    evaluation = weights.evaluate(request.run, found, settings, cached, machine, report)
+    described = describe.protocol(settings, {})
+    made = TransferRecord(
+        run_key=found.run_key,
+        run_sums=run_sums,
+        architecture=found.architecture.label,
+        seed=found.seed,
+        source_hash=found.architecture.source_hash,
+        trained_on=transfers.trained_on(found),
+        tested_on=describe.dataset(dataset, datasets.resolved(dataset, request.data_root), cached),
+        protocol_digest=described.digest,
+        revision=described.revision,
+        settings=described.settings,
+        leakage=leakage,
+        command=f"{request.command} --device {machine.device.type}",
+        finished=describe.now(),
+        device=describe.device(machine, EAGER),
+        images_per_second=describe.speed(evaluation),
+        environment=describe.environment(),
+    )
+    write.write_manifest(request.results, cached)
+    with store.writing(path) as target:
+        write.write_counts(target, cached.splits["test"], evaluation)
+        transfers.write(target, made)
+    return Outcome(path=path, found=made, again=False)
+
+
+def _run(path: Path) -> Record:
+    try:
+        found = store.read(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / 'run.json'} cannot be read; look with: bench verify {path}") from error
+    if found.status != "finished":
+        raise UserError(f"{path} is {found.status}: only a finished run has weights to transfer")
+    return found
+
+
+def _sums(path: Path) -> str:
+    """The SHA-256 of the run's checksums, once the weights are those that they list."""
+    try:
+        listed = checksums.read(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / checksums.NAME} is missing or broken; look with: bench verify {path}") from error
+    if (path / WEIGHTS).is_file() and checksums.digest(path / WEIGHTS) != listed.get(WEIGHTS):
+        raise UserError(
+            f"{path / WEIGHTS} are not the weights that {checksums.NAME} lists; look with: bench verify {path}"
+        )
+    return checksums.digest(path / checksums.NAME)
+
+
+def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
+    """Refuse data that say nothing about transfer; how many groups of each kind the run had met, if that is allowed."""
+    if cached.digest == found.dataset.manifest:
+        raise UserError(f"{request.run} was trained on these very data; its record has their test")
+    test = cached.splits["test"].rows
+    main = manifest.headline([row.slice for row in test])
+    if not any(row.foreground for row in test if row.slice == main):
+        raise UserError("every mask of split 'test' is empty; add images with foreground")
+    met = manifest.met(_trained_rows(request.results, found), test)
+    if met and not request.allow_leakage:
+        kind, groups = next(iter(met.items()))
+        group = groups[0]
+        row = next(row for row in test if manifest.groups(row).get(kind) == group)
+        same = "the same pixels as an image" if kind == "pixels" else f"{kind} {group}"
+        raise UserError(
+            f"leakage: {request.run} was trained or validated on {same}, as is test/{row.id} ({len(groups)} such "
+            "case(s)); take it out of the test, or give --allow-leakage (the record will say so)"
+        )
+    return {kind: len(groups) for kind, groups in met.items()}
+
+
+def _trained_rows(results: Path, found: Record) -> list[Row]:
+    """What the run was trained and validated on, by the manifest of then."""
+    path = store.manifest_path(results, found.dataset.manifest)
+    if not path.is_file() or checksums.digest(path) != found.dataset.manifest:
+        raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")
+    rows = [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if row.split != "test"]
