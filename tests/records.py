@@ -16,6 +16,7 @@ from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
 from benchmark.records import keys, schema, store
+from benchmark.records.tables import write_csv
 from benchmark.scores import separation
 
 MASK = 1000
@@ -96,7 +97,7 @@ def write_references(results: Path, data: Data) -> None:
     ]
     path = store.references_path(results, data.digest, protocols.REVISION)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tables.write_csv(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def write_entry(
@@ -149,7 +150,7 @@ def _write_run(
             [data.id(index), place, *_counts(hits[index]), *([] if gains is None else _sounds(data, gains, index))]
             for index, place in enumerate(data.slices)
         ]
-        tables.write_csv(target_folder / "images.csv", header, rows)
+        write_csv(target_folder / "images.csv", header, rows)
 
 
 def _counts(hits: float) -> list[int]:

@@ -367,7 +367,7 @@ def test_the_contact_sheet(messy: Path, tmp_path: Path) -> None:
     for colour in ((204, 121, 167), (230, 159, 0), (86, 180, 233)):
         assert counts.get(colour, 0) > 1500
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write .*sheet.png: .*; a file is where a folder should be"):
+    with pytest.raises(UserError, match=r"cannot write .*sheet.png: .*"):
         show.contact_sheet(audit(messy), tmp_path / "file" / "sheet.png")
 
 

@@ -12,7 +12,8 @@ from helpers import NEW_PLUGIN, TINY, Bench, runs, save
 from test_spectrogram import EXAMPLE
 
 from benchmark.data import images
-from benchmark.records import store, tables
+from benchmark.records import store
+from benchmark.records.tables import read_tables
 
 GOLDEN_LOSSES = [1.519772, 1.462708, 1.430353, 1.408784]
 
@@ -114,7 +115,7 @@ def test_the_golden_run(bench: Bench, tmp_path: Path) -> None:
     counts = store.read_counts([path])[0]
     sums = {name: int(counts[name].sum()) for name in GOLDEN_OTSU}
     assert sums == pytest.approx(GOLDEN_OTSU, rel=1e-3)
-    (references,) = tables.read_tables([next(tmp_path.glob("references/*"))])
+    (references,) = read_tables([next(tmp_path.glob("references/*"))])
     means = {name: float(np.nanmean({**counts, **references}[name])) for name in GOLDEN_SOUND}
     assert means == pytest.approx(GOLDEN_SOUND, abs=0.01)
 

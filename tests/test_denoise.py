@@ -198,7 +198,7 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
         ("nothing.mp3", "is empty"),
         ("slow.wav", "states a sample rate of 100 Hz"),
         ("text.wav", "is not a readable recording"),
-        ("pipe.wav", "is a pipe, not a file"),
+        ("pipe.wav", "is not a regular file"),
     ):
         (line,) = (line for line in ran.err.splitlines() if f"{name} " in line and line.startswith("bench: "))
         assert message in line

@@ -10,6 +10,7 @@ from test_leaderboard import TEMPLATE, _counts, write
 from benchmark import scores
 from benchmark.leaderboard import formats, tables
 from benchmark.records import checksums, schema, store, transfers
+from benchmark.records.tables import write_csv
 
 
 def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label: str = "wild:x=1") -> Path:
@@ -38,7 +39,7 @@ def carry(results: Path, run: Path, *, hits: int, digest: str = "9" * 64, label:
     path.mkdir(parents=True)
     transfers.write(path, made)
     rows = [[f"i{i}", "far" if i == 2 else "main", *_counts(hits - (i == 2))] for i in range(3)]
-    tables.write_csv(path / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
+    write_csv(path / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
     return path
 
 

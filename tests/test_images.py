@@ -49,12 +49,12 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     for read in (images.read_image, images.read_mask):
         with (
             pipe(tmp_path / "x.png") as path,
-            pytest.raises(UserError, match=r"x\.png is a pipe, not a file; remove it"),
+            pytest.raises(UserError, match=r"x\.png is not a regular file; remove it"),
         ):
             read(path)
         path.unlink()
     path.mkdir()
-    with pytest.raises(UserError, match=r"x\.png is a folder, not a file"):
+    with pytest.raises(UserError, match=r"x\.png is not a regular file"):
         images.read_image(path)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmark import protocols, scores
 from benchmark.leaderboard import columns, formats, tables
 from benchmark.records import keys, schema, store
+from benchmark.records.tables import write_csv
 
 TEMPLATE: dict[str, Any] = {
     "schema": 1,
@@ -101,7 +102,7 @@ def write(
             [f"image-{index}", "ood" if index > 3 else "main", *_counts(hits - (2 if index > 3 else 0))]
             for index in range(6)
         ]
-        tables.write_csv(target / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
+        write_csv(target / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
     return folder
 
 

@@ -92,7 +92,7 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, way: str) -> None:
     with pipe(tmp_path / "x.wav") as path:
         (found,) = recordings.find(path if way == "named" else tmp_path)
-        with pytest.raises(UserError, match=r"x\.wav is a pipe, not a file; remove it"):
+        with pytest.raises(UserError, match=r"x\.wav is not a regular file; remove it"):
             recordings.header(found)
 
 

@@ -25,6 +25,7 @@ from benchmark.leaderboard import page as report
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.page import charts, encoding, gallery, page
 from benchmark.records import pictures, store
+from benchmark.records.tables import write_csv
 
 EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
 
@@ -70,7 +71,7 @@ def furnish(results: Path) -> Path:
     predicted[:, 7, 7] = True  # one invented
     for folder in results.glob("runs/*/*/*/*"):
         np.savez(folder / "predictions.npz", packed=np.packbits(predicted, axis=-1), shape=predicted.shape)
-        tables.write_csv(
+        write_csv(
             folder / "history.csv",
             ["epoch", "loss", "validation_iou", "seconds"],
             [[1, 0.9, 0.1, 1], [2, 0.5, 0.4, 1], [3, 0.4, 0.3, 1]],
@@ -88,7 +89,7 @@ def entry(results: Path, label: str, hits: int, seed: int, **changes: Any) -> No
     rows = [
         [f"image-{index}", "ood" if index > 5 else "main", *_counts(hits + index % 2 + seed % 2)] for index in range(8)
     ]
-    tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
+    write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
 
 
 def made(results: Path) -> str:

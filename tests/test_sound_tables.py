@@ -10,6 +10,7 @@ from test_leaderboard import TEMPLATE, _counts
 from benchmark import scores
 from benchmark.leaderboard import formats, tables
 from benchmark.records import keys, schema, store
+from benchmark.records.tables import write_csv
 from benchmark.scores import separation, uncertainty
 
 COUNT = 60
@@ -45,7 +46,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
                 [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in scores.SOUND_COLUMNS)]
                 for i in range(COUNT)
             ]
-            tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
+            write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
     songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
     if manifest:
         lines = [
@@ -74,7 +75,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
             [f"i{i}", slices[i], noisy[i] + 10, noisy[i] + 9, -1, -20, f"{noisy[i]:.4f}", f"{noisy[i]:.4f}", 0, 0]
             for i in range(COUNT)
         ]
-        tables.write_csv(references, header, rows)
+        write_csv(references, header, rows)
     return {
         "gain": np.mean(gains, axis=0),
         "gains": np.array(gains),

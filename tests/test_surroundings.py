@@ -95,6 +95,6 @@ def test_what_libraries_filter_of_their_own_is_allowed() -> None:
 
 def test_the_first_to_import_torch_is_seen_as_well(tmp_path: Path) -> None:
     planted(tmp_path, "architectures", "import torch\ntorch.set_default_dtype(torch.float64)\n" + NEW_PLUGIN)
-    command = "from benchmark import registry; registry.load('architectures', 'planted')"
+    command = "from benchmark.plugins import registry; registry.load('architectures', 'planted')"
     ended = subprocess.run([sys.executable, "-c", command], env=os.environ, capture_output=True, text=True, check=False)
     assert "architecture 'planted' changes torch's default dtype" in ended.stderr

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     0: done. 1: a bug, ours or a plugin's. 2: something is wrong, and the message names it: a mistake, what the machine
     refuses, what a check found. 130: interrupted.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
     if "--debug" in words:  # wherever it stands
         words = ["--debug", *(word for word in words if word != "--debug")]
     for stream in (sys.stdout, sys.stderr):

@@ -79,10 +79,10 @@ def transfer(
 
 
 def _transferred(outcome: "Outcome") -> str:
-    from benchmark.records import schema
+    from benchmark.data import manifest
 
     found = outcome.found
-    iou = mean_iou(outcome.path, schema.headline(list(found.tested_on.test_slices)))
+    iou = mean_iou(outcome.path, manifest.headline(list(found.tested_on.test_slices)))
     again = " (done before; --force does it again)" if outcome.again else ""
     leaks = f", LEAKAGE: {', '.join(found.leakage)}" if found.leakage else ""
     return (

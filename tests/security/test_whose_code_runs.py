@@ -65,7 +65,7 @@ def test_workers_begin_without_the_current_folder(tmp_path: Path, marker: Path) 
     for name in ("multiprocessing", "pickle", "socket", "torch", "numpy", "benchmark"):
         (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
     (tmp_path / "main.py").write_text(
-        "import os, sys\nsys.path[0] = sys.argv[1]\nfrom benchmark import workers\n"
+        "import os, sys\nsys.path[0] = sys.argv[1]\nfrom benchmark.common import workers\n"
         "if __name__ == '__main__':\n    with workers.pool(1) as pool:\n"
         "        print(pool.submit(os.getpid).result())\n"
     )

@@ -23,7 +23,8 @@ from records import MASK, Data, write_manifest, write_references
 
 from benchmark import scores
 from benchmark.plugins import registry
-from benchmark.records import checksums, keys, schema, store, tables
+from benchmark.records import checksums, keys, schema, store
+from benchmark.records.tables import write_csv
 from benchmark.records.verify import VERIFICATION
 
 pytestmark = pytest.mark.soak
@@ -131,7 +132,7 @@ def _write(
         ]
         for index, (hit, gain, snr) in enumerate(zip(hits.tolist(), gains, data.snr, strict=True))
     ]
-    tables.write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
+    write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
     checksums.write(folder)
     evaluated = {**template.verification, "sums": checksums.digest(folder / checksums.NAME)}
     (folder / VERIFICATION).write_text(json.dumps(evaluated, indent=2) + "\n")
