@@ -1,7 +1,6 @@
-"""The whole experiment, top to bottom: an architecture, a protocol, a seed -> a run folder in the results store."""
+"""The whole experiment, top to bottom: an architecture, a protocol, a seed -> a run folder in the results."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +8,19 @@ import torch
 
 from benchmark import training
 from benchmark.common import files
-from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
+from benchmark.contract import DatasetSpec
 from benchmark.data.cache import Cached
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
-from benchmark.records import claim, describe, keys, schema, store, write
-from benchmark.training import batches, checkpoints, distributed, hardware, trial
+from benchmark.records import describe, keys, schema, store, write
+from benchmark.records.slot import Slot
+from benchmark.training import batches, checkpoints, hardware, trial
 from benchmark.training.checkpoints import Checkpoints
-from benchmark.training.distributed import Peers
 from benchmark.training.hardware import Hardware
-from benchmark.training.trial import Conditions, Manner
+from benchmark.training.trial import Conditions, Manner, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Where the run lies. `again` says that it had been finished before and was not repeated."""
+    """Where the run lies. `again`: it was finished before and was not repeated."""
 
     path: Path
     label: str
@@ -52,173 +52,190 @@ class Outcome:
     message: str = ""
 
 
-def run(request: Request, report: Report) -> Outcome:
-    """One architecture, one seed, from the plugin's name to the run folder.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """A request with everything that it names loaded; `table` and `key` say which run it is.
 
-    A run that was killed goes on after its last checkpoint when it is asked for again. A training that diverges or
-    runs out of memory is a result too and leaves a record that says so. Under torchrun every process calls this; the
-    first one writes.
+    `spec` describes the dataset, refined for the folder that it was read from.
+    """
+
+    request: Request
+    architecture: Plugin
+    dataset: Plugin
+    spec: DatasetSpec
+    protocol: Protocol
+    machine: Hardware
+    data: Cached
+    table: str
+    key: str
+    slot: Slot
+
+    def outcome(self, status: schema.Status, message: str = "", *, again: bool = False) -> Outcome:
+        """What `run` returns."""
+        label, seed = self.architecture.label, self.request.seed
+        return Outcome(path=self.slot.path, label=label, seed=seed, status=status, again=again, message=message)
+
+
+def run(request: Request, report: Report) -> Outcome:
+    """Train and test one architecture with one seed, and write the run folder.
+
+    A run that was killed continues after its last checkpoint. A training that diverges or runs out of memory is a
+    result too: its record says so.
 
     Raises:
-        UserError: anything in the request or the data that the user can mend; nothing is written then.
+        UserError: something in the request or the data is wrong; nothing is written then.
     """
-    plugin = registry.load("architectures", request.architecture)
-    dataset = registry.load("datasets", request.protocol.dataset)
-    settings = request.protocol.override({"dataset": dataset.label})
-    machine = hardware.resolve(
-        request.manner.device,
-        request.manner.precision,
-        deterministic=request.manner.deterministic,
-        devices=distributed.expected(),
-        local_rank=distributed.local_rank(),
-    )
-    cached = datasets.load_data(dataset, settings, request.data_root, report)
-    data_spec = datasets.resolved(dataset, request.data_root)
-    datasets.check_data(cached, settings, allow_leakage=request.allow_leakage)
-
-    micro_batch = training.effective_micro_batch(request.manner.micro_batch, settings)
-    table = keys.table(protocol=settings.digest, manifest=cached.digest)
-    run_key = _run_key(table, plugin, settings, request.seed, machine, micro_batch)
-    path = store.folder(request.results, settings.name, dataset.name, plugin.name, run_key)
-    outcome = partial(Outcome, path=path, label=plugin.label, seed=request.seed)
-    if not request.force and store.finished(path) and not claim.traces(request.results, path):
-        write.write_data(request.results, cached, ours=not data_spec.needs_root)
-        write.write_references(request.results, cached, machine.device, report)
-        return outcome(status="finished", again=True)
-
+    experiment = _prepare(request, report)
+    slot = experiment.slot
+    if slot.settled():
+        _write_shared(experiment, report)
+        return experiment.outcome("finished", again=True)
     files.check_writable(request.results, "--results")
-    with distributed.joined(machine.device) as group, claim.claimed(request.results, path, group, report) as work:
-        if not request.force and group.agreed(store.finished(path)):
-            claim.forget(work)
-            return outcome(status="finished", again=True)
-        hardware.pin_threads(_threads(request.manner, machine, work))
-        hardware.reset_peak_memory(machine)
-        report("device", 0, 0, f"{machine.kind}, {machine.precision}")
-        with datasets.blaming(plugin):
-            net = network.build(plugin, settings, request.seed)
-            architecture = describe.architecture(plugin, net, settings)
-            given = _conditions(request, plugin, settings, machine, group, cached)
-            saved = Checkpoints(
-                work,
-                _same_bits(run_key, given),
-                lambda text: report("warning", 0, 0, text),
-                unit="rate" if settings.learning_rates else "epoch",
-            )
-            tried = trial.conduct(net, cached, settings, given, saved, report)
-
-        if not group.first:
-            return outcome(status=tried.status, again=False, message=tried.message)
-        if tried.status != "finished" and _worth_keeping(path):
-            return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
-        write.write_data(request.results, cached, ours=not data_spec.needs_root)
-        if tried.evaluation is not None:
-            write.write_references(request.results, cached, machine.device, report)
-        with store.writing(path) as target:
-            write.write_source(target, plugin)
-            write.write_history(target, plugin.label, tried.trained)
-            if tried.evaluation is not None:
-                test = cached.splits["test"]
-                write.write_evaluation(target, test, tried.evaluation, ours=not data_spec.needs_root)
-                write.write_weights(target, net)
-            finished = schema.Record(
-                status=tried.status,
-                message=tried.message,
-                run_key=run_key,
-                comparability_key=table,
-                command=_command(request, machine),
-                finished=describe.now(),
-                seed=request.seed,
-                protocol=describe.protocol(settings, request.overrides),
-                dataset=describe.dataset(dataset, data_spec, cached),
-                architecture=architecture,
-                device=describe.device(machine, tried.execution),
-                training=describe.training(tried.trained, tried.others),
-                inference_images_per_second=describe.speed(tried.evaluation),
-                peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
-                environment=describe.environment(),
-            )
-            store.write_record(target, finished)
-        if tried.status != "out-of-memory":  # that may have been a neighbour's fault: what was trained is kept
-            claim.forget(work)
-    return outcome(status=tried.status, again=False, message=tried.message)
+    with slot.claimed(report):
+        if slot.done():  # another process has just finished it
+            slot.forget()
+            return experiment.outcome("finished", again=True)
+        net, entry, tried = _train_and_test(experiment, report)
+        if tried.status != "finished" and slot.holds_a_result():
+            return experiment.outcome(tried.status, f"{tried.message}; the finished run was kept")
+        _write(experiment, net, entry, tried, report)
+        if tried.status != "out-of-memory":  # memory may have been short because of another process
+            slot.forget()
+    return experiment.outcome(tried.status, tried.message)
 
 
-def _command(request: Request, machine: Hardware) -> str:
-    words = f"{request.command} --device {machine.device.type} --precision {machine.precision}"
-    if machine.devices > 1:
-        words = f"torchrun --nproc-per-node {machine.devices} -m benchmark {words.removeprefix('bench ')}"
-    return words
-
-
-def _run_key(
-    table: str, plugin: Plugin, settings: Protocol, seed: int, machine: Hardware, micro_batch: int | None
-) -> str:
-    return keys.run(
+def _prepare(request: Request, report: Report) -> Experiment:
+    """Load plugins, data and device, and find out which run it is."""
+    architecture = registry.load("architectures", request.architecture)
+    dataset = registry.load("datasets", request.protocol.dataset)
+    protocol = request.protocol.override({"dataset": dataset.label})
+    manner = request.manner
+    machine = hardware.resolve(manner.device, manner.precision, deterministic=manner.deterministic)
+    data = datasets.load_data(dataset, protocol, request.data_root, report)
+    spec = datasets.resolved(dataset, request.data_root)
+    datasets.check_data(data, protocol, allow_leakage=request.allow_leakage)
+    table = keys.table(protocol=protocol.digest, manifest=data.digest)
+    key = keys.run(
         table=table,
-        architecture=plugin.label,
-        source=plugin.source_hash,
-        weights=network.weights(plugin.spec, settings),
-        seed=seed,
+        architecture=architecture.label,
+        source=architecture.source_hash,
+        weights=network.weights(architecture.spec, protocol),
+        seed=request.seed,
         device=machine.kind,
         precision=machine.precision,
         torch=torch.__version__,
-        micro_batch=micro_batch,
+        micro_batch=training.effective_micro_batch(manner.micro_batch, protocol),
+    )
+    path = store.folder(request.results, protocol.name, dataset.name, architecture.name, key)
+    slot = Slot(results=request.results, path=path, is_finished=store.finished, force=request.force)
+    return Experiment(
+        request=request,
+        architecture=architecture,
+        dataset=dataset,
+        spec=spec,
+        protocol=protocol,
+        machine=machine,
+        data=data,
+        table=table,
+        key=key,
+        slot=slot,
     )
 
 
-def _worth_keeping(path: Path) -> bool:
-    """Whether something lies there that a run that failed must not replace, not even by force."""
-    try:
-        return store.finished(path)
-    except UserError:
-        return True
+def _train_and_test(experiment: Experiment, report: Report) -> tuple[Network, schema.ArchitectureRecord, Trial]:
+    """Build the network, describe it as built, train and test it."""
+    request, plugin, machine = experiment.request, experiment.architecture, experiment.machine
+    hardware.pin_threads(_threads(experiment))
+    hardware.reset_peak_memory(machine)
+    report("device", 0, 0, f"{machine.kind}, {machine.precision}")
+    with datasets.blaming(plugin):
+        net = network.build(plugin, experiment.protocol, request.seed)
+        entry = describe.architecture(plugin, net, experiment.protocol)
+        given = _conditions(experiment)
+        saved = Checkpoints(
+            experiment.slot.work,
+            _same_bits(experiment, given),
+            lambda text: report("warning", 0, 0, text),
+            unit="rate" if experiment.protocol.learning_rates else "epoch",
+        )
+        return net, entry, trial.conduct(net, experiment.data, experiment.protocol, given, saved, report)
 
 
-def _threads(manner: Manner, machine: Hardware, work: Path) -> int | None:
-    """What was asked for; else what an interrupted run was begun with; else the rule's choice (None)."""
-    if manner.threads is not None or machine.device.type != "cpu":
-        return manner.threads
-    begun = checkpoints.conditions(work).get("threads")
+def _threads(experiment: Experiment) -> int | None:
+    """The threads asked for; else those that an interrupted run began with; else None, which leaves it to the rule."""
+    asked = experiment.request.manner.threads
+    if asked is not None or experiment.machine.device.type != "cpu":
+        return asked
+    begun = checkpoints.conditions(experiment.slot.work).get("threads")
     return begun if isinstance(begun, int) else None
 
 
-def _conditions(
-    request: Request,
-    plugin: Plugin,
-    settings: Protocol,
-    machine: Hardware,
-    group: Peers,
-    cached: Cached,
-) -> Conditions:
-    manner = request.manner
-    splits = cached.splits
-    resident = manner.data_on == "device" or (
-        manner.data_on == "auto" and batches.fits_on(machine.device, splits.values())
-    )
-    execution = training.choose(
-        manner.execution,
-        machine,
-        settings,
-        micro_batch=manner.micro_batch,
-        resident=resident,
-    )
+def _conditions(experiment: Experiment) -> Conditions:
+    manner, machine = experiment.request.manner, experiment.machine
+    fits = manner.data_on == "auto" and batches.fits_on(machine.device, experiment.data.splits.values())
+    resident = fits or manner.data_on == "device"
     return Conditions(
-        seed=request.seed,
+        seed=experiment.request.seed,
         machine=machine,
-        execution=execution,
-        peers=group,
+        execution=training.choose(
+            manner.execution, machine, experiment.protocol, micro_batch=manner.micro_batch, resident=resident
+        ),
         resident=resident,
         checkpoint_seconds=manner.checkpoint_seconds,
-        unused=bool(plugin.spec.without_gradient),
+        unused=bool(experiment.architecture.spec.without_gradient),
     )
 
 
-def _same_bits(run_key: str, given: Conditions) -> dict[str, Any]:
-    """What must be the same for a continued run to end like an uninterrupted one."""
+def _same_bits(experiment: Experiment, given: Conditions) -> dict[str, Any]:
+    """What must be the same for a continued run to end with the bits of an uninterrupted one."""
     same = {
-        "run": run_key,
+        "run": experiment.key,
         "core": describe.core_hash(),
         "execution": given.execution.mode,
         "deterministic": given.machine.deterministic,
     }
     return {**same, "threads": torch.get_num_threads()} if given.machine.device.type == "cpu" else same
+
+
+def _write_shared(experiment: Experiment, report: Report, *, references: bool = True) -> None:
+    """Write what all runs on these data share, where it is missing: manifest, pictures, reference scores."""
+    results, data = experiment.request.results, experiment.data
+    write.write_data(results, data, ours=not experiment.spec.needs_root)
+    if references:
+        write.write_references(results, data, experiment.machine.device, report)
+
+
+def _write(
+    experiment: Experiment, net: Network, entry: schema.ArchitectureRecord, tried: Trial, report: Report
+) -> None:
+    """Write the run folder, and before it what it shares with others."""
+    _write_shared(experiment, report, references=tried.evaluation is not None)
+    with experiment.slot.writing() as target:
+        write.write_source(target, experiment.architecture)
+        write.write_history(target, experiment.architecture.label, tried.trained)
+        if tried.evaluation is not None:
+            ours = not experiment.spec.needs_root
+            write.write_evaluation(target, experiment.data.splits["test"], tried.evaluation, ours=ours)
+            write.write_weights(target, net)
+        store.write_record(target, _record(experiment, entry, tried))
+
+
+def _record(experiment: Experiment, entry: schema.ArchitectureRecord, tried: Trial) -> schema.Record:
+    request, machine = experiment.request, experiment.machine
+    return schema.Record(
+        status=tried.status,
+        message=tried.message,
+        run_key=experiment.key,
+        comparability_key=experiment.table,
+        command=f"{request.command} --device {machine.device.type} --precision {machine.precision}",
+        finished=describe.now(),
+        seed=request.seed,
+        protocol=describe.protocol(experiment.protocol, request.overrides),
+        dataset=describe.dataset(experiment.dataset, experiment.spec, experiment.data),
+        architecture=entry,
+        device=describe.device(machine, tried.execution),
+        training=describe.training(tried.trained, tried.others),
+        inference_images_per_second=describe.speed(tried.evaluation),
+        peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
+        environment=describe.environment(),
+    )

