@@ -115,3 +115,11 @@ def test_the_core_names_no_plugin() -> None:
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         assert plugins.isdisjoint(words), path
+
+
+def test_the_rules_are_those_of_the_documentation() -> None:
+    written = (ROOT / "docs" / "architecture.md").read_text().split("## Import rules")[1]
+    lines = [line.strip() for line in written.split("\n") if line.startswith("    ")]
+    rules = [line for line in RULES.strip().split("\n") if not line.startswith(("__", "cli"))]
+    assert lines[:-1] == rules
+    assert lines[-1].startswith("cli: ")
