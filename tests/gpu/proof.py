@@ -138,6 +138,7 @@ def conduct(proof: Proof) -> None:
                 "-p",
                 "no:benchmark",  # its warning under xdist would be an error
                 "-rs",
+                "-vv",  # names, also of tests that ended before a limit did
             ]
             if (os.cpu_count() or 1) >= 2 * TESTERS:  # they spend most of their time beside the device
                 words += ["-n", str(TESTERS)]
