@@ -1,9 +1,9 @@
-"""`bench verify --predict`: whether a run's weights give the run's counts.
+"""`bench verify --predict`: evaluate a run's weights again and compare every count.
 
-How much may differ. Where device kind, arithmetic, torch (with its build) and threads are the run's, and the device
-repeats itself (a CPU, or CUDA with `--deterministic`): nothing, not one pixel of one mask. Anywhere else logits round
-differently, and pixels whose logit lies at the threshold go either way: at most 0.1 % of an image's pixels. What does
-not hang on the weights at all must agree everywhere: the stored counts are those of the stored masks and the data's.
+On the run's device kind, arithmetic, torch (with its build) and threads, on a device that repeats itself (a CPU, or CUDA
+with `--deterministic`), not one pixel of one mask may differ. Elsewhere logits round differently, and pixels whose logit
+lies at the threshold go either way: at most 0.1 % of an image's pixels may differ. The stored counts must always be
+those of the stored masks and the true masks.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ from benchmark.training.evaluator import Evaluation
 from benchmark.training.hardware import Hardware
 
 DATA_TOLERANCE = 0.05
-"""dB of the scores of the noisy sound, which no mask touches, on any machine."""
+"""dB. How much the scores of the noisy sound, which no mask touches, may differ on any machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Compared:
-    """Differences (N,) per image in pixels at the protocol's and at the files' size, and in dB; what is wrong."""
+    """Differences per image (N,), in pixels at the protocol's size and at the files'; the largest in dB; what is wrong."""
 
     masks: NDArray[np.int64]
     native: NDArray[np.int64]
@@ -47,7 +47,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     """Evaluate the weights of a run that `verify.check` finds consistent, and write `verification.json` beside them.
 
     Raises:
-        UserError: weights, plugin or data are not to be had, or are not the run's.
+        UserError: weights, plugin or data are missing, or are not the run's.
     """
     subject = Subject(results, path)
     found = subject.record
@@ -87,7 +87,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
 
 
 def is_alike(found: Record, machine: Hardware) -> bool:
-    """Whether this machine must give the run's very bits."""
+    """Whether this machine must give the same bits as the run."""
     stored = found.device
     repeats = stored.type == machine.device.type == "cpu" or (stored.deterministic and machine.deterministic)
     same = (stored.kind, stored.precision) == (machine.kind, machine.precision)
@@ -121,7 +121,7 @@ def _compare(subject: Subject, cached: Cached, fresh: Evaluation, *, alike: bool
 
 
 def _largest(stored: Mapping[str, NDArray[np.int64]], fresh: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The largest difference of the counts at the files' size, per image (N,)."""
+    """The largest difference of any count at the files' size, per image (N,)."""
     names = [name for name in scores.COUNT_COLUMNS if name.startswith(("native_", "roundtrip_"))]
     return np.asarray(np.stack([abs(stored[name] - fresh[name]) for name in names]).max(0))
 
@@ -129,7 +129,7 @@ def _largest(stored: Mapping[str, NDArray[np.int64]], fresh: Mapping[str, NDArra
 def _sounds(
     stored: Mapping[str, NDArray[np.float64]], fresh: Mapping[str, NDArray[np.float64]], *, alike: bool
 ) -> tuple[float | None, list[str]]:
-    """The largest difference in dB of the scores of masked sound, and what is beyond its limit."""
+    """The largest difference of the sound scores in dB, and a line for each score beyond its limit."""
     largest, wrong = None, []
     for name, values in stored.items():
         of_data = name.endswith("_noisy")

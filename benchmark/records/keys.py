@@ -1,6 +1,6 @@
-"""What a table and a run are called by: hashes of all that decides which they are.
+"""The keys that name a table and a run: hashes of everything that decides which one it is.
 
-`bench run` makes them, `bench verify` makes them again from the record; there is one definition of both.
+`bench run` computes them; `bench verify` computes them again from the record.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The files of a run folder beside its run.json."""
+"""Write the files of a run folder, all but run.json, and the files that runs on the same data share."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,22 +24,22 @@ from benchmark.training.evaluator import Evaluation
 
 
 def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
-    """What is stored of the data, once for all runs on it, and made good where it was lost."""
+    """Write the manifest and the pictures of the data, if they are missing; all runs on the data share them."""
     write_manifest(results, cached)
     write_pictures(results, cached, ours=ours)
 
 
 def write_manifest(results: Path, cached: cache.Cached) -> None:
-    """The manifest, once for all runs on it."""
+    """Write the manifest, if it is missing."""
     path = store.manifest_path(results, cached.digest)
     if not path.exists():
         files.write_atomically(path, lambda temporary: temporary.write_text(cached.manifest, encoding="utf-8"))
 
 
 def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
-    """True masks and thumbnails of the test images, once for all runs on them at this size.
+    """Write true masks and thumbnails of the test images at this size, if they are missing.
 
-    Thumbnails of images that are not `ours` to publish go into `private/`, which is not committed.
+    Thumbnails of images that are not `ours` to publish go into `private/`, which git ignores.
     """
     split = cached.splits["test"]
     size = split.masks.shape[1:]
@@ -59,7 +59,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def write_source(target: Path, plugin: Plugin) -> None:
-    """The plugin as it was when it ran, with the modules that it has of its own."""
+    """Write the source of the plugin that ran."""
     (target / "plugin.py").write_bytes(plugin.code)
     for name, code in plugin.modules.items():
         (target / store.MODULES).mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def write_source(target: Path, plugin: Plugin) -> None:
 
 
 def write_weights(target: Path, net: Network) -> None:
-    """The weights of the selected epoch, if the network has any."""
+    """Write the weights of the selected epoch, if the network has any."""
     # Cloned, because safetensors refuses parameters that share memory (tied weights).
     if not net.core.state_dict():
         return
@@ -77,7 +77,7 @@ def write_weights(target: Path, net: Network) -> None:
 
 
 def write_history(target: Path, label: str, trained: Trained | None) -> None:
-    """Loss and validation IoU per epoch, and their picture; those of every candidate, where there were several."""
+    """Write loss and validation IoU per epoch and draw them; with several learning rates, write every candidate's too."""
     if trained is None:
         return
     header = ["epoch", "loss", "validation_iou", "seconds"]
@@ -103,9 +103,9 @@ def _curve(trained: Trained) -> list[list[Any]]:
 
 
 def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluation, *, ours: bool) -> None:
-    """Counts, logit histograms and predictions per image, and pictures of the best, the median and the worst.
+    """Write counts, logit histograms and predicted masks per image; draw the best, the median and the worst image.
 
-    Images that are not `ours` to publish are shown in `private/` only, which is not committed.
+    Images that are not `ours` to publish are drawn in `private/` only, which git ignores.
     """
     write_counts(target, split, evaluation)
     numbers = range(scores.LOGIT_BINS)
@@ -123,16 +123,16 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
 
 
 def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
-    """images.csv: the counts of every image, and its sound scores where there are any."""
+    """Write images.csv: the counts of each image, and its sound scores if the clean sound is known."""
     columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in scores.COUNT_COLUMNS}
     columns |= _decibels({name: evaluation.sounds[name] for name in scores.SOUND_COLUMNS if evaluation.sounds})
     _write_columns(target / "images.csv", split, columns)
 
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
-    """What masks score that need no network, and the denoisers that are installed, once for all runs on this data.
+    """Write the sound scores of masks that need no network and of the installed denoisers, if they are missing.
 
-    It is computed anew where more can be than is stored, and never replaced by less.
+    They are computed again when a denoiser has been installed since; they are never replaced by fewer.
     """
     path = store.references_path(results, cached.digest, REVISION)
     split = cached.splits["test"]
@@ -149,7 +149,7 @@ def write_references(results: Path, cached: cache.Cached, device: torch.device, 
 
 
 def _header(path: Path) -> set[str]:
-    """The columns of a table, none where there is no file."""
+    """The columns of a table; empty if there is no file."""
     if not path.exists():
         return set()
     with path.open(encoding="utf-8", errors="replace") as file:
