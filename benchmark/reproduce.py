@@ -1,9 +1,9 @@
 """`bench verify --predict`: evaluate a run's weights again and compare every count.
 
-On the run's device kind, arithmetic, torch (with its build) and threads, on a device that repeats itself (a CPU, or CUDA
-with `--deterministic`), not one pixel of one mask may differ. Elsewhere logits round differently, and pixels whose logit
-lies at the threshold go either way: at most 0.1 % of an image's pixels may differ. The stored counts must always be
-those of the stored masks and the true masks.
+If device kind, arithmetic, torch (with its build) and threads are the run's, and the device repeats itself (a CPU, or
+CUDA with `--deterministic`), not one pixel of one mask may differ. Elsewhere logits round differently, and pixels whose
+logit lies at the threshold go either way: at most 0.1 % of an image's pixels may differ. The stored counts must always
+be those of the stored masks and the true masks.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ DATA_TOLERANCE = 0.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Compared:
-    """Differences per image (N,), in pixels at the protocol's size and at the files'; the largest in dB; what is wrong."""
+    """Differences (N,) in pixels at the protocol's size and the files', the largest in dB, and what is wrong."""
 
     masks: NDArray[np.int64]
     native: NDArray[np.int64]

@@ -77,7 +77,7 @@ def write_weights(target: Path, net: Network) -> None:
 
 
 def write_history(target: Path, label: str, trained: Trained | None) -> None:
-    """Write loss and validation IoU per epoch and draw them; with several learning rates, write every candidate's too."""
+    """Write and draw loss and validation IoU per epoch; with several learning rates, write those of each."""
     if trained is None:
         return
     header = ["epoch", "loss", "validation_iou", "seconds"]
