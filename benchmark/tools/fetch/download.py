@@ -25,8 +25,8 @@ SHOWN = 5
 def fetch(recordings: Sequence[Recording], folder: Path, source: str | None, report: Report) -> int:
     """Bring every recording into `folder` under its `file`; returns how many were not there before.
 
-    `source` is the address or local folder to take them from, by default the public one. What was fetched stays if others
-    fail.
+    `source` is the address or local folder to take them from, by default the public one. What was fetched stays if
+    others fail.
 
     Raises:
         UserError: some recordings could not be fetched, or the disk refuses; the message names the first ones.
@@ -48,8 +48,8 @@ def fetch(recordings: Sequence[Recording], folder: Path, source: str | None, rep
     if failures:
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
         raise UserError(
-            f"{len(failures)} of {len(recordings)} recordings could not be fetched: {'; '.join(failures[:SHOWN])}{more}. "
-            "The others are kept: the same command goes on; --from takes a mirror"
+            f"{len(failures)} of {len(recordings)} recordings could not be fetched: "
+            f"{'; '.join(failures[:SHOWN])}{more}. The others are kept: the same command goes on; --from takes a mirror"
         )
     return len(missing)
 
