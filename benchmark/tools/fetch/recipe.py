@@ -19,8 +19,8 @@ class Recording:
     """A row of a recipe.
 
     `file` is OWNER/REPOSITORY/COMMIT/PATH. The passage to use begins at `start` and lasts `seconds` (s). `snr_db` is
-    the power of the 10-ms frames with sound over the 10th percentile, above 500 Hz. `split` is train, val, test or none,
-    `part` a part of the test ("main" or a slice); `remark` says why a doubtful recording is kept or left out.
+    the power of the 10-ms frames with sound over the 10th percentile, above 500 Hz. `split` is train, val, test or
+    none; `part` a part of the test ("main" or a slice); `remark` says why a doubtful recording is kept or left out.
     """
 
     role: str
