@@ -16,9 +16,8 @@ from benchmark.plugins import datasets, network, registry
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
 from benchmark.records import claim, describe, keys, schema, store, write
-from benchmark.training import batches, checkpoints, distributed, hardware, trial
+from benchmark.training import batches, checkpoints, hardware, trial
 from benchmark.training.checkpoints import Checkpoints
-from benchmark.training.distributed import Peers
 from benchmark.training.hardware import Hardware
 from benchmark.training.trial import Conditions, Manner
 
@@ -56,8 +55,7 @@ def run(request: Request, report: Report) -> Outcome:
     """One architecture, one seed, from the plugin's name to the run folder.
 
     A run that was killed goes on after its last checkpoint when it is asked for again. A training that diverges or
-    runs out of memory is a result too and leaves a record that says so. Under torchrun every process calls this; the
-    first one writes.
+    runs out of memory is a result too and leaves a record that says so.
 
     Raises:
         UserError: anything in the request or the data that the user can mend; nothing is written then.
@@ -69,8 +67,6 @@ def run(request: Request, report: Report) -> Outcome:
         request.manner.device,
         request.manner.precision,
         deterministic=request.manner.deterministic,
-        devices=distributed.expected(),
-        local_rank=distributed.local_rank(),
     )
     cached = datasets.load_data(dataset, settings, request.data_root, report)
     data_spec = datasets.resolved(dataset, request.data_root)
@@ -87,8 +83,8 @@ def run(request: Request, report: Report) -> Outcome:
         return outcome(status="finished", again=True)
 
     files.check_writable(request.results, "--results")
-    with distributed.joined(machine.device) as group, claim.claimed(request.results, path, group, report) as work:
-        if not request.force and group.agreed(store.finished(path)):
+    with claim.claimed(request.results, path, report) as work:
+        if not request.force and store.finished(path):
             claim.forget(work)
             return outcome(status="finished", again=True)
         hardware.pin_threads(_threads(request.manner, machine, work))
@@ -97,7 +93,7 @@ def run(request: Request, report: Report) -> Outcome:
         with datasets.blaming(plugin):
             net = network.build(plugin, settings, request.seed)
             architecture = describe.architecture(plugin, net, settings)
-            given = _conditions(request, plugin, settings, machine, group, cached)
+            given = _conditions(request, settings, machine, cached)
             saved = Checkpoints(
                 work,
                 _same_bits(run_key, given),
@@ -106,8 +102,6 @@ def run(request: Request, report: Report) -> Outcome:
             )
             tried = trial.conduct(net, cached, settings, given, saved, report)
 
-        if not group.first:
-            return outcome(status=tried.status, again=False, message=tried.message)
         if tried.status != "finished" and _worth_keeping(path):
             return outcome(status=tried.status, again=False, message=f"{tried.message}; the finished run was kept")
         write.write_data(request.results, cached, ours=not data_spec.needs_root)
@@ -144,10 +138,7 @@ def run(request: Request, report: Report) -> Outcome:
 
 
 def _command(request: Request, machine: Hardware) -> str:
-    words = f"{request.command} --device {machine.device.type} --precision {machine.precision}"
-    if machine.devices > 1:
-        words = f"torchrun --nproc-per-node {machine.devices} -m benchmark {words.removeprefix('bench ')}"
-    return words
+    return f"{request.command} --device {machine.device.type} --precision {machine.precision}"
 
 
 def _run_key(
@@ -182,34 +173,18 @@ def _threads(manner: Manner, machine: Hardware, work: Path) -> int | None:
     return begun if isinstance(begun, int) else None
 
 
-def _conditions(
-    request: Request,
-    plugin: Plugin,
-    settings: Protocol,
-    machine: Hardware,
-    group: Peers,
-    cached: Cached,
-) -> Conditions:
+def _conditions(request: Request, settings: Protocol, machine: Hardware, cached: Cached) -> Conditions:
     manner = request.manner
     splits = cached.splits
     resident = manner.data_on == "device" or (
         manner.data_on == "auto" and batches.fits_on(machine.device, splits.values())
     )
-    execution = training.choose(
-        manner.execution,
-        machine,
-        settings,
-        micro_batch=manner.micro_batch,
-        resident=resident,
-    )
     return Conditions(
         seed=request.seed,
         machine=machine,
-        execution=execution,
-        peers=group,
+        execution=training.choose(manner.execution, settings, micro_batch=manner.micro_batch),
         resident=resident,
         checkpoint_seconds=manner.checkpoint_seconds,
-        unused=bool(plugin.spec.without_gradient),
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from benchmark.common import files
 from benchmark.common.progress import Report
-from benchmark.training.distributed import ALONE, Peers
 
 FOLDER = "unfinished"
 
@@ -33,8 +32,8 @@ def traces(results: Path, path: Path) -> bool:
 
 
 @contextmanager
-def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator[Path]:
-    """The working folder, for this process and its peers alone; another one that is at the same run is waited for.
+def claimed(results: Path, path: Path, report: Report) -> Iterator[Path]:
+    """The working folder, for this process alone; another one that is at the same run is waited for.
 
     What a killed process left half-written beside `path` is cleared away, and a finished run that it was about to
     replace is put back.
@@ -43,9 +42,6 @@ def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator
         UserError: the disk refuses.
     """
     work = place(results, path)
-    if not peers.first:
-        yield work
-        return
     known = {folder for folder in work.parents if folder.exists()}
     try:
         with files.locked(work.with_suffix(".lock"), lambda: report("waiting", 0, 0, "another process is at this run")):
@@ -59,7 +55,7 @@ def claimed(results: Path, path: Path, peers: Peers, report: Report) -> Iterator
 @contextmanager
 def alone(results: Path, path: Path, report: Report) -> Iterator[None]:
     """The same for work that is short enough to be done again: a transfer."""
-    with claimed(results, path, ALONE, report):
+    with claimed(results, path, report):
         yield
 
 

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     absent = DEVICE.startswith("cuda") and not torch.cuda.is_available()
     for item in items:
         if absent and here in item.path.parents and item.path.name != PROVES_NOTHING_OF_CUDA:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device is to be seen; GPU_DEVICE=cpu rehearses"))
+            item.add_marker(pytest.mark.skip(reason="no CUDA device found; GPU_DEVICE=cpu rehearses"))
 
 
 @pytest.fixture(scope="session", autouse=True)

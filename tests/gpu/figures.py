@@ -1,12 +1,11 @@
 """What proof.py measures, a function each: a task in JSON's types -> figures in JSON's types.
 
-    python tests/gpu/figures.py speed '{"architecture": "unet", "execution": "graph", ...}' answer.json
+    python tests/gpu/figures.py speed '{"architecture": "unet", "execution": "eager", ...}' answer.json
 
 A process of its own for each, so that memory, kernels tried and compilations are those of one measurement.
 """
 
 import json
-import math
 import os
 import platform
 import sys
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import race
 import torch
 from torch.profiler import ProfilerActivity
 
@@ -26,7 +26,7 @@ from benchmark.plugins import datasets, network, registry
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
 from benchmark.records import describe, keys
-from benchmark.tools.speed import ceiling, measure, rivals
+from benchmark.tools.speed import ceiling, measure
 from benchmark.tools.speed.ceiling import Ceiling
 from benchmark.tools.speed.measure import Task
 from benchmark.training import hardware
@@ -105,7 +105,7 @@ def speed(task: Figures) -> Figures:
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     net = _on_device(wanted, machine)
-    execution = training.choose(wanted.execution, machine, wanted.protocol, micro_batch=None)
+    execution = training.choose(wanted.execution, wanted.protocol, micro_batch=None)
     hardware.reset_peak_memory(machine)
     started = time.perf_counter()
     rate = measure.training_speed(net, split, wanted.protocol, machine, execution, wanted.seconds)
@@ -165,21 +165,16 @@ def profile(task: Figures) -> Figures:
     }
 
 
-def rival(task: Figures) -> Figures:
-    """One contestant of `bench speed --against`, on the first images of the training split as PNG files."""
+def rivals(task: Figures) -> Figures:
+    """Contestants of race.py, on the first images of the training split as PNG files."""
     wanted = _speed_task(task)
     with tempfile.TemporaryDirectory(prefix="bench-proof-") as folder:
-        count = rivals.write_files(wanted, task["images"], Path(folder))
-        found = {name: rivals.race(wanted, name, Path(folder), count) for name in task["contestants"]}
-    batches = math.ceil(count / wanted.protocol.batch_size)
+        count = race.write_files(wanted, task["images"], Path(folder))
+        found = {name: race.race(wanted, name, Path(folder), count) for name in task["contestants"]}
     return {
         "architecture": wanted.architecture,
         "images": count,
-        "batches": batches,
-        "contestants": {
-            name: {"images_per_second": raced.images_per_second, "epochs": raced.epochs}
-            for name, raced in found.items()
-        },
+        "contestants": {name: asdict(raced) for name, raced in found.items()},
     }
 
 
@@ -188,7 +183,7 @@ FIGURES: dict[str, Callable[[Figures], Figures]] = {
     "data": data,
     "speed": speed,
     "profile": profile,
-    "rival": rival,
+    "rivals": rivals,
 }
 
 

@@ -156,7 +156,7 @@ def conduct(proof: Proof) -> None:
             beside.submit(proof.pack)
         if given.against and not given.only_runs:
             few = {"images": min(256, data["images"]["train"]), "contestants": given.against}
-            proof.measure("rivals", "rival", proof.share(0.25), architecture=given.networks[0], **few)
+            proof.measure("rivals", "rivals", proof.share(0.25), architecture=given.networks[0], **few)
         for seed in given.seeds:
             for label in given.entries:
                 if (label, seed) != (given.networks[0], 0) and proof.run(label, seed):
@@ -166,15 +166,13 @@ def conduct(proof: Proof) -> None:
 def _speeds(proof: Proof, ceiling: dict[str, float]) -> None:
     """Of each network as each execution, the reference network first, then all eagerly; in at most 35 % of the time."""
     given = proof.given
-    modes = ("eager", "graph", "compiled")
+    modes = ("eager", "compiled")
     first, *others = given.networks
     order = [(first, mode) for mode in modes] + [(label, mode) for mode in modes for label in others]
     until = proof.left() - proof.share(0.35)
     for label, mode in order:
         name = f"speed of {label}, {mode}"
-        if mode == "graph" and not given.device.startswith("cuda"):
-            proof.account.add(Step(name=name, outcome="skipped", message="a graph is CUDA's"))
-        elif mode == "compiled" and given.rehearse:
+        if mode == "compiled" and given.rehearse:
             proof.account.add(Step(name=name, outcome="skipped", message="a compilation takes too long to rehearse"))
         else:
             limit = min(120.0, proof.left() - until)
