@@ -41,10 +41,10 @@ _LATENCY = (
     _Column("latency_1_p95_ms", "b1 p95", lambda s: 1e3 * s.latency[0].p95),
     _Column("latency_16_p50_ms", "b16 p50", lambda s: 1e3 * s.latency[1].p50),
     _Column("latency_16_p95_ms", "b16 p95", lambda s: 1e3 * s.latency[1].p95),
-    _Column("step_gigaflops", "", lambda s: s.demand and s.demand.flops / 1e9),
-    _Column("step_gigabytes", "", lambda s: s.demand and s.demand.bytes / 1e9),
+    _Column("step_gigaflops", "", lambda s: s.demand.flops / 1e9 if s.demand else None),
+    _Column("step_gigabytes", "", lambda s: s.demand.bytes / 1e9 if s.demand else None),
     _Column("bound_by", "bound by", lambda s: s.bound or None),
-    _Column("share_of_ceiling_percent", "share %", lambda s: s.share and 100 * s.share, ".0f"),
+    _Column("share_of_ceiling_percent", "share %", lambda s: 100 * s.share if s.share else None, ".0f"),
 )
 _TABLES = {
     "Cost, images per second and peak memory": _COST,
