@@ -86,7 +86,7 @@ def run_in_new_process(request: Request, title: str = "", *, quiet: bool = False
         try:
             return pool.submit(run_in_this_process, request, title, quiet=quiet).result()
         except BrokenProcessPool:
-            return UserError("the process was killed (out of memory? --micro-batch takes less)")
+            return UserError("the process was killed (out of memory? try --micro-batch)")
         except Exception as error:
             text = first_line(error)
             return UserError(f"unexpected {type(error).__name__}: {text}; run it alone with --debug to see where")

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, what it survives, and how an optimiser comes back."""
+"""Checkpoints are written, read, skipped if damaged; an optimiser is restored from one."""
 
 import os
 from pathlib import Path

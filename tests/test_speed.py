@@ -1,4 +1,4 @@
-"""`bench speed`: figures that exist, add up, and are of what they say."""
+"""`bench speed` measures what it says, and race.py trains each contestant."""
 
 import csv
 import os

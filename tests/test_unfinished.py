@@ -1,4 +1,4 @@
-"""Two processes at one run, and what a killed one leaves beside it."""
+"""Two processes that start the same run, and the leftovers of a killed one."""
 
 import threading
 import time

@@ -27,13 +27,13 @@ from benchmark.common.errors import UserError
 
 @speaking
 def speed(
-    arch: Annotated[list[str] | None, typer.Argument(help="Networks. [default: all]", metavar="[NAME]...")] = None,
+    arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
     *,
     protocol: Annotated[str, typer.Option(help="Take sizes, loss and data from this protocol.")] = "quick",
     dataset: Annotated[str | None, typer.Option(help="Use this dataset instead of the protocol's.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Height and width. [default: the protocol's]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step. [default: the protocol's]")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Height and width; by default the protocol's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; by default the protocol's.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 3.0,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -74,7 +74,7 @@ def speed(
         most = session.measure_ceiling(tasks[0])
         results = session.measure_each(tasks, most, progress)
     written = report.write(out, shlex.join(["bench", *sys.argv[1:]]), results, most)
-    say(report.text(results, most))
+    say(f"{report.text(results, most)}\n")
     say(f"Written: {', '.join(str(path) for path in written)}")
     failed = [result.label for result in results if isinstance(result, Failure)]
     if failed:

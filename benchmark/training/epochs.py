@@ -113,7 +113,7 @@ def train(
         loss = float(losses[-1])
         if not math.isfinite(loss):
             course.add(Epoch(epoch=number, loss=loss, validation_iou=math.nan, seconds=seconds), best=False)
-            return course.ended("diverged", None, _where_it_diverged(number, losses[:-1]))
+            return course.result("diverged", None, _where_it_diverged(number, losses[:-1]))
         iou = validate(network)
         epoch = Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds)
         course.add(epoch, best=iou > course.best_iou or protocol.selection == "last_epoch")
@@ -122,7 +122,7 @@ def train(
             course.save(checkpoints)
             saved = time.perf_counter()
     state.put_weights(network, course.best_weights)
-    return course.ended("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
+    return course.result("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
 
 
 def trainable(network: nn.Module) -> bool:
@@ -171,7 +171,7 @@ class _Course:
             self.best_epoch, self.best_iou = epoch.epoch, epoch.validation_iou
             self.best_weights = state.weights(self._network)
 
-    def ended(self, status: Literal["finished", "diverged"], speed: float | None, message: str) -> Trained:
+    def result(self, status: Literal["finished", "diverged"], speed: float | None, message: str) -> Trained:
         """The result of the training."""
         return Trained(
             status=status,
@@ -205,11 +205,11 @@ class _Course:
         for snapshot in checkpoints.newest_first():
             network = _under("network", snapshot)
             if state.fits(self._network, network):
-                self._put(snapshot, network)
+                self._restore(snapshot, network)
                 return True
         return False
 
-    def _put(self, snapshot: Snapshot, network: dict[str, Tensor]) -> None:
+    def _restore(self, snapshot: Snapshot, network: dict[str, Tensor]) -> None:
         notes = snapshot.notes
         state.put_weights(self._network, network)
         state.put_optimiser_tensors(self._steps.optimiser, _under("optimiser", snapshot))

@@ -53,7 +53,7 @@ def tune(
         if checkpoints and epochs and choice.save(checkpoints):
             epochs.drop()
         gc.collect()  # the next training needs the memory of this one
-    return choice.ended(protocol.epochs)
+    return choice.result(protocol.epochs)
 
 
 def _counting_through(report: Report, number: int, count: int) -> Report:
@@ -87,7 +87,7 @@ class _Choice:
         if self.best is candidate:
             self._weights = _on_host(self._network)
 
-    def ended(self, epochs: int) -> Trained:
+    def result(self, epochs: int) -> Trained:
         """The result, of trainings of `epochs` each; the network gets the best one's weights."""
         through = [
             number * epochs + epoch

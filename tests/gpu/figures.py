@@ -1,8 +1,8 @@
-"""What proof.py measures, a function each: a task in JSON's types -> figures in JSON's types.
+"""The measurements of proof.py, a function each: a task in JSON's types -> figures in JSON's types.
 
     python tests/gpu/figures.py speed '{"architecture": "unet", "execution": "eager", ...}' answer.json
 
-A process of its own for each, so that memory, kernels tried and compilations are those of one measurement.
+Each runs in a process of its own, whose memory, tried kernels and compilations are then those of one measurement.
 """
 
 import json
@@ -36,11 +36,11 @@ from benchmark.training.hardware import Hardware
 Figures = dict[str, Any]
 TOP = 10
 STEPS = 5
-"""Of the profile."""
+"""Number of profiled steps."""
 
 
 def settings(task: Figures) -> Protocol:
-    """The protocol with what the task changes; the dataset in its canonical spelling, as `bench run` has it."""
+    """The protocol with the task's changes; the dataset in its canonical spelling, as in `bench run`."""
     changed = protocols.load(task["protocol"]).override(task["overrides"])
     return changed.override({"dataset": registry.load("datasets", changed.dataset).label})
 
@@ -85,7 +85,7 @@ def device(task: Figures) -> Figures:
 
 
 def data(task: Figures) -> Figures:
-    """Decode the data, and say by what the runs on them will be known."""
+    """Decode the data; the figures include what identifies the runs on them."""
     wanted = settings(task)
     plugin = registry.load("datasets", wanted.dataset)
     started = time.perf_counter()
@@ -101,7 +101,7 @@ def data(task: Figures) -> Figures:
 
 
 def speed(task: Figures) -> Figures:
-    """Training: images per second, seconds of an epoch, peak memory, what bounds it and the share of that ceiling."""
+    """Training: images per second, seconds of an epoch, peak memory, what limits it and the share of that ceiling."""
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     net = _on_device(wanted, machine)
@@ -129,7 +129,7 @@ def speed(task: Figures) -> Figures:
 
 
 def profile(task: Figures) -> Figures:
-    """Where the time of an eager step goes: the kernels that take most of it (on a CPU the operations)."""
+    """The kernels (on a CPU: operations) that take most of the time of an eager step."""
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     batch = wanted.protocol.batch_size

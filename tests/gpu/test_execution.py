@@ -1,4 +1,4 @@
-"""However a step is executed on CUDA it is the eager step but for rounding, and none waits for the device."""
+"""On CUDA a compiled training is the eager one except for rounding, and no step waits for the device."""
 
 import itertools
 from collections.abc import Callable, Iterable

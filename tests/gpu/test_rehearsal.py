@@ -1,4 +1,4 @@
-"""proof.py from end to end on a CPU: what a machine that is rented for ten minutes will do must not be new to us."""
+"""proof.py from end to end on a CPU, to find its mistakes before a GPU is rented."""
 
 import json
 import os

@@ -56,8 +56,9 @@ def heading(speeds: Sequence[Speed], most: Ceiling) -> list[str]:
     """The device, the settings and the versions."""
     shared = speeds[0]
     height, width = shared.image_size
+    threads = "1 thread" if shared.threads == 1 else f"{shared.threads} threads"
     return [
-        f"{shared.kind}, {shared.precision}, {shared.threads} threads, execution {shared.execution}; "
+        f"{shared.kind}, {shared.precision}, {threads}, execution {shared.execution}; "
         f"{height} x {width}, training batches of {shared.batch_size}.",
         f"Ceilings of the device, measured: {most.flops / 1e9:.0f} GFLOP/s in a matrix product, "
         f"{most.bytes / 1e9:.1f} GB/s in a copy.",
