@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import race
@@ -174,7 +175,9 @@ def rivals(task: Figures) -> Figures:
     return {
         "architecture": wanted.architecture,
         "images": count,
-        "contestants": {name: asdict(raced) for name, raced in found.items()},
+        "contestants": {
+            name: {"images_per_second": median(rates), "epochs": len(rates)} for name, rates in found.items()
+        },
     }
 
 

@@ -20,7 +20,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,14 +43,6 @@ from benchmark.training.steps import loss_function
 CONTESTANTS = ("ours", "notebook", "lightning", "lightning cached")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Raced:
-    """Images per second, the median of `epochs` (None for ours, which chooses their number)."""
-
-    images_per_second: float
-    epochs: int | None = None
-
-
 def write_files(task: Task, count: int, folder: Path) -> int:
     """Write the first images and masks of the training split as PNG files at their own size; returns how many."""
     dataset = registry.load("datasets", task.protocol.dataset)
@@ -63,8 +54,11 @@ def write_files(task: Task, count: int, folder: Path) -> int:
     return len(samples)
 
 
-def race(task: Task, contestant: str, folder: Path, images: int) -> Raced:
-    """Train as one contestant does, on the files of `folder`. Call it in a fresh process."""
+def race(task: Task, contestant: str, folder: Path, images: int) -> list[float]:
+    """Train as one contestant does, on the files of `folder`; returns images per second of each timed epoch.
+
+    For ours it is the median alone. Call it in a fresh process.
+    """
     machine, split = measure.prepare(task)
     net = network.build(registry.load("architectures", task.architecture), task.protocol, seed=0)
     net.to(machine.device)
@@ -73,18 +67,14 @@ def race(task: Task, contestant: str, folder: Path, images: int) -> Raced:
     if contestant == "ours":
         execution = training.choose(task.execution, task.protocol, micro_batch=None)
         some = measure.first(split, images)
-        return Raced(
-            images_per_second=measure.training_speed(net, some, task.protocol, machine, execution, task.seconds)
-        )
+        return [measure.training_speed(net, some, task.protocol, machine, execution, task.seconds)]
     data = PngFiles(folder, task.protocol)
     if contestant == "notebook":
-        rates = _notebook(task, net, machine, data)
-    elif contestant == "lightning":
-        rates = _lightning(task, net, machine, data, workers=min(8, os.cpu_count() or 1))
-    else:
-        items = zip(*(data[number] for number in range(images)), strict=True)
-        rates = _lightning(task, net, machine, TensorDataset(*map(torch.stack, items)), workers=0)
-    return Raced(images_per_second=median(rates), epochs=len(rates))
+        return _notebook(task, net, machine, data)
+    if contestant == "lightning":
+        return _lightning(task, net, machine, data, workers=min(8, os.cpu_count() or 1))
+    items = zip(*(data[number] for number in range(images)), strict=True)
+    return _lightning(task, net, machine, TensorDataset(*map(torch.stack, items)), workers=0)
 
 
 class PngFiles(Dataset[tuple[Tensor, Tensor]]):
@@ -213,8 +203,7 @@ def rounds(task: Task, names: Sequence[str], images: int, count: int) -> dict[st
         for number in range(count):
             # Every other round is reversed, so that a drift of the machine favours nobody.
             for name in names if number % 2 == 0 else reversed(names):
-                raced = session.in_fresh_process(race, task, name, Path(folder), written)
-                rates[name].append(raced.images_per_second)
+                rates[name].append(median(session.in_fresh_process(race, task, name, Path(folder), written)))
     return rates
 
 
