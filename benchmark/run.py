@@ -177,12 +177,9 @@ def _conditions(experiment: Experiment) -> Conditions:
     return Conditions(
         seed=experiment.request.seed,
         machine=machine,
-        execution=training.choose(
-            manner.execution, machine, experiment.protocol, micro_batch=manner.micro_batch, resident=resident
-        ),
+        execution=training.choose(manner.execution, experiment.protocol, micro_batch=manner.micro_batch),
         resident=resident,
         checkpoint_seconds=manner.checkpoint_seconds,
-        unused=bool(experiment.architecture.spec.without_gradient),
     )
 
 

@@ -97,7 +97,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several runs of one command are made in this process: a new one each would import torch for seconds."""
-    monkeypatch.setattr(launch, "apart", launch.isolated)
+    monkeypatch.setattr(launch, "run_in_new_process", launch.run_in_this_process)
 
 
 @pytest.fixture

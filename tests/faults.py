@@ -249,8 +249,8 @@ def _settle(folder: Path, output: int) -> None:
     os.dup2(output, 2)
     # Spawned workers would know nothing of the faults.
     workers.pool = lambda count=None: ThreadPoolExecutor(1)  # type: ignore[assignment,return-value] # noqa: ARG005
-    session.ceilings = lambda task: ceiling.Ceiling(flops=1e9, bytes=1e9)  # noqa: ARG005
-    session.speeds = lambda tasks, most, report: [_SPEED]  # noqa: ARG005
+    session.measure_ceiling = lambda task: ceiling.Ceiling(flops=1e9, bytes=1e9)  # noqa: ARG005
+    session.measure_each = lambda tasks, most, report: [_SPEED]  # noqa: ARG005
 
 
 def world(folder: Path) -> Path:

@@ -17,7 +17,8 @@ from benchmark.common import workers
 
 DEVICES = """
 import signal, sys
-from benchmark import cli, hardware
+from benchmark import cli
+from benchmark.training import hardware
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests in the background has it ignored
 hardware.local_devices = lambda _: {}

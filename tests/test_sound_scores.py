@@ -47,7 +47,7 @@ def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) 
     silent_ones = [not (sounds is not None and sounds[1].any()) for sounds in split.native_sounds()]
     assert any(silent_ones)
     np.testing.assert_array_equal(np.isnan(found.sounds["sisdr"]), silent_ones)
-    monkeypatch.setattr(evaluator, "LISTENING", 1)
+    monkeypatch.setattr(evaluator, "SOUND_BATCH", 1)
     single = evaluator.evaluate(net, data, split, settings, machine, silent)
     for name in scores.SOUND_COLUMNS:
         np.testing.assert_allclose(single.sounds[name], found.sounds[name], atol=1e-4)

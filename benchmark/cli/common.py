@@ -35,9 +35,7 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of a CPU; by default its cores that are granted.", rich_help_panel=MANNER),
 ]
-Execution = Annotated[
-    str, typer.Option(help="auto (eager), eager, graph (a CUDA graph per step) or compiled.", rich_help_panel=MANNER)
-]
+Execution = Annotated[str, typer.Option(help="eager, or compiled (torch.compile).", rich_help_panel=MANNER)]
 
 P = ParamSpec("P")
 
@@ -111,9 +109,8 @@ def option(name: str, value: Path, default: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print lines; of several processes that torchrun started, the first one does."""
-    if os.environ.get("RANK", "0") == "0":
-        typer.echo(printable(text, keep="\n"))
+    """Print lines."""
+    typer.echo(printable(text, keep="\n"))
 
 
 def complain(text: str) -> None:

@@ -99,7 +99,7 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
-    execution: Execution = "auto",
+    execution: Execution = "eager",
     micro_batch: Annotated[
         int | None,
         typer.Option(
@@ -137,8 +137,7 @@ def run(
     launcher: Annotated[
         str,
         typer.Option(
-            help="here: a process per run, one per GPU at a time; slurm: a job per run, through submitit; local: the "
-            "same jobs on this machine.",
+            help="here: a process per run, one per GPU at a time; slurm: a job per run, through submitit.",
             rich_help_panel=_JOBS,
         ),
     ] = "here",
@@ -185,7 +184,7 @@ def run(
     flags += ["--allow-leakage"] if allow_leakage else []
     flags += ["--micro-batch", str(micro_batch)] if micro_batch else []
     flags += ["--deterministic"] if deterministic else []
-    flags += ["--execution", execution] if execution != "auto" else []
+    flags += ["--execution", execution] if execution != "eager" else []
     flags += ["--threads", str(threads)] if threads else []
     manner = Manner(
         device=device,

@@ -107,7 +107,6 @@ def device(machine: Hardware, execution: Execution) -> schema.DeviceRecord:
         type=machine.device.type,
         precision=machine.precision,
         threads=torch.get_num_threads(),
-        devices=machine.devices,
         execution=execution.mode,
         micro_batch=execution.micro_batch,
         deterministic=machine.deterministic,

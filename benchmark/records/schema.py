@@ -104,7 +104,7 @@ class ArchitectureRecord(_Part):
 
 
 class DeviceRecord(_Part):
-    """Where and how it ran. `threads` are torch's on a CPU; `execution` is eager, graph or compiled."""
+    """Where and how it ran. `threads` are torch's on a CPU; `execution` is eager or compiled."""
 
     kind: str
     type: str
@@ -133,8 +133,7 @@ class TrainingRecord(_Part):
     """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained.
 
     `others` is the share of the machine's processor time that other processes took during training and test; None where
-    that is not known: where nothing was trained, a killed training went on, several processes shared the run, or the
-    system is not Linux.
+    that is not known: where nothing was trained, a killed training went on, or the system is not Linux.
 
     `continued_after` lists the epochs after which a killed training went on. Where the protocol has several learning
     rates, `learning_rate` is the chosen one (None where all diverged, or nothing was trained) and `candidates` are all,

@@ -55,8 +55,8 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
         ["--dataset", "--data", "--results", "--plugins", "--device"],
     ),
     "speed": (
-        ["speed", "otsu", "--dataset", "folder", "--data", "nowhere", "--against", "nothing"],
-        ["--protocol", "--dataset", "--image-size", "--batch-size", "--seconds", "--images", "--rounds", "--plugins"],
+        ["speed", "otsu", "--dataset", "folder", "--data", "nowhere"],
+        ["--protocol", "--dataset", "--image-size", "--batch-size", "--seconds", "--plugins"],
     ),
     "check": (["check", "nowhere_at_all"], ["--dataset", "--data", "--plugins"]),
     "new": (["new", "arch", "2x"], ["--to"]),

@@ -30,7 +30,6 @@ def examine(results: Path, report: Report) -> list[Finding]:
         steps["processor"] = machine.processor
         steps["GPU"] = machine.gpus
         steps["arithmetic"] = machine.arithmetic
-        steps["CUDA graphs"] = machine.graphs
         steps["compiler"] = machine.compiler
     steps["folders"] = partial(folders.both, results)
     steps["plugins"] = software.plugins

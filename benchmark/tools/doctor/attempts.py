@@ -22,26 +22,6 @@ def compiler(device: str) -> str:
     return ""
 
 
-def graph(device: str) -> str:
-    """Record a CUDA graph of a small function, and replay it; why that fails, or nothing."""
-    _be_silent()
-    try:
-        value = torch.ones(8, device=device)
-        aside = torch.cuda.Stream()
-        with torch.cuda.stream(aside):  # the first time, what is launched may not be recorded
-            _function(value)
-        torch.cuda.current_stream().wait_stream(aside)
-        recorded = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recorded):
-            result = _function(value)
-        recorded.replay()
-        if result.sum().item() != 24:
-            return "its replay computes something else"
-    except Exception as error:
-        return first_line(error) or type(error).__name__
-    return ""
-
-
 def sums(device: str) -> str:
     """Compute anything on the device; why that fails, or nothing."""
     _be_silent()

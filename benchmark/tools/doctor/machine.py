@@ -114,14 +114,6 @@ def arithmetic() -> Iterator[Finding]:
     yield Finding(name="arithmetic", found=f"{machine.precision} on {machine.device.type}: {reason}; {tf32}")
 
 
-def graphs() -> Iterator[Finding]:
-    """Whether `--execution graph` can work."""
-    cuda = torch.cuda.is_available()
-    wrong = _tried(attempts.graph, "cuda") if cuda else "there is no CUDA device"
-    remedy = "update the driver, or leave --execution graph, which alone needs them"
-    yield _optional("CUDA graphs", wrong, remedy if cuda else "nothing: only --execution graph needs them")
-
-
 def compiler() -> Iterator[Finding]:
     """Whether `--execution compiled` can work: torch compiles C++ for a CPU, Triton for CUDA."""
     cuda = torch.cuda.is_available()

@@ -17,7 +17,6 @@ from benchmark.tools.doctor.finding import Finding
 _SHOWN = ("torchvision", "timm", "segmentation-models-pytorch", "numpy", "pillow")
 _OPTIONAL = {
     **dict.fromkeys(OPTIONAL.values(), "only reference rows of sound need it: pip install 'birdmask-bench[rivals]'"),
-    "lightning": "only bench speed --against lightning needs it: pip install 'birdmask-bench[lightning]'",
     "submitit": "only bench run --launcher slurm needs it: pip install 'birdmask-bench[cluster]'",
 }
 _PROGRAMS = {
