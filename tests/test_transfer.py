@@ -12,7 +12,7 @@ from helpers import TINY, Bench, birdsounds_tree, save
 from benchmark import protocols
 from benchmark.common.progress import silent
 from benchmark.records import checksums, store, transfers, verify, weights
-from benchmark.records.find import WEIGHTS
+from benchmark.records.store import WEIGHTS
 from benchmark.training import evaluator
 from benchmark.training.batches import DeviceSplit
 

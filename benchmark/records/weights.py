@@ -16,8 +16,9 @@ from benchmark.plugins import datasets, network, registry
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
-from benchmark.records.find import WEIGHTS, again
+from benchmark.records.find import again
 from benchmark.records.schema import Record
+from benchmark.records.store import WEIGHTS
 from benchmark.training import batches, evaluator, hardware
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.evaluator import Evaluation

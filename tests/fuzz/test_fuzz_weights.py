@@ -21,7 +21,7 @@ from benchmark.common.progress import silent
 from benchmark.data import layout, manifest
 from benchmark.plugins import datasets, registry
 from benchmark.records import store, weights
-from benchmark.records.find import WEIGHTS
+from benchmark.records.store import WEIGHTS
 from benchmark.training import checkpoints
 from benchmark.training.checkpoints import Checkpoints, Snapshot
 

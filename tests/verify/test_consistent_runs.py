@@ -9,8 +9,7 @@ from helpers import TINY, Bench
 from tampering import Store, truth
 
 from benchmark.records import find, verify
-from benchmark.records.find import WEIGHTS
-from benchmark.records.store import read, read_all
+from benchmark.records.store import WEIGHTS, read, read_all
 from benchmark.records.verify.run_files import Subject
 
 

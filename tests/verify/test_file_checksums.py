@@ -6,7 +6,7 @@ import pytest
 from tampering import Store, Tampering, file_removed, found, named
 
 from benchmark.records import checksums, verify
-from benchmark.records.find import WEIGHTS
+from benchmark.records.store import WEIGHTS
 
 
 def count_without_sums(store: Store) -> None:

@@ -18,8 +18,7 @@ from benchmark import scores
 from benchmark.common.progress import silent
 from benchmark.plugins import registry
 from benchmark.records import checksums, verify
-from benchmark.records.find import WEIGHTS
-from benchmark.records.store import read
+from benchmark.records.store import WEIGHTS, read
 from benchmark.records.verify.badges import VERIFICATION
 
 
