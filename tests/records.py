@@ -69,7 +69,7 @@ def write_tables(results: Path, folder: Path | None = None, *, suffixes: Sequenc
 
 
 def write_manifest(results: Path, data: Data) -> None:
-    lines = ['{"split": "train"}']
+    lines = []
     for index, place in enumerate(data.slices):
         row = {
             "split": "test",
@@ -80,6 +80,8 @@ def write_manifest(results: Path, data: Data) -> None:
             "height": 100,
             "width": 100,
             "foreground": int(data.area[index]),
+            "image_sha256": "",
+            "mask_sha256": "",
         }
         lines.append(json.dumps(row))
     path = store.manifest_path(results, data.digest)

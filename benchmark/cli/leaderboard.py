@@ -61,7 +61,6 @@ def leaderboard(
     shown = _split([columns])
     names = _chosen_formats(format_, printing=bool(protocol or sort or shown) and out is None)
     console = Console(width=width, highlight=False)
-    gc.disable()  # thousands of records stay until the end: looking for garbage among them takes a sixth of the time
     board = _board(results, protocol or [], sort, shown)
     for problem in board.problems:
         complain(f"skipped: {problem}")
@@ -92,7 +91,12 @@ def _board(results: Path, protocols: Sequence[str], sort: str, columns: Sequence
     """
     from benchmark.leaderboard import selection, tables
 
-    board = tables.build(results)
+    gc.disable()  # records stay until the end: looking for garbage among thousands takes a sixth of the time
+    try:
+        board = tables.build(results)
+    finally:
+        gc.freeze()
+        gc.enable()
     if not board.tables:
         for problem in board.problems:
             complain(f"skipped: {problem}")

@@ -69,8 +69,8 @@ def read_references(path: Path) -> Columns:
     """
     text = path.read_text(encoding="utf-8")
     header = text.partition("\n")[0]
-    optional = [name for name in separation.OPTIONAL if f"{name}_sisdr" in header.split(",")]
-    _require_columns(header, ["id", "slice", *separation.reference_columns(optional)])
+    names = [column.removesuffix("_sisdr") for column in header.split(",") if column.endswith("_sisdr")]
+    _require_columns(header, ["id", "slice", *(f"{name}_{score}" for name in names for score in separation.LIMITS)])
     return _parsed(header, [text])[0]
 
 
@@ -139,10 +139,9 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
     kinds = {name: _kind(name) for name in header.split(",")}
     decibels = [name for name, kind in kinds.items() if kind is np.float64]
     bodies = [text.partition("\n")[2] for text in texts]
-    together = "".join(bodies)
     ends = np.cumsum([body.count("\n") for body in bodies])
     table = pd.read_csv(
-        io.StringIO(f"{header}\n{together}"),
+        io.StringIO("\n".join([header, "".join(bodies)])),
         dtype=kinds,
         usecols=list(kinds),
         keep_default_na=False,
@@ -150,8 +149,6 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
     )
     if len(table) != ends[-1]:
         raise ValueError("it has a quoted line break, an empty line, or no line end at its end")
-    if '"' not in together and together.count(",") != header.count(",") * len(table):
-        raise ValueError("a line has fewer fields than the header")
     columns = {str(name): table[name].to_numpy() for name in table}
     _require_numbers(columns)
     starts = [0, *ends[:-1]]

@@ -113,7 +113,7 @@ def _write(
     content["architecture"].update(parameters={"variant": entry}, label=f"{name}:variant={entry}")
     content["protocol"].update(name=f"table{table:02}", title=f"Table {table}")
     content["dataset"].update(
-        manifest=data.digest, images={"train": 4, "val": 2, "test": IMAGES}, test_slices={"main": IMAGES}
+        manifest=data.digest, images={"train": 4, "val": 2, "test": IMAGES}, test_slices={"main": IMAGES}, slices={}
     )
     content["comparability_key"] = keys.digest({"table": table})
     content.update(seed=seed, run_key=keys.digest({"table": table, "entry": entry, "seed": seed}))

@@ -5,7 +5,7 @@ weights give the stored counts is checked by `benchmark.reproduce`, which writes
 """
 
 from benchmark.records.verify.badges import VERIFICATION, Badge, Extent, Verification, badge, current_sources
-from benchmark.records.verify.check import check
+from benchmark.records.verify.checks import check
 from benchmark.records.verify.run_files import Finding, UnreadableError
 
 __all__ = [
