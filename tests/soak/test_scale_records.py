@@ -2,8 +2,8 @@
 
 make soak, or alone: python -m pytest tests/soak/test_scale_records.py -m soak -s
 
-Every record is a complete folder, made from a committed run: the same files of about the same size (except pictures, which
-are cut), with checksums, a verification and a plugin that is found, so a badge costs here what it costs elsewhere.
+Every record is a complete folder, made from a committed run: the same files of about the same size (pictures are
+cut), with checksums, a verification and a plugin that is found, so a badge costs here what it costs elsewhere.
 """
 
 import json
