@@ -248,7 +248,7 @@ def test_any_refusal_of_the_machine_is_one_line(
 ) -> None:
     from benchmark.leaderboard import tables
 
-    def build(results: Path, _: object) -> None:
+    def build(results: Path) -> None:
         raise OSError(number, os.strerror(number), str(results))
 
     monkeypatch.setattr(tables, "build", build)

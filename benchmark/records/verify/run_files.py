@@ -20,6 +20,8 @@ from benchmark.records import archives, store, tables, transfers
 from benchmark.records.schema import DatasetRecord, Record
 from benchmark.records.transfers import TransferRecord
 
+SHARED_REMEDY = "restore it from where the run came from; any run on the same data also writes it"
+
 Masks: TypeAlias = NDArray[np.bool_]
 
 
@@ -44,16 +46,21 @@ class UnreadableError(Exception):
 
 @contextmanager
 def reading(file: str | Path) -> Iterator[None]:
-    """Raise UnreadableError for a file that is missing or damaged. The block reads that file and does nothing else."""
+    """Raise UnreadableError for a file that is missing or damaged. The block reads that file and does nothing else.
+
+    A file outside of the folder belongs to all runs on the same data, and has a remedy of its own.
+    """
+    remedy = SHARED_REMEDY if isinstance(file, Path) else ""
     try:
         yield
     except FileNotFoundError as error:
-        raise UnreadableError(Fault(file, "it is missing")) from error
+        raise UnreadableError(Fault(file, "it is missing", remedy)) from error
     except ValidationError as error:
-        raise UnreadableError(Fault(file, f"it does not follow its schema ({store.first_problem(error)})")) from error
+        text = f"it does not follow its schema ({store.first_problem(error)})"
+        raise UnreadableError(Fault(file, text, remedy)) from error
     except (OSError, ValueError) as error:
         text = first_line(error) or type(error).__name__
-        raise UnreadableError(Fault(file, f"it cannot be read ({text})")) from error
+        raise UnreadableError(Fault(file, f"it cannot be read ({text})", remedy)) from error
 
 
 class Folder(ABC):
