@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.records.schema import Record
-from benchmark.records.store import read_counts
+from benchmark.records.store import IMAGES, read_counts
 from benchmark.records.tables import Columns
 from benchmark.records.verify import Extent
 from benchmark.scores import (
@@ -58,7 +58,7 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
             try:
                 counts = complete(counts, record.dataset.test_slices)
             except ValueError as error:
-                problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+                problems.append(f"{path / IMAGES} cannot be used: {error}")
             else:
                 layout = (*record.dataset.test_slices, _has_sounds(counts), tuple(counts["slice"].tolist()))
                 alike.setdefault(layout, []).append((path, record, counts))

@@ -86,7 +86,7 @@ def _alike(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
     if len(deaf) == len(finished):
         return list(runs)
     problems += [
-        f"{run.folder / 'images.csv'} cannot be used: the sound scores of its table's others are missing"
+        f"{run.folder / store.IMAGES} cannot be used: the sound scores of its table's others are missing"
         for run in deaf
     ]
     return [run for run in runs if run not in deaf]
