@@ -139,9 +139,10 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
     kinds = {name: _kind(name) for name in header.split(",")}
     decibels = [name for name, kind in kinds.items() if kind is np.float64]
     bodies = [text.partition("\n")[2] for text in texts]
+    together = "".join(bodies)
     ends = np.cumsum([body.count("\n") for body in bodies])
     table = pd.read_csv(
-        io.StringIO("\n".join([header, "".join(bodies)])),
+        io.StringIO(f"{header}\n{together}"),
         dtype=kinds,
         usecols=list(kinds),
         keep_default_na=False,
@@ -149,6 +150,8 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
     )
     if len(table) != ends[-1]:
         raise ValueError("it has a quoted line break, an empty line, or no line end at its end")
+    if '"' not in together and together.count(",") != header.count(",") * len(table):
+        raise ValueError("a line has more fields than the header")  # pandas ignores them
     columns = {str(name): table[name].to_numpy() for name in table}
     _require_numbers(columns)
     starts = [0, *ends[:-1]]
