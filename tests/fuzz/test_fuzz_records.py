@@ -1,4 +1,4 @@
-"""A results folder in which one file is wrong: every other number stays, what is wrong is named, nothing stops."""
+"""A results folder with one damaged file: all other numbers stay, the damage is named, and nothing stops."""
 
 import copy
 import csv
@@ -173,7 +173,7 @@ def test_a_record_of_any_values(
 def test_a_record_of_any_values_that_is_sealed_again(
     store: Path, run: Path, right: dict[str, float], number: int, how: str, value: Any
 ) -> None:
-    """As a forger does: nothing that reads it may stop either."""
+    """Also with checksums that fit, nothing that reads the record stops."""
     content = altered(json.loads((run / "run.json").read_text()), number, how, value)
     with changed(run / "run.json", content), changed(run / checksums.NAME, (run / checksums.NAME).read_bytes()):
         checksums.write(run)
