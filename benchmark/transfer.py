@@ -12,9 +12,9 @@ from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
 from benchmark.plugins import datasets, registry
 from benchmark.records import checksums, describe, store, transfers, weights, write
-from benchmark.records.find import WEIGHTS
 from benchmark.records.schema import Record
 from benchmark.records.slot import Slot
+from benchmark.records.store import WEIGHTS
 from benchmark.records.transfers import TransferRecord
 from benchmark.training import EAGER
 
@@ -141,9 +141,10 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
 
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
-    """The manifest's rows of the images that the run was trained and validated on."""
-    path = store.manifest_path(results, found.dataset.manifest)
-    if not path.is_file() or checksums.digest(path) != found.dataset.manifest:
-        raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")
-    rows = [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """What the run was trained and validated on, by the manifest of then."""
+    try:
+        rows = store.read_manifest(results, found.dataset.manifest)
+    except (OSError, ValueError) as error:
+        path = store.manifest_path(results, found.dataset.manifest)
+        raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it") from error
     return [row for row in rows if row.split != "test"]

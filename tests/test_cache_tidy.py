@@ -115,7 +115,7 @@ def test_who_has_an_entry_mapped_goes_on(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(mapped.splits[name].images, split.images)
 
 
-@pytest.mark.parametrize("at", ["_opened", "read_line"])  # nothing was read yet; its manifest was
+@pytest.mark.parametrize("at", ["_opened", "read_rows"])  # nothing was read yet; its manifest was
 def test_an_entry_that_goes_while_it_is_opened(
     folder: Path, tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

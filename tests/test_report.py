@@ -52,6 +52,8 @@ def furnish(results: Path) -> Path:
             "height": 8,
             "width": 8,
             "foreground": 10,
+            "image_sha256": "",
+            "mask_sha256": "",
         }
         for index in range(8)
     ]

@@ -60,13 +60,15 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
                     "height": 8,
                     "width": 8,
                     "foreground": 10,
+                    "image_sha256": "",
+                    "mask_sha256": "",
                 }
             )
             for i in range(COUNT)
         ]
         path = store.manifest_path(results, content["dataset"]["manifest"])
         path.parent.mkdir(parents=True)
-        path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
+        path.write_text("\n".join(lines) + "\n")
         references = store.references_path(results, content["dataset"]["manifest"], content["protocol"]["revision"])
         references.parent.mkdir(parents=True)
         names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]

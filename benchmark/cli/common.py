@@ -132,7 +132,7 @@ def mean_iou(path: Path, place: str) -> float:
         inside = counts["slice"] == place
         return scores.SCORES["iou"].compute({name: counts[name][inside] for name in scores.COUNT_COLUMNS})
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path / 'images.csv'} is damaged ({first_line(error)}); {store.INSTEAD}") from error
+        raise UserError(f"{path / store.IMAGES} is damaged ({first_line(error)}); {store.INSTEAD}") from error
 
 
 def check_data(dataset: str, root: Path | None) -> None:

@@ -30,7 +30,7 @@ from benchmark.contract import Splits
 from benchmark.data import arrays, build, cleanup, decode, images, recordings, spectrogram, validate
 from benchmark.data import entry as storing
 from benchmark.data.entry import MANIFEST
-from benchmark.data.manifest import Row, read_line
+from benchmark.data.manifest import Row, read_rows
 from benchmark.data.sample_keys import Listed, listed
 from benchmark.data.validate import SPLITS
 
@@ -148,7 +148,7 @@ def _damaged(entry: Path, error: Exception) -> UserError:
 
 def _opened(entry: Path) -> Cached:
     manifest = (entry / MANIFEST).read_text(encoding="utf-8")
-    rows = [read_line(line) for line in manifest.splitlines()]
+    rows = read_rows(manifest)
     splits = {
         name: CachedSplit(
             name=name,

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
 MAIN_SLICE = "main"
@@ -43,6 +45,18 @@ class Row:
         values = {name: getattr(self, name) for name in self.__slots__}
         values["sound"] = asdict(self.sound) if self.sound else None
         return json.dumps({name: value for name, value in values.items() if value is not None}, sort_keys=True)
+
+
+_ROW = TypeAdapter(Row)
+
+
+def read_rows(text: str) -> list[Row]:
+    """The rows of a manifest.
+
+    Raises:
+        ValueError: a line is not a row.
+    """
+    return [_ROW.validate_json(line) for line in text.splitlines()]
 
 
 def read_line(line: str) -> Row:

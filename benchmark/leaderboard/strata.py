@@ -1,17 +1,16 @@
 """What the results store knows of the images of a test split: slice, groups, SNR, how much of it is bird."""
 
 import itertools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from benchmark.data.manifest import headline
-from benchmark.records.store import manifest_path
+from benchmark.data.manifest import Row, headline, read_rows
+from benchmark.records.store import first_problem, manifest_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")
@@ -75,33 +74,35 @@ class Images:
 
 
 def load(results: Path, digest: str) -> Images:
-    """What is stored for the data of that manifest.
+    """Read the test images of the data of that manifest.
 
     Raises:
-        OSError, ValueError: the manifest is missing or broken.
+        OSError, ValueError: the manifest is missing, damaged, or has no test split.
     """
     path = manifest_path(results, digest)
-    lines = path.read_text(encoding="utf-8").splitlines()
     try:
-        return _load([row for row in map(json.loads, lines) if row["split"] == "test"])
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{path} is no manifest ({type(error).__name__})") from error
+        rows = [row for row in read_rows(path.read_text(encoding="utf-8")) if row.split == "test"]
+    except ValidationError as error:
+        raise ValueError(f"{path} is damaged ({first_problem(error)})") from error
+    if not rows:
+        raise ValueError(f"{path} has no test split")
+    return _images(rows)
 
 
-def _load(rows: Sequence[Mapping[str, Any]]) -> Images:
-    slices = np.array([row["slice"] for row in rows])
+def _images(rows: Sequence[Row]) -> Images:
+    slices = np.array([row.slice for row in rows])
     places = list(dict.fromkeys(slices.tolist()))
     first = headline(places)
-    kinds = [kind for kind in _CLUSTERS if all(kind in row["groups"] for row in rows)]
-    kinds = kinds or [kind for kind in ("species",) if all(kind in row["groups"] for row in rows)]
+    kinds = [kind for kind in _CLUSTERS if all(kind in row.groups for row in rows)]
+    kinds = kinds or [kind for kind in ("species",) if all(kind in row.groups for row in rows)]
     return Images(
-        ids=tuple(row["id"] for row in rows),
+        ids=tuple(row.id for row in rows),
         slices=slices,
         places=(first, *(place for place in places if place != first)),
         kinds=tuple(kinds[-2:]),
-        groups=tuple(np.array([row["groups"][kind] for row in rows]) for kind in kinds[-2:]),
-        snr=np.array([_number(row["strata"].get("snr_db")) for row in rows]),
-        area=np.array([row["foreground"] / (row["height"] * row["width"]) for row in rows]),
+        groups=tuple(np.array([row.groups[kind] for row in rows]) for kind in kinds[-2:]),
+        snr=np.array([_number(row.strata.get("snr_db")) for row in rows]),
+        area=np.array([row.foreground / (row.height * row.width) for row in rows]),
     )
 
 

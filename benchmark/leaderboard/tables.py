@@ -8,7 +8,7 @@ from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +24,11 @@ from benchmark.records.schema import ReportedRecord, shown
 from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import Kinds
 
-Badging: TypeAlias = Callable[..., str]
-"""`verify.badge` with what it remembers: of folder, record and extent."""
-
 _PUBLISHED = Path(__file__).parent / "published.toml"
 
 
-def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -> Board:
-    """Read every record below `results` and group it.
-
-    `unaltered` says of a run's folder whether its files are those that it lists: who has looked before remembers.
+def build(results: Path) -> Board:
+    """Read every record below `results` and group the runs into tables. No file is hashed, see `verify.badge`.
 
     Raises:
         UserError: the results folder cannot be read.
@@ -43,8 +38,8 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
-    badge = partial(verify.badge, sources=cache(verify.sources), unaltered=unaltered)
-    tables = sorted((_table(results, key, runs, badge, problems) for key, runs in groups.items()), key=_table_order)
+    sources = cache(verify.current_sources)
+    tables = sorted((_table(results, key, runs, sources, problems) for key, runs in groups.items()), key=_table_order)
     names = Counter(table.heading for table in tables)
     tables = [
         replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
@@ -59,7 +54,9 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
     )
 
 
-def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, problems: list[str]) -> Table:
+def _table(
+    results: Path, key: str, runs: Sequence[Scored], sources: Callable[[str], list[str]], problems: list[str]
+) -> Table:
     runs = _alike(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
@@ -67,7 +64,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
         row = (own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash)
         groups.setdefault(row, []).append(run)
     known, references = _known(results, runs, problems)
-    rows = [_row(members, _distinction(names, groups), known, badge) for names, members in groups.items()]
+    rows = [_row(members, _distinction(names, groups), known, sources) for names, members in groups.items()]
     if known:
         rows = _with_strata(rows, known)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
@@ -89,7 +86,7 @@ def _alike(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
     if len(deaf) == len(finished):
         return list(runs)
     problems += [
-        f"{run.folder / 'images.csv'} cannot be used: the sound scores of its table's others are missing"
+        f"{run.folder / store.IMAGES} cannot be used: the sound scores of its table's others are missing"
         for run in deaf
     ]
     return [run for run in runs if run not in deaf]
@@ -104,7 +101,7 @@ def _known(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[
         known = strata.load(results, head.dataset.manifest)
         if heard:
             return known, references.references(results, head.dataset.manifest, head.protocol.revision, known)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         if heard:
             problems.append(f"no references and no scores by SNR for data {head.dataset.manifest[:12]}: {error}")
     return known, ()
@@ -119,7 +116,7 @@ def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -
     return f" ({', '.join(shown)})" if shown else ""
 
 
-def _row(members: Sequence[Scored], distinction: str, known: Images | None, badge: Badging) -> Row:
+def _row(members: Sequence[Scored], distinction: str, known: Images | None, sources: Callable[[str], list[str]]) -> Row:
     newest: dict[int, Scored] = {}
     for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
         newest[run.record.seed] = run  # a finished run stands before any other, then the newer one
@@ -140,10 +137,14 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None, badg
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_least({badge(run.folder, run.record, extent=run.extent) for run in runs}),
+        badge=_least({_badge(run, sources) for run in runs}),
         gains=_stacked([run.gains for run in runs]),
         aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
     )
+
+
+def _badge(run: Scored, sources: Callable[[str], list[str]]) -> str:
+    return verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
 
 
 def _least(found: Collection[str]) -> str:
@@ -226,15 +227,15 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
     """Every two tables that have trained entries in common, each with seeds enough to be ranked."""
     for first, second in combinations(tables, 2):
         # Floors stand at the end of every table: they would agree for want of training.
-        common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
-        others = {_same_entry(row): row for row in second.rows if _sound(row)}
+        common = [(_same_entry(row), row) for row in first.rows if _has_full_mean(row) and not row.deterministic]
+        others = {_same_entry(row): row for row in second.rows if _has_full_mean(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
         found = uncertainty.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
-def _sound(row: Row) -> bool:
+def _has_full_mean(row: Row) -> bool:
     """Whether its mean is of all its seeds, and they are more than one: the order of single trainings is luck."""
     return row.finished and not row.failed and len(row.runs) >= uncertainty.FEWEST_SEEDS
 

@@ -14,6 +14,7 @@ from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
 from benchmark.leaderboard.scoring import complete, read_one
 from benchmark.records import checksums, transfers
 from benchmark.records.schema import shown
+from benchmark.records.store import IMAGES
 from benchmark.records.transfers import TransferRecord
 from benchmark.scores import COUNT_COLUMNS, SCORES
 
@@ -75,7 +76,7 @@ def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
         try:
             counts = complete(read_one(path), record.tested_on.test_slices)
         except ValueError as error:
-            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+            problems.append(f"{path / IMAGES} cannot be used: {error}")
             continue
         digest, label = record.tested_on.manifest, record.tested_on.label
         ious, names = {}, {}

@@ -13,8 +13,8 @@ from command import Command, execute
 from safetensors.numpy import load_file, save
 
 from benchmark.records import store
-from benchmark.records.find import WEIGHTS
 from benchmark.records.schema import Record
+from benchmark.records.store import WEIGHTS
 from benchmark.tools.denoise.choose_run import validation_iou
 
 NAME = "records.tar.gz"

@@ -1,6 +1,5 @@
 """What the page says, gathered from a board and from the folders of its runs."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from benchmark.leaderboard.page import charts, gallery
 from benchmark.leaderboard.page.charts import Curves, Scatter, Whisker
 from benchmark.leaderboard.page.gallery import Gallery, Shelf
 from benchmark.leaderboard.strata import Stratum
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import ReportedRecord
+from benchmark.records.store import HISTORY
+from benchmark.records.tables import History, read_history
 
 _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "published_iou", "badge")
 """Columns of the ranked table after the scores."""
@@ -164,26 +165,20 @@ def _cell(column: Column, row: Row) -> Cell:
 def _curves(row: Row) -> list[Curves]:
     """The paper's Figure 3: loss and IoU over epochs."""
     histories = [(run, _history(folder)) for run, folder in zip(row.runs, row.folders, strict=True)]
-    found = [
-        charts.curves("Training loss", [_line(run, history, "loss", 1) for run, history in histories if history]),
-        charts.curves(
-            "Validation IoU (%)", [_line(run, history, "validation_iou", 100) for run, history in histories if history]
-        ),
-    ]
+    trained = [(run.seed, history, run.training.best_epoch) for run, history in histories if history]
+    losses = [(seed, history.losses, best) for seed, history, best in trained]
+    ious = [(seed, [100 * iou for iou in history.ious], best) for seed, history, best in trained]
+    found = [charts.curves("Training loss", losses), charts.curves("Validation IoU (%)", ious)]
     return [curves for curves in found if curves]
 
 
-def _line(run: Record, history: list[dict[str, float]], name: str, scale: float) -> tuple[int, list[float], int]:
-    return run.seed, [scale * epoch[name] for epoch in history], run.training.best_epoch
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    """Loss and IoU by epoch; of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
+def _history(folder: Path) -> History | None:
+    """The learning curve; None if it is empty, or damaged, which `bench verify` reports."""
     try:
-        with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            return [{name: float(epoch[name]) for name in ("loss", "validation_iou")} for epoch in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        found = read_history(folder / HISTORY)
+    except (OSError, ValueError):
+        return None
+    return found if found.epochs else None
 
 
 def _references(table: Table) -> list[tuple[str, list[tuple[str, str]]]]:

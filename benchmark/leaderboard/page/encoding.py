@@ -1,15 +1,17 @@
 """Masks and thumbnails as text that stands in a page: small, and the same bytes with every library version."""
 
 import base64
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.records import verify
-from benchmark.records.store import pictures_path
+from benchmark.records import archives
+from benchmark.records.store import PREDICTIONS, pictures_path
+
+T = TypeVar("T")
 
 SIDE = 160
 """Longest side of a mask on the page, in pixels."""
@@ -44,8 +46,8 @@ class Pictures:
 
     def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
         paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
-        self.truth = _masks(paths[0], "truth_packed", "truth_shape")
-        found = [_thumbnails(path) for path in paths[: 1 + private]]
+        self.truth = _if_readable(archives.read_truth, paths[0])
+        found = [_if_readable(archives.read_thumbnails, path) for path in paths[: 1 + private]]
         self._files = next((files for files in found if files), [])
 
     @property
@@ -60,24 +62,12 @@ class Pictures:
 
 def predictions(folder: Path) -> NDArray[np.bool_] | None:
     """The predicted masks of a run, (N, H, W)."""
-    return _masks(folder / "predictions.npz", "packed", "shape")
+    return _if_readable(archives.read_predictions, folder / PREDICTIONS)
 
 
-# Of a file that is missing or damaged nothing is shown: `bench verify` says what is wrong with it.
-
-
-def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
+def _if_readable(read: Callable[[Path], T], path: Path) -> T | None:
+    """What is in a file; None if it is missing or damaged, which `bench verify` reports."""
     try:
-        return verify.unpacked(path, packed, shape, path.name)
-    except verify.UnreadableError:
+        return read(path)
+    except (OSError, ValueError):
         return None
-
-
-def _thumbnails(path: Path) -> list[bytes]:
-    try:
-        # Opened here: NumPy leaves open what turns out to be no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            content, ends = stored["thumbnails"].tobytes(), stored["ends"].tolist()
-    except verify.DAMAGED:
-        return []
-    return [content[start:end] for start, end in pairwise([0, *ends])]

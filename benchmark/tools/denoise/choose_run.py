@@ -1,14 +1,15 @@
 """Which run's weights clean: the one that was named, or the best of a table."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.common.errors import UserError, first_line
 from benchmark.records import store
-from benchmark.records.find import WEIGHTS, again
+from benchmark.records.find import again
 from benchmark.records.schema import Record
+from benchmark.records.store import HISTORY, RECORD, WEIGHTS
+from benchmark.records.tables import read_history
 
 BEST = "best"
 
@@ -50,8 +51,8 @@ def validation_iou(path: Path, found: Record) -> float:
     Raises:
         OSError, ValueError: history.csv is missing or broken.
     """
-    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
-        by_epoch = {int(line["epoch"]): float(line["validation_iou"]) for line in csv.DictReader(file)}
+    history = read_history(path / HISTORY)
+    by_epoch = dict(zip(history.epochs, history.ious, strict=True))
     if found.training.best_epoch not in by_epoch:
         raise ValueError(f"epoch {found.training.best_epoch} is missing")
     return by_epoch[found.training.best_epoch]
@@ -70,7 +71,7 @@ def _named_tables(tables: Mapping[str, Record]) -> str:
 def _rank(entry: Run) -> tuple[float, str]:
     try:
         return validation_iou(*entry), entry[1].run_key
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line that lacks its end has None in it
+    except (OSError, ValueError):
         return float("-inf"), entry[1].run_key
 
 
@@ -79,13 +80,13 @@ def _can_clean(found: Record) -> bool:
 
 
 def _named(results: Path, run: str) -> Run:
-    if (Path(run) / "run.json").is_file():
+    if (Path(run) / RECORD).is_file():
         try:
             return Path(run), store.read(Path(run))
         except (OSError, ValueError) as error:
             raise UserError(f"{run} cannot be read: {first_line(error)}") from error
     if Path(run).exists() or os.sep in run:
-        raise UserError(f"{run} is no run's folder (it has no run.json)")
+        raise UserError(f"{run} is no run's folder (it has no {RECORD})")
     entries: Sequence[Run] = store.read_all(results)[0]
     found = [entry for entry in entries if entry[1].run_key.startswith(run)]
     if len(found) != 1:
