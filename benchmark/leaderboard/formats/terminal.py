@@ -75,7 +75,7 @@ def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
 def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
     chosen: list[Column] = []
     left = width
-    for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
+    for column in sorted((column for column in candidates if column.priority < 99), key=lambda column: column.priority):
         cells = [column.text(row) for row in rows]
         needed = 2 + max(len(text) for text in (column.title, *cells))
         empty = all(text in ("", "–") for text in cells)
