@@ -73,7 +73,7 @@ def test_cleaning_writes_nowhere_but_into_its_folder(tmp_path: Path) -> None:
     (tmp_path / "out" / "deep").unlink()
     (tmp_path / "out" / "deep").mkdir()
     (tmp_path / "out" / "deep" / "a.wav").symlink_to(source)
-    with pytest.raises(UserError, match="is a recording that is to be cleaned"):
+    with pytest.raises(UserError, match="is one of the recordings to clean"):
         denoise_files.targets([tmp_path / "in"], tmp_path / "out")
 
 
