@@ -1,4 +1,4 @@
-"""Scores of masks, from the counts of `masks`."""
+"""Scores of masks, computed from the counts of `counts`."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -21,14 +21,14 @@ def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
 def per_image(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     """Element-wise ratio, 0 where the denominator is 0.
 
-    Within images whose truth is not empty that happens where nothing was predicted (precision), or where the resize
-    deleted the truth and nothing was predicted (IoU): nothing was found, so the score is 0.
+    In images whose truth is not empty this happens if nothing was predicted (precision), or if the resize deleted the
+    truth and nothing was predicted (IoU). Nothing was found, so the score is 0.
     """
     return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
 
 
 def image_iou(counts: Counts) -> NDArray[np.float64]:
-    """Foreground IoU of every image: (..., N). The reference paper's set formula (section 5.2), per image."""
+    """Foreground IoU of every image, (..., N), by the set formula of the reference paper (section 5.2)."""
     return per_image(counts["tp"], counts["tp"] + counts["fp"] + counts["fn"])
 
 
@@ -55,9 +55,9 @@ def _pooled(numerator: str, denominator: str) -> Over:
 
 
 def _over_batches(size: int, *ratios: tuple[str, str]) -> Over:
-    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches.
+    """Sum counts within consecutive batches, average the ratios in each batch, then average over batches.
 
-    A class that is nowhere in a batch, neither true nor predicted, counts 0: so do the notebooks that print these.
+    A class that is neither true nor predicted in a batch counts 0, as in the notebooks that print these scores.
     """
 
     def over(counts: Counts) -> NDArray[np.float64]:
@@ -117,13 +117,13 @@ _SCORES = (
     Score(
         name="miou_pooled",
         title="mIoU pooled",
-        definition="mean of foreground and background IoU of the summed counts; a class that is nowhere counts 0",
+        definition="mean of foreground and background IoU of the summed counts; a class that does not occur counts 0",
         over=_miou_pooled,
     ),
     Score(
         name="miou_batch8",
         title="mIoU per batch of 8",
-        definition="mean of foreground and background IoU per batch of 8, averaged; a class that is nowhere in a batch "
+        definition="mean of foreground and background IoU per batch of 8, averaged; a class that does not occur in a batch "
         "counts 0 (as ViTVS prints it)",
         over=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
     ),
@@ -141,8 +141,9 @@ _SCORES = (
     ),
     Score(
         name="iou_roundtrip",
-        title="IoU of the resized truth",
-        definition="IoU at the size of the file of the truth itself after resizing to the protocol's size and back",
+        title="IoU ceiling",
+        definition="the best IoU that the image size allows: that of the truth itself, resized to the protocol's size and "
+        "back to the size of the file",
         over=_over_images("roundtrip_", "tp", "tp fp fn"),
     ),
     Score(
@@ -184,7 +185,7 @@ _SCORES = (
     Score(
         name="surface_distance",
         title="Boundary",
-        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other, images as in IoU",
+        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other boundary, images as in IoU",
         over=_surface_distance,
     ),
     Score(

@@ -1,4 +1,4 @@
-"""Scores of sounds, from decibels per image."""
+"""Scores of sounds, computed from decibels per image."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,27 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.scores.score import Counts, Score, mean
+from benchmark.scores.separation import KEPT_LIMIT, SI_SDR_LIMIT
 
 SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "song_kept", "noise_left", "sdr_dvad")
-"""Of images whose sounds are known, in dB (N,), NaN where undefined: the masked recording, and the noisy one."""
+"""Columns of images whose sounds are known, in dB (N,), NaN where undefined; `noisy`: before cleaning."""
 
 
 def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
-    """By how many dB the masked recording is better than the noisy one: (..., N)."""
+    """How many dB better the masked recording is than the noisy one: (..., N)."""
     return np.asarray(columns[name] - columns[f"{name}_noisy"])
 
 
 _AUDIBLE = 0.01
-"""dB: a change of less is rounding."""
+"""A smaller change in dB is rounding."""
 
 
 def _where_known(columns: Counts, values: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """NaN where SI-SDR is undefined."""
+    """The values, NaN where SI-SDR is undefined."""
     return np.where(np.isfinite(columns["sisdr"]), values, np.nan)
 
 
 def _over_sounds(values: Callable[[Counts], NDArray[Any]]) -> Callable[[Counts], NDArray[np.float64]]:
-    """Mean over the images whose song is not silent."""
+    """Average over the images whose song is not silent."""
 
     def over(columns: Counts) -> NDArray[np.float64]:
         known = values(columns)
@@ -37,7 +38,7 @@ def _over_sounds(values: Callable[[Counts], NDArray[Any]]) -> Callable[[Counts],
 
 
 def _median(columns: Counts) -> NDArray[np.float64]:
-    """Of SI-SDR over the same images: NaN is sorted to the end, and does not count."""
+    """The median of SI-SDR over the images whose song is not silent; NaN is sorted to the end and does not count."""
     values = np.sort(np.where(np.isfinite(columns["sisdr"]), columns["sisdr"], np.nan), axis=-1)
     count = np.isfinite(values).sum(-1, keepdims=True)
     if not values.shape[-1]:
@@ -59,29 +60,29 @@ _SOUND_SCORES = (
     Score(
         name="harm",
         title="Harm",
-        definition="share of the images with song at which SI-SDR, clipped to +-30 dB, falls by more than 0.01 dB: the "
-        "recording is worse than before",
+        definition=f"share of the images with song at which SI-SDR, clipped to ±{SI_SDR_LIMIT:g} dB, falls by more than "
+        f"{_AUDIBLE:g} dB: the recording is worse than before",
         over=_over_sounds(lambda columns: _where_known(columns, improvement(columns, "sisdr") < -_AUDIBLE)),
     ),
     Score(
         name="song_kept",
         title="Song kept",
-        definition="how loud the song is, against before: 20 log10 |a| of the least-squares fit of a song "
-        "+ b noise to the cleaned sound, clipped to +-60 dB, mean over images with song; 0 dB: all of it",
+        definition="how loud the song is compared with before: 20 log10 |a| of the least-squares fit of a song + b noise "
+        f"to the cleaned sound, clipped to ±{KEPT_LIMIT:g} dB, mean over images with song; 0 dB: all of it",
         over=_over_sounds(lambda columns: columns["song_kept"]),
         unit="dB",
     ),
     Score(
         name="noise_left",
         title="Noise left",
-        definition="how loud the noise is after cleaning against before, 20 log10 |b| of the same fit; 0 dB: all of it",
+        definition="how loud the noise is compared with before: 20 log10 |b| of the same fit; 0 dB: all of it",
         over=_over_sounds(lambda columns: columns["noise_left"]),
         unit="dB",
     ),
     Score(
         name="sisdr",
         title="SI-SDR",
-        definition="SI-SDR under the predicted mask, clipped to +-30 dB, mean over images with song",
+        definition=f"SI-SDR under the predicted mask, clipped to ±{SI_SDR_LIMIT:g} dB, mean over images with song",
         over=_over_sounds(lambda columns: columns["sisdr"]),
         unit="dB",
     ),
@@ -95,8 +96,8 @@ _SOUND_SCORES = (
     Score(
         name="sisdr_clipped",
         title="SI-SDR clipped",
-        definition="share of the images at which SI-SDR stands at +-30 dB",
-        over=_over_sounds(lambda columns: _where_known(columns, np.abs(columns["sisdr"]) >= 30.0)),
+        definition=f"share of the images at which SI-SDR is clipped to ±{SI_SDR_LIMIT:g} dB",
+        over=_over_sounds(lambda columns: _where_known(columns, np.abs(columns["sisdr"]) >= SI_SDR_LIMIT)),
     ),
     Score(
         name="sdr_improvement",
@@ -115,8 +116,8 @@ _SOUND_SCORES = (
     Score(
         name="sdr_dvad",
         title="SDR of DVAD",
-        definition="10 ln(|y| / |y - x|) of the noisy y and the masked x, as Zhang & Li 2023 print it: how little was "
-        "removed, no measure of quality; for the ledger only",
+        definition="10 ln(|y| / |y - x|) of the noisy y and the masked x, as Zhang & Li 2023 print it: it measures how "
+        "little was removed, not quality; for comparison with published numbers only",
         over=_over_sounds(lambda columns: columns["sdr_dvad"]),
         unit="dB",
     ),

@@ -35,7 +35,7 @@ class Grid:
     rate: int
 
     def at(self, frequencies: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Interpolate the weights at frequencies in Hz (k,) and times in s (t,): (k, t); beyond the border it is repeated."""
+        """Interpolate the weights at frequencies in Hz (k,) and times in s (t,), repeating the border: (k, t)."""
         bins = frequencies * FFT_LENGTH / self.rate
         frames = times * self.rate / HOP - 1 - self.first  # the centre of frame g lies at 64 (g + 1)
         return _between(_between(self.weights, bins).T, frames).T
