@@ -171,7 +171,7 @@ def test_every_setting_can_be_changed(bench: Bench) -> None:
     from benchmark import protocols
 
     shown = bench("run", "--help").out
-    for name in set(protocols.Protocol.model_fields) - {*protocols.UNDIGESTED, "dataset", "empty_masks"}:
+    for name in set(protocols.Protocol.model_fields) - {*protocols.UNDIGESTED, "dataset"}:
         assert name in shown
 
 

@@ -124,7 +124,7 @@ def test_more_is_added_and_nothing_is_replaced_by_less(
     pretend(monkeypatch, *NAMES[:2])
     (line,), some = write()
     assert header(some) == separation.reference_columns(NAMES[:2])
-    assert line == f"no reference deepfilternet: {separation.REMEDY}"
+    assert line == f"missing references deepfilternet: {separation.REMEDY}"
     for fewer in ((), NAMES[:1], NAMES[2:]):
         pretend(monkeypatch, *fewer)
         assert write() == ([], some)

@@ -123,8 +123,8 @@ _SCORES = (
     Score(
         name="miou_batch8",
         title="mIoU per batch of 8",
-        definition="mean of foreground and background IoU per batch of 8, averaged; a class that does not occur in a batch "
-        "counts 0 (as ViTVS prints it)",
+        definition="mean of foreground and background IoU per batch of 8, averaged; a class that does not occur in a "
+        "batch counts 0 (as ViTVS prints it)",
         over=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
     ),
     Score(
@@ -142,8 +142,8 @@ _SCORES = (
     Score(
         name="iou_roundtrip",
         title="IoU ceiling",
-        definition="the best IoU that the image size allows: that of the truth itself, resized to the protocol's size and "
-        "back to the size of the file",
+        definition="the best IoU that the image size allows: that of the truth itself, resized to the protocol's size "
+        "and back to the size of the file",
         over=_over_images("roundtrip_", "tp", "tp fp fn"),
     ),
     Score(
@@ -185,7 +185,8 @@ _SCORES = (
     Score(
         name="surface_distance",
         title="Boundary",
-        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other boundary, images as in IoU",
+        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other boundary, images "
+        "as in IoU",
         over=_surface_distance,
     ),
     Score(

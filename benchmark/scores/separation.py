@@ -118,8 +118,8 @@ def scores(estimate: Any, noisy: Any, clean: Any) -> dict[str, Any]:
 def sdr_dvad(estimate: Any, noisy: Any) -> Any:
     """The score that Zhang & Li 2023 print as SDR, two (..., S) -> (...): 10 ln(|y| / |y - x|), y noisy, x denoised.
 
-    It does not use the clean sound, so it measures how little was removed. It is stored, but never ranks anything. It is
-    400 where nothing was removed.
+    It does not use the clean sound, so it measures how little was removed. It is stored, but never ranks anything.
+    It is 400 where nothing was removed.
     """
     ratio = _decibels(_energy(noisy), _energy(noisy - estimate)) / 10  # log10 of squares
     return (ratio * (10 * math.log(10) / 2)).clip(-DVAD_LIMIT, DVAD_LIMIT)

@@ -60,15 +60,15 @@ _SOUND_SCORES = (
     Score(
         name="harm",
         title="Harm",
-        definition=f"share of the images with song at which SI-SDR, clipped to ±{SI_SDR_LIMIT:g} dB, falls by more than "
-        f"{_AUDIBLE:g} dB: the recording is worse than before",
+        definition=f"share of the images with song at which SI-SDR, clipped to ±{SI_SDR_LIMIT:g} dB, falls by more "
+        f"than {_AUDIBLE:g} dB: the recording is worse than before",
         over=_over_sounds(lambda columns: _where_known(columns, improvement(columns, "sisdr") < -_AUDIBLE)),
     ),
     Score(
         name="song_kept",
         title="Song kept",
-        definition="how loud the song is compared with before: 20 log10 |a| of the least-squares fit of a song + b noise "
-        f"to the cleaned sound, clipped to ±{KEPT_LIMIT:g} dB, mean over images with song; 0 dB: all of it",
+        definition="how loud the song is compared with before: 20 log10 |a| of the least-squares fit of a song + b "
+        f"noise to the cleaned sound, clipped to ±{KEPT_LIMIT:g} dB, mean over images with song; 0 dB: all of it",
         over=_over_sounds(lambda columns: columns["song_kept"]),
         unit="dB",
     ),
