@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from benchmark.common.errors import UserError, nearest
 
 REVISION = 2
-"""Part of the digest. Raise it when trainer, evaluator or data change numbers; the golden run of the tests guards it."""
+"""Part of the digest. Raise it when trainer, evaluator or data change numbers; the golden run guards it."""
 
 FOLDER = Path(__file__).parent
 DEFAULT = "quick"
