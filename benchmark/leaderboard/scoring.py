@@ -1,4 +1,4 @@
-"""The stored counts of a run -> its scores, by slice of the test split."""
+"""Compute the scores of runs from their stored counts, for each slice of the test split."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,20 +25,20 @@ from benchmark.scores import (
 )
 
 _MOST = 10**12
-"""Pixels of an image; their sums fit into 64 bits."""
+"""Largest count of pixels in an image; sums of such counts fit into 64 bits."""
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 
 _AT_ONCE = 500
-"""Tables parsed together: many small parses cost seconds, the counts of thousands of runs gigabytes."""
+"""Tables parsed together: parsing one by one costs seconds, parsing thousands at once gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A run with its scores on the headline slice and on the others.
+    """A run with its scores on the headline slice and on the other slices.
 
-    Of every image of the test split, (N,): `ids`, `ious`, NaN where the mask is empty, and `gains`, SI-SDR in dB.
-    `extent` is what an evaluation of the run is held against; None of a run without counts.
+    `ids`, `ious` (NaN where the mask is empty) and `gains` (SI-SDR in dB) are those of all test images, (N,). `extent`
+    is what a verification of the run must cover; None for a run without counts.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class Scored:
 
 
 def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Iterator[Scored]:
-    """Finished runs with their scores, the others without; what cannot be used is noted, a line each."""
+    """Score the finished runs; failed runs get no scores. Runs that cannot be used are added to `problems`."""
     finished = [(path, record) for path, record in runs if record.status == "finished"]
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for start in range(0, len(finished), _AT_ONCE):
@@ -75,7 +75,7 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
 
 
 def _read_all(paths: Sequence[Path]) -> list[Counts | Exception]:
-    """All tables in one go; where that fails, one by one, to know which is broken."""
+    """Read all tables at once; if that fails, one by one, to find the broken one."""
     try:
         return list(read_counts(paths))
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def _read_all(paths: Sequence[Path]) -> list[Counts | Exception]:
 
 
 def read_one(path: Path) -> Counts | Exception:
-    """The counts in a folder, or why they cannot be read."""
+    """The counts in a folder, or the error of reading them."""
     try:
         return read_counts([path])[0]
     except (OSError, ValueError) as error:
@@ -91,7 +91,7 @@ def read_one(path: Path) -> Counts | Exception:
 
 
 def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
-    """The counts, if they are of as many images by slice as the record says.
+    """Check that the counts cover as many images by slice as the record says.
 
     Raises:
         ValueError: the table could not be read, lacks a column, or has other images than the record says.
@@ -105,12 +105,12 @@ def complete(counts: Counts | Exception, expected: Mapping[str, int]) -> Counts:
     wrong = (pixels < 0) | (pixels > _MOST)
     if wrong.any():
         column = COUNT_COLUMNS[int(wrong.any(axis=1).argmax())]
-        raise ValueError(f"column {column} holds what is no count of pixels")
+        raise ValueError(f"column {column} has a value that is not a count of pixels")
     if not expected:
-        raise ValueError("the record names no slice of the test")
+        raise ValueError("the record names no test slice")
     slices = dict(Counter(counts["slice"].tolist()))
     if slices != expected:
-        raise ValueError(f"it holds {slices} images, the record says {expected}")
+        raise ValueError(f"it has {slices} images, the record says {expected}")
     return counts
 
 
@@ -119,7 +119,7 @@ def _heard(counts: Counts) -> bool:
 
 
 def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
-    """Runs on as many images in the same slices, all of them at once."""
+    """Score runs that have the same number of images in the same slices, all at once."""
     _, first, layout = runs[0]
     heard = _heard(layout)
     columns = [*COUNT_COLUMNS, *(SOUND_COLUMNS if heard else ())]
@@ -128,7 +128,7 @@ def _score(runs: Sequence[tuple[Path, Record, Counts]]) -> Iterator[Scored]:
     for name in first.dataset.test_slices:
         inside = np.flatnonzero(layout["slice"] == name)
         by_slice[name] = {column: values[:, inside] for column, values in stacked.items()}
-    # All scores of the headline, and of the other slices the two that the tables show.
+    # All scores on the headline slice; on the others only those that the tables show.
     shown = {"iou": SCORES["iou"]}
     every = dict(SCORES)
     if heard:

@@ -1,4 +1,4 @@
-"""A board as Markdown."""
+"""Write a board as Markdown."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from benchmark.scores.separation import REFERENCES
 
 
 def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
-    """Tables of scores, of other averages and of cost, what was published, and what each column means."""
+    """Write the tables, the published numbers, and the meaning of each column."""
     parts = ["# Leaderboard", "Made by `bench leaderboard` from the records in `runs/`.", wording.NOTE, wording.RANKS]
     for table in board.tables:
         parts += _table(table, chosen)
@@ -20,7 +20,7 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
         parts.append(f"## Trained here, tested there\n\n{wording.GENERALISATION}\n\n{grid}")
     parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
     meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board, chosen))
-    parts.append("## What the columns say\n\n" + "\n".join(meanings))
+    parts.append("## What the columns mean\n\n" + "\n".join(meanings))
     if wording.any_sounds(board):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
         parts.append(f"## The references\n\n{wording.REFERENCES}\n\n{found}")
@@ -36,5 +36,5 @@ def _table(table: Table, chosen: Sequence[str]) -> list[str]:
         parts.append(f"### {wording.BY_SNR}\n\n{grids.drawn(grids.by_snr(table), 'github')}")
     parts += map(grids.as_markdown, [*(() if chosen else wording.absent(table)), *wording.remarks(table)])
     commands = dict.fromkeys(run.command for row in table.rows for run in row.runs)
-    parts.append("Made by:\n\n" + "\n".join(f"    {command}" for command in commands))
+    parts.append("Reproduce:\n\n" + "\n".join(f"    {command}" for command in commands))
     return parts

@@ -1,4 +1,4 @@
-"""A board on the terminal."""
+"""Print a board on the terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ()) -> None:
-    """One table per comparability key, with as many columns as the terminal is wide, the most important first."""
+    """Print each table with as many columns as fit, the most important ones first."""
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -33,7 +33,7 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
         if hidden and not chosen:
             console.print(
                 Text(
-                    f"{hidden} more columns in the files, and what each means; --width 200 shows some of them",
+                    f"{hidden} more columns, with their meaning, are in the files; --width 200 shows some of them",
                     style="dim",
                 )
             )
@@ -44,7 +44,7 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
     if board.matrix:
         text = grids.drawn(grids.generalisation(board.matrix), "plain")
         if max(map(len, text.splitlines())) > console.width:
-            text = "Too wide for this terminal: --width, or leaderboard.md."
+            text = "This table is too wide for the terminal: use --width, or see leaderboard.md."
         console.print(Text(f"\n{wording.GENERALISATION}\n{text}"))
 
 
@@ -60,7 +60,7 @@ def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
 
 
 def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
-    """The grid in parts that are no wider than the terminal, each with the first column."""
+    """Split the grid into parts that fit the terminal, each with the first column."""
     header, rows = grid
     needed = [2 + max(len(line[index]) for line in (header, *rows)) for index in range(len(header))]
     parts: list[list[int]] = [[]]

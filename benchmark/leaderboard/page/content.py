@@ -1,7 +1,7 @@
-"""What the page says, gathered from a board and from the folders of its runs."""
+"""Gather the content of the page from a board and from the folders of its runs."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from benchmark.leaderboard.page import charts, gallery
 from benchmark.leaderboard.page.charts import Curves, Scatter, Whisker
 from benchmark.leaderboard.page.gallery import Gallery, Shelf
 from benchmark.leaderboard.strata import Stratum
+from benchmark.records import tables
 from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.tables import History
 
 _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "published_iou", "badge")
 """Columns of the ranked table after the scores."""
@@ -21,7 +23,7 @@ _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "publishe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A text, and what it is sorted by ("" sorts last)."""
+    """A text, and the key that it is sorted by ("" sorts last)."""
 
     name: str
     text: str
@@ -31,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strata:
-    """IoU by one kind of stratum, as a table: `shade` is 0 to 100 for the background of a cell."""
+    """A table of IoU by one kind of stratum; each cell has a text and a shade of 0 to 100."""
 
     title: str
     about: str
@@ -41,7 +43,7 @@ class Strata:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """How a run is made again."""
+    """The command that reproduces a run."""
 
     seed: int
     text: str
@@ -49,7 +51,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row of the ranked table, and what opens below it."""
+    """A row of the ranked table, and the details that open below it."""
 
     id: str
     label: str
@@ -89,7 +91,7 @@ class Part:
 
 
 def part(table: Table, number: int, results: Path, *, worst: int | None, private: bool) -> Part:
-    """Everything that is shown of a table; `worst` images per entry, None: no pictures at all."""
+    """Gather everything about a table; `worst`: how many of the worst images per entry, None: no pictures at all."""
     top = charts.whole_scale(table.rows)
     header = _header(table)
     found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
@@ -163,27 +165,18 @@ def _cell(column: Column, row: Row) -> Cell:
 
 def _curves(row: Row) -> list[Curves]:
     """The paper's Figure 3: loss and IoU over epochs."""
-    histories = [(run, _history(folder)) for run, folder in zip(row.runs, row.folders, strict=True)]
-    found = [
-        charts.curves("Training loss", [_line(run, history, "loss", 1) for run, history in histories if history]),
-        charts.curves(
-            "Validation IoU (%)", [_line(run, history, "validation_iou", 100) for run, history in histories if history]
-        ),
-    ]
+    histories = list(_histories(row))
+    losses = [(run.seed, history.losses, run.training.best_epoch) for run, history in histories]
+    ious = [(run.seed, [100 * iou for iou in history.ious], run.training.best_epoch) for run, history in histories]
+    found = [charts.curves("Training loss", losses), charts.curves("Validation IoU (%)", ious)]
     return [curves for curves in found if curves]
 
 
-def _line(run: Record, history: list[dict[str, float]], name: str, scale: float) -> tuple[int, list[float], int]:
-    return run.seed, [scale * epoch[name] for epoch in history], run.training.best_epoch
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    """Loss and IoU by epoch; of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
-    try:
-        with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            return [{name: float(epoch[name]) for name in ("loss", "validation_iou")} for epoch in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+def _histories(row: Row) -> Iterator[tuple[Record, History]]:
+    """The histories of the seeds; damaged files are left out (`bench verify` reports them)."""
+    for run, folder in zip(row.runs, row.folders, strict=True):
+        with suppress(OSError, ValueError):
+            yield run, tables.read_history(folder / "history.csv")
 
 
 def _references(table: Table) -> list[tuple[str, list[tuple[str, str]]]]:

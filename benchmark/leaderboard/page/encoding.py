@@ -1,9 +1,11 @@
-"""Masks and thumbnails as text that stands in a page: small, and the same bytes with every library version."""
+"""Encode masks and thumbnails as text for the page: small, and the same bytes with every library version."""
 
 import base64
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ SIDE = 160
 
 
 def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) -> the same, or every so many rows and columns of it where a side is longer than `SIDE`."""
+    """Shrink a mask (H, W) whose longer side exceeds `SIDE`, by picking evenly spaced rows and columns."""
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
     rows, columns = (
@@ -26,7 +28,7 @@ def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def encoded(mask: NDArray[np.bool_]) -> str:
-    """The lengths of its runs row by row, background first, seven bits to a byte, lowest first; in base64."""
+    """Encode a mask as run lengths, row by row, background first, seven bits per byte, lowest first, in base64."""
     flat = np.concatenate([[False], mask.ravel()])
     edges = np.flatnonzero(np.diff(flat)) if len(flat) > 1 else np.array([], dtype=int)
     lengths = np.diff(np.concatenate([[0], edges, [mask.size]]))
@@ -40,7 +42,7 @@ def encoded(mask: NDArray[np.bool_]) -> str:
 
 
 class Pictures:
-    """True masks and thumbnails of the test images of one table, as far as the results store has them."""
+    """The true masks and thumbnails of the test images of a table that the results store has."""
 
     def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
         paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
@@ -50,11 +52,11 @@ class Pictures:
 
     @property
     def has_thumbnails(self) -> bool:
-        """Whether the images may be shown, not the masks alone."""
+        """Whether there are images to show, not only masks."""
         return bool(self._files)
 
     def thumbnail(self, index: int) -> str:
-        """A WebP file in base64."""
+        """The WebP file of an image in base64."""
         return base64.b64encode(self._files[index]).decode()
 
 
@@ -63,7 +65,7 @@ def predictions(folder: Path) -> NDArray[np.bool_] | None:
     return _masks(folder / "predictions.npz", "packed", "shape")
 
 
-# Of a file that is missing or damaged nothing is shown: `bench verify` says what is wrong with it.
+# Missing and damaged files are left out; `bench verify` reports them.
 
 
 def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
@@ -75,9 +77,9 @@ def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
 
 def _thumbnails(path: Path) -> list[bytes]:
     try:
-        # Opened here: NumPy leaves open what turns out to be no archive.
+        # Opened here because NumPy leaves a file open that is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             content, ends = stored["thumbnails"].tobytes(), stored["ends"].tolist()
-    except verify.DAMAGED:
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error):
         return []
     return [content[start:end] for start, end in pairwise([0, *ends])]

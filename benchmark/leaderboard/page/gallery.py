@@ -1,4 +1,4 @@
-"""Pictures: the best, the median and the worst image of an entry, its worst twenty, and what every entry fails at."""
+"""Choose the pictures: the best, median and worst images of each entry, and those on which every network fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.tables import with_mask
 
 FAILED = 0.5
-"""Below this IoU an image counts as failed: less than half of what is marked or should be marked is right."""
+"""Below this IoU an image counts as failed."""
 MOST_FAILED = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """An image under a caption; `mask` is the predicted one, encoded, None where truth alone is shown."""
+    """An image with a caption; `mask` is the encoded prediction, None to show only the truth."""
 
     index: int
     caption: str
@@ -28,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shelf:
-    """What is shown of an entry: of the run of this seed."""
+    """The images of an entry, predicted by the run of this seed."""
 
     seed: int
     examples: list[Shown]
@@ -37,7 +37,7 @@ class Shelf:
 
 @dataclass(kw_only=True, slots=True)
 class Gallery:
-    """The pictures of a table. `images` are those that anything refers to: index -> truth and thumbnail, encoded."""
+    """The pictures of a table. `images` has those that are shown: index -> encoded truth and thumbnail."""
 
     height: int
     width: int
@@ -50,12 +50,12 @@ class Gallery:
 
 
 def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
-    """The pictures of a table; None where the results store has no true masks of its test images."""
+    """Choose the pictures of a table; None if the results store has no true masks of its test images."""
     known, head = table.images, table.head
     if known is None:
         return None
     size: Sequence[int] = head.protocol.settings["image_size"]
-    if not all(isinstance(side, int) for side in size):  # a file is called after it
+    if not all(isinstance(side, int) for side in size):  # it is part of a file name
         return None
     pictures = Pictures(results, head.dataset.manifest, size, private=private)
     if pictures.truth is None or len(pictures.truth) != len(known.ids):
@@ -73,7 +73,7 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
         has_thumbnails=pictures.has_thumbnails,
         shelves=dict(_shelves(finished, kept, known, worst)),
         failed=[
-            Shown(index=index, caption=f"{_named(known, index)}: best IoU {100 * best:.0f} %", mask=None)
+            Shown(index=index, caption=f"{_named(known, index)}: best IoU {100 * best:.1f} %", mask=None)
             for index, best in failed[:MOST_FAILED]
         ],
         failed_count=len(failed),
@@ -114,7 +114,7 @@ def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], known: Images, worst: 
 
 
 def _failed_by_all(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[tuple[int, float]]:
-    """Images on which no trained entry, in the mean of its seeds, comes to `FAILED`, hardest first: with the best."""
+    """Images on which no trained entry reaches `FAILED` in the mean over its seeds, and the best IoU; hardest first."""
     if not rows:
         return []
     best = np.stack([row.ious.mean(0) for row in rows]).max(0)
