@@ -219,6 +219,7 @@ def _command(label: str, protocol: str, seed: int, flags: Sequence[str]) -> str:
 
 
 def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[str], *, broken: bool) -> None:
+    """Run all requests, print a line for each, and exit with 2 if one failed or, `broken`, a plugin was left out."""
     from benchmark.launch import launch
 
     failed = broken

@@ -17,10 +17,10 @@ BY_SNR = (
 NOTE = "Do not compare numbers of different tables: each has its own protocol and its own locked data."
 RANKS = (
     "Rank: the ranks that an entry may have, at 95 % for the whole table (Holm's correction over all pairs); entries "
-    "whose ranks overlap are not ordered. ±: half the 95 % interval of the IoU of this entry alone, over other recordings "
-    "and other seeds. Ranks guard all pairs at once, so two intervals can stand apart while the order is still uncertain. "
-    "The interval is too narrow if a training collapses now and then, or if seeds or groups are very skewed "
-    "(docs/statistics.md)."
+    "whose ranks overlap are not ordered. ±: half the 95 % interval of the IoU of this entry alone, over other "
+    "recordings and other seeds. Ranks guard all pairs at once, so two intervals can stand apart while the order is "
+    "still uncertain. The interval is too narrow if a training collapses now and then, or if seeds or groups are very "
+    "skewed (docs/statistics.md)."
 )
 
 REFERENCES = (

@@ -146,7 +146,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: float | None = None) -> Curves | None:
+def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]]) -> Curves | None:
     """Draw runs, each a seed, its values per epoch, and the epoch that was selected (from 1)."""
     # The loss of a training that diverged ends with NaN or infinity.
     runs = [(seed, list(takewhile(math.isfinite, values)), selected) for seed, values, selected in runs]
@@ -154,7 +154,7 @@ def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: fl
     if not runs:
         return None
     longest = max(len(values) for _, values, _ in runs)
-    top = top or _round_up(max(max(values) for _, values, _ in runs))
+    top = _round_up(max(max(values) for _, values, _ in runs))
 
     def x(epoch: int) -> float:
         return round(LEFT + (epoch - 1) / (longest - 1) * (WIDTH - LEFT - RIGHT), 2)
@@ -223,9 +223,8 @@ def _ticks(top: float) -> list[Tick]:
     """Three to seven ticks at round numbers from 0 to at most `top`."""
     power = 10.0 ** math.floor(math.log10(top))
     step = next(part * power for part in (0.2, 0.5, 1, 2) if top / (part * power) < 6)
-    return [Tick(place=round(_y(step * number / top), 2), text=f"{step * number:.3g}") for number in range(7)][
-        : math.floor(top / step + 1e-9) + 1
-    ]
+    values = [step * number for number in range(math.floor(top / step + 1e-9) + 1)]
+    return [Tick(place=round(_y(value / top), 2), text=f"{value:.3g}") for value in values]
 
 
 def _power(power: int) -> str:
