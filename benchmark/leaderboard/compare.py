@@ -1,7 +1,7 @@
 """Compare two entries of a table: which is better, how sure that is, and on which images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,19 +66,19 @@ class ScoreComparison:
     `adjusted` is the p-value after the leaderboard's correction for all `pairs` of the table; None for scores that it
     does not rank by. `strata` are by kind: SNR, area, slice. `groups` are by kind those with the biggest differences,
     first those where A is ahead, then those where B is. `ahead` counts the images where A is better, B is better, both
-    are equal. `images` are those with the biggest differences. Without the manifest there is only `total`.
+    are equal. `images` are those with the biggest differences.
     """
 
     score: str
     title: str
     unit: str
     total: Pair
-    adjusted: float | None = None
-    pairs: int = 0
-    strata: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
-    groups: Mapping[str, tuple[tuple[Pair, ...], tuple[Pair, ...]]] = field(default_factory=dict)
-    ahead: tuple[int, int, int] | None = None
-    images: tuple[Image, ...] = ()
+    adjusted: float | None
+    pairs: int
+    strata: Mapping[str, tuple[Pair, ...]]
+    groups: Mapping[str, tuple[tuple[Pair, ...], tuple[Pair, ...]]]
+    ahead: tuple[int, int, int]
+    images: tuple[Image, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +96,8 @@ def compare(tables: Sequence[Table], first: str, second: str) -> list[EntryCompa
     """Compare the entries with these labels in every table that has both.
 
     Raises:
-        UserError: no table has one of them, or both; they are the same; one of them never finished.
+        UserError: no table has one of them, or both; they are the same; one of them never finished, or its images are
+            not those of the manifest.
     """
     known = list(dict.fromkeys(row.label for table in tables for row in table.rows))
     for label in (first, second):
@@ -109,19 +110,16 @@ def compare(tables: Sequence[Table], first: str, second: str) -> list[EntryCompa
         raise UserError(f"no table has both '{first}' and '{second}'; run both with the same protocol and data")
     found = []
     for table in both:
-        rows = {row.label: row for row in table.rows}
-        if rows[first].finished and rows[second].finished:
-            found.append(_compare(table, rows[first], rows[second]))
+        one, other = (next(row for row in table.rows if row.label == label) for label in (first, second))
+        if table.images is not None and one.aligned and other.aligned:
+            found.append(_compare(table, table.images, one, other))
     if not found:
-        lost = next(row for row in both[0].rows if row.label in (first, second) and not row.finished)
-        raise UserError(f"'{lost.label}' has no finished seed ({lost.status}); choose an entry that has a score")
+        bad = next(row for row in both[0].rows if row.label in (first, second) and not row.aligned)
+        raise UserError(f"'{bad.label}' cannot be compared: {bad.unranked}")
     return found
 
 
-def _compare(table: Table, first: Row, second: Row) -> EntryComparison:
-    images = table.images
-    if images is None or not (first.aligned and second.aligned):
-        return EntryComparison(table=table, first=first, second=second, units={}, scores=_totals(first, second))
+def _compare(table: Table, images: Images, first: Row, second: Row) -> EntryComparison:
     ious = _Values(images=images, rows=(first, second), first=100 * first.ious, second=100 * second.ious)
     inside = images.main & ious.known
     adjusted, pairs = _adjusted(table, first.label, second.label, images)
@@ -140,30 +138,10 @@ def _compare(table: Table, first: Row, second: Row) -> EntryComparison:
 
 
 _SHOWN = {
-    "iou": (scores.SCORES["iou"].title, "percentage points", 100.0),
-    "sisdr_improvement": (scores.SOUND_SCORES["sisdr_improvement"].title, "dB", 1.0),
+    "iou": (scores.SCORES["iou"].title, "percentage points"),
+    "sisdr_improvement": (scores.SOUND_SCORES["sisdr_improvement"].title, "dB"),
 }
-"""Score -> its title, the unit of the comparison, and the factor from the stored value to that unit."""
-
-
-def _totals(first: Row, second: Row) -> tuple[ScoreComparison, ...]:
-    """The scores as the leaderboard shows them, for tables whose manifest is missing."""
-    return tuple(
-        ScoreComparison(
-            score=score,
-            title=title,
-            unit=unit,
-            total=Pair(
-                title=first.runs[0].headline_slice,
-                images=0,
-                first=scale * first.scores[score],
-                second=scale * second.scores[score],
-                reason=first.unranked,
-            ),
-        )
-        for score, (title, unit, scale) in _SHOWN.items()
-        if score in first.scores and score in second.scores
-    )
+"""Score -> its title and the unit of the comparison."""
 
 
 def _adjusted(table: Table, first: str, second: str, images: Images) -> tuple[float | None, int]:
@@ -224,7 +202,7 @@ class _Values:
 
 def _compare_score(values: _Values, score: str, adjusted: float | None, pairs: int) -> ScoreComparison:
     images = values.images
-    title, unit, _ = _SHOWN[score]
+    title, unit = _SHOWN[score]
     inside = images.main & values.known
     others = [Stratum(title=place, low=0.0, inside=images.slices == place) for place in images.places[1:]]
     strata = {"snr": images.by_snr(), "area": images.by_area(), "slice": others}

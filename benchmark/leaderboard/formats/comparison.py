@@ -59,7 +59,7 @@ def _units(comparison: EntryComparison) -> str:
         f"{name} {len(row.runs)}{' (nothing to train)' if row.deterministic else ''}"
         for name, row in (("A", comparison.first), ("B", comparison.second))
     )
-    return f"Units: {counts or 'not known'}; seeds: {seeds}. Images are paired, seeds are not."
+    return f"Units: {counts}; seeds: {seeds}. Images are paired, seeds are not."
 
 
 def _print_score(score: ScoreComparison, console: "Console") -> None:
@@ -93,10 +93,8 @@ def _total(score: ScoreComparison) -> list[str]:
             f"{_p(estimate.p_value)}, {degrees} degrees of freedom, standard error {estimate.error:.2f}.",
             _correction(score),
         ]
-    if score.ahead is not None:
-        better, worse, equal = score.ahead
-        lines.append(f"Of {total.images} images A is better on {better}, B on {worse}, equal {equal}.")
-    return lines
+    better, worse, equal = score.ahead
+    return [*lines, f"Of {total.images} images A is better on {better}, B on {worse}, equal {equal}."]
 
 
 def _correction(score: ScoreComparison) -> str:
@@ -188,7 +186,7 @@ def _score(score: ScoreComparison) -> dict[str, Any]:
         "standard_error": _rounded(total.estimate.error) if total.estimate else None,
         "p_corrected": None if score.adjusted is None else float(_p(score.adjusted)),
         "pairs_corrected_for": score.pairs or None,
-        "ahead": dict(zip(("A", "B", "equal"), score.ahead, strict=True)) if score.ahead else None,
+        "ahead": dict(zip(("A", "B", "equal"), score.ahead, strict=True)),
         "strata": {kind: [_tested(pair) for pair in pairs] for kind, pairs in score.strata.items()},
         "groups": {
             kind: {name: [_means(pair) for pair in pairs] for name, pairs in zip("AB", both, strict=True)}

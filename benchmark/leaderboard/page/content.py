@@ -14,7 +14,7 @@ from benchmark.leaderboard.page.charts import Curves, Scatter, Whisker
 from benchmark.leaderboard.page.gallery import Gallery, Shelf
 from benchmark.leaderboard.strata import Stratum
 from benchmark.records import tables
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import Record
 from benchmark.records.tables import History
 
 _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "published_iou", "badge")
@@ -42,34 +42,16 @@ class Strata:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
-    """The command that reproduces a run."""
-
-    seed: int
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """A row of the ranked table, and the details that open below it."""
 
     id: str
-    label: str
-    title: str
-    paper: str
-    weights: str
-    device: str
+    row: Row
     whisker: Whisker | None
     cells: list[Cell]
     everything: list[tuple[str, str]]
     curves: list[Curves]
-    selected: list[tuple[int, int]]
-    commands: list[Command]
-    failures: list[str]
-    unranked: str
-    published: list[ReportedRecord]
     shelf: Shelf | None
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,26 +107,15 @@ def _header(table: Table) -> list[Column]:
 
 
 def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: float, shelf: Shelf | None) -> Entry:
-    head = row.runs[0]
     shown = [column for column in columns.of(table) if column.name not in ("architecture", "comparable")]
     return Entry(
         id=id_,
-        label=row.label,
-        title=head.architecture.title,
-        paper=head.architecture.paper,
-        weights=head.architecture.weights,
-        device=f"{head.device.kind}, {head.device.arithmetic}",
+        row=row,
         whisker=charts.whisker(row, top),
         cells=[_cell(column, row) for column in header],
         everything=[(column.title, column.text(row)) for column in shown if column.rounded(row) is not None],
         curves=_curves(row),
-        selected=[(run.seed, run.training.best_epoch) for run in row.runs if run.training.best_epoch],
-        commands=[Command(seed=run.seed, text=run.command) for run in row.runs],
-        failures=[f"seed {run.seed}: {run.status}. {run.message}" for run in row.failed],
-        unranked=row.unranked,
-        published=list(head.architecture.reported),
         shelf=shelf,
-        source=head.architecture.source_hash[:12],
     )
 
 
