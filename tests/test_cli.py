@@ -69,7 +69,7 @@ def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
     board = bench("leaderboard", "--results", tmp_path)
     assert board.code == 0
     assert "unet:width=4" in board.out
-    assert "species 8/4/6 disjoint" in board.out
+    assert "species 8/4/6 disjoint" in " ".join(board.out.split())
     assert (tmp_path / "leaderboard.tex").exists()
 
 

@@ -140,14 +140,14 @@ def test_rows_of_the_leaderboard(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     pretend(monkeypatch)
     assert bench(*words).err.count(REMEDY) == 1
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert f"No reference {', '.join(NAMES)}: {separation.REMEDY}." in shown
+    assert f"Missing references {', '.join(NAMES)}: {separation.REMEDY}." in shown
     assert REMEDY not in bench("leaderboard", "--results", tmp_path, "--columns", "iou").out
     pretend(monkeypatch, *NAMES)
     ran = bench(*words)
     assert "finished before" in ran.out
     assert REMEDY not in ran.err
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert "No reference" not in shown
+    assert "Missing references" not in shown
     assert all(name in shown for name in separation.REFERENCES)
     (table,) = tables.build(tmp_path).tables
     assert [row.label for row in table.references] == list(separation.REFERENCES)

@@ -250,7 +250,7 @@ def test_rounding_is_no_difference() -> None:
             3,
             [np.repeat(np.arange(5), [60, 10, 5, 5, 5])],
             False,
-            "5 independent groups, of such unequal size that they count as 1.9, fewer than 5",
+            "5 independent groups of such unequal size that they count as 1.9, fewer than 5",
         ),
         (3, [], False, "the dataset names no recordings, songs or species"),
     ],
