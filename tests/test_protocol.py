@@ -1,11 +1,8 @@
 """Settings, their digest, and mistakes in them."""
 
-import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmark import protocols
 from benchmark.common.errors import UserError
@@ -119,13 +116,6 @@ def test_unknown_protocols() -> None:
         protocols.load("quik")
     with pytest.raises(UserError, match=r"no protocol file nowhere\.toml"):
         protocols.load("nowhere.toml")
-
-
-@given(st.dictionaries(st.sampled_from([*CHANGES, "nonsense"]), st.none() | st.text() | st.floats() | st.integers()))
-def test_any_override_is_taken_or_refused_in_one_line(changes: dict[str, object]) -> None:
-    with contextlib.suppress(UserError):
-        changed = PAPER.override(changes)
-        assert protocols.load("paper").override(changed.changes_from(PAPER)) == changed
 
 
 @pytest.mark.parametrize("value", ["a\nb", [1, [2]], {"x": 1}, object()])

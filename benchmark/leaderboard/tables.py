@@ -60,7 +60,7 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
 
 
 def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, problems: list[str]) -> Table:
-    runs = _without_deaf(runs, problems)
+    runs = _with_equal_scores(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
         own = run.record
@@ -82,17 +82,17 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     )
 
 
-def _without_deaf(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
+def _with_equal_scores(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
     """Leave out runs without sound scores if other runs have them: the means would be over different runs."""
     finished = [run for run in runs if run.record.status == "finished"]
-    deaf = [run for run in finished if run.gains is None]
-    if len(deaf) == len(finished):
+    silent = [run for run in finished if run.gains is None]
+    if len(silent) == len(finished):
         return list(runs)
     problems += [
         f"{run.folder / 'images.csv'} cannot be used: it lacks the sound scores that other runs of its table have"
-        for run in deaf
+        for run in silent
     ]
-    return [run for run in runs if run not in deaf]
+    return [run for run in runs if run not in silent]
 
 
 def _images(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[Images | None, tuple[Row, ...]]:

@@ -214,7 +214,7 @@ def _reach(row: Row) -> str:
 def _round_up(value: float) -> float:
     """Round up to the next 10, or below 10 to the next 1, 2 or 5 times a power of ten."""
     if value >= 10:
-        return min(100.0, math.ceil(value / 10) * 10.0) if value <= 100 else math.ceil(value / 10) * 10.0
+        return math.ceil(value / 10) * 10.0
     power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 0.1
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
