@@ -175,7 +175,7 @@ def test_lists_say_where_each_is_ahead_by_most(tmp_path: Path) -> None:
     [
         ({"seeds": 1}, "B: 1 seed, fewer than 2"),
         ({"groups": 4}, "4 independent groups, fewer than 5"),
-        ({"lost": (2,)}, "B: seed 2: diverged; a mean over the others flatters"),
+        ({"lost": (2,)}, "B: seed 2: diverged; the mean over the other seeds is too good"),
     ],
 )
 def test_what_cannot_be_tested_is_shown_with_the_reason(

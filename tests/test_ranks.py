@@ -18,8 +18,8 @@ from benchmark.scores import uncertainty
 
 REASON_GROUPS = "4 independent groups, fewer than 5"
 REASON_SEEDS = "1 seed, fewer than 2"
-REASON_MANIFEST = "the manifest of the data is missing or is of other images"
-REASON_LOST = "seed 3: diverged; a mean over the others flatters"
+REASON_MANIFEST = "the manifest of the data is missing or has other images"
+REASON_LOST = "seed 3: diverged; the mean over the other seeds is too good"
 
 
 def noisy(middle: float, random: np.random.Generator, seeds: int = 3, count: int = 48) -> NDArray[np.float64]:

@@ -12,18 +12,18 @@ from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import LEVEL, Estimate, Kinds
 
 
-def compare_with_baselines(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
+def compare_with_baselines(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
     """Add to each row whether it is above every pixel-wise row, on each slice of the test.
 
     The one-sided test of the paired difference of IoU asks for a p-value of at most 5 % after Holm's correction over
     all rows of the table.
     """
     floors = [row for row in rows if is_pixelwise(row)]
-    if known is None or not floors:
+    if images is None or not floors:
         return tuple(rows)
     above: list[dict[str, bool]] = [{} for _ in rows]
-    for place in known.places:
-        for index, sure in _above(rows, floors, known, known.slices == place).items():
+    for place in images.places:
+        for index, sure in _above(rows, floors, images, images.slices == place).items():
             above[index][place] = sure
     return tuple(replace(row, above=found) for row, found in zip(rows, above, strict=True))
 
@@ -33,10 +33,10 @@ def is_pixelwise(row: Row) -> bool:
     return row.finished and not row.failed and row.aligned and row.runs[0].architecture.pixelwise
 
 
-def _above(rows: Sequence[Row], floors: Sequence[Row], known: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
+def _above(rows: Sequence[Row], floors: Sequence[Row], images: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
     """Row index -> whether it is above, for rows that can be tested on the images `inside` (N,) that have a mask."""
     kept = inside & np.isfinite(floors[0].ious[0])
-    kinds = Kinds.of([group[kept] for group in known.groups])
+    kinds = Kinds.of([group[kept] for group in images.groups])
     if not kept.any():
         return {}
     pairs = [

@@ -20,7 +20,7 @@ from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.records import store, verify
-from benchmark.records.schema import ReportedRecord, shown
+from benchmark.records.schema import Record, ReportedRecord, shown
 from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import Kinds
 
@@ -63,22 +63,20 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     runs = _with_equal_scores(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
-        own = run.record
-        row = (own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash)
-        groups.setdefault(row, []).append(run)
-    known, references = _images(results, runs, problems)
-    rows = [_row(members, _distinction(names, groups), known, badge) for names, members in groups.items()]
-    if known:
-        rows = _with_strata(rows, known)
+        groups.setdefault(_identity(run.record), []).append(run)
+    images, references = _images(results, runs, problems)
+    rows = [_row(members, _distinction(names, groups), images, badge) for names, members in groups.items()]
+    if images:
+        rows = _with_strata(rows, images)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=tuple(sorted(baseline.compare_with_baselines(ranked(rows, known), known), key=_row_order)),
+        rows=tuple(sorted(baseline.compare_with_baselines(ranked(rows, images), images), key=_row_order)),
         references=references,
         slices=tuple(slices),
-        snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),
-        images=known,
+        snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and heard and references else (),
+        images=images,
     )
 
 
@@ -99,15 +97,15 @@ def _images(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple
     """The test images and their references; if sounds are known and something is missing, that is a problem."""
     head = runs[0].record
     heard = any(run.gains is not None for run in runs)
-    known = None
+    images = None
     try:
-        known = strata.load(results, head.dataset.manifest)
+        images = strata.load(results, head.dataset.manifest)
         if heard:
-            return known, references.references(results, head.dataset.manifest, head.protocol.revision, known)
+            return images, references.references(results, head.dataset.manifest, head.protocol.revision, images)
     except (OSError, ValueError, KeyError) as error:
         if heard:
             problems.append(f"no references and no scores by SNR for data {head.dataset.manifest[:12]}: {error}")
-    return known, ()
+    return images, ()
 
 
 def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -> str:
@@ -119,7 +117,7 @@ def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -
     return f" ({', '.join(shown)})" if shown else ""
 
 
-def _row(members: Sequence[Scored], distinction: str, known: Images | None, badge: Badging) -> Row:
+def _row(members: Sequence[Scored], distinction: str, images: Images | None, badge: Badging) -> Row:
     newest: dict[int, Scored] = {}
     for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
         newest[run.record.seed] = run  # a finished run replaces a failed one, a newer run an older one
@@ -142,7 +140,7 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None, badg
         ious=_stacked([run.ious for run in runs]),
         badge=_lowest({badge(run.folder, run.record, extent=run.extent) for run in runs}),
         gains=_stacked([run.gains for run in runs]),
-        aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
+        aligned=bool(runs) and images is not None and all(run.ids == images.ids for run in runs),
     )
 
 
@@ -152,23 +150,25 @@ def _lowest(found: Collection[str]) -> str:
 
 
 def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    known = [value for value in values if value is not None]
-    return np.stack(known) if known else np.zeros((0, 0))
+    present = [value for value in values if value is not None]
+    return np.stack(present) if present else np.zeros((0, 0))
 
 
-def _with_strata(rows: Sequence[Row], known: Images) -> list[Row]:
+def _with_strata(rows: Sequence[Row], images: Images) -> list[Row]:
     """Add scores by stratum to the rows whose images are known."""
     aligned = [index for index, row in enumerate(rows) if row.aligned]
     heard = [index for index in aligned if len(rows[index].gains)]
-    snr, area = known.by_snr(), known.by_area()
+    snr, area = images.by_snr(), images.by_area()
     ious, gains = (
         [_measured(rows[i], rows[i].ious) for i in aligned],
         [_measured(rows[i], rows[i].gains) for i in heard],
     )
     result = list(rows)
-    for index, by_snr, by_area in zip(aligned, intervals(ious, known, snr), intervals(ious, known, area), strict=True):
+    for index, by_snr, by_area in zip(
+        aligned, intervals(ious, images, snr), intervals(ious, images, area), strict=True
+    ):
         result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
-    for index, by_snr in zip(heard, intervals(gains, known, snr), strict=True):
+    for index, by_snr in zip(heard, intervals(gains, images, snr), strict=True):
         result[index] = replace(result[index], by_snr=by_snr)
     return result
 
@@ -180,15 +180,15 @@ def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
 # ---------------------------------------------------------------- ranks
 
 
-def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
+def ranked(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
     """Add the interval and the rank set to each row, or the reason why it has none."""
-    kinds = cache(partial(_kinds, known))
-    reasons = [_obstacle(row, known, kinds) for row in rows]
+    kinds = cache(partial(_kinds, images))
+    reasons = [_obstacle(row, images, kinds) for row in rows]
     able = [index for index, reason in enumerate(reasons) if not reason]
     result = [replace(row, unranked=reason) for row, reason in zip(rows, reasons, strict=True)]
-    if known is None or not able:
+    if images is None or not able:
         return tuple(result)
-    kept = with_mask(rows[able[0]], known)
+    kept = with_mask(rows[able[0]], images)
     labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
     ranks = uncertainty.rank_sets(len(able), uncertainty.differences(values, labels))
@@ -197,26 +197,26 @@ def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     return tuple(result)
 
 
-def _kinds(known: Images | None, mask: bytes) -> Kinds:
+def _kinds(images: Images | None, mask: bytes) -> Kinds:
     """The groups of the images in a mask, given as the bytes of (N,) bool; rows of a table share their mask."""
     inside = np.frombuffer(mask, np.bool_)
-    return Kinds.of([group[inside] for group in known.groups] if known else [])
+    return Kinds.of([group[inside] for group in images.groups] if images else [])
 
 
-def with_mask(row: Row, known: Images) -> NDArray[np.bool_]:
+def with_mask(row: Row, images: Images) -> NDArray[np.bool_]:
     """The images that IoU is averaged over: (N,) bool. They are the same for every row of a table."""
-    return np.asarray(known.main & np.isfinite(row.ious[0]))
+    return np.asarray(images.main & np.isfinite(row.ious[0]))
 
 
-def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -> str:
+def _obstacle(row: Row, images: Images | None, kinds: Callable[[bytes], Kinds]) -> str:
     """Why a row cannot be ranked, empty if it can. `kinds` gives the groups of the images in a mask."""
     if not row.finished:
         return f"{row.status}, no seed finished"
     if row.failed:
-        return f"seed {row.failed[0].seed}: {row.failed[0].status}; a mean over the others flatters"
-    if known is None or not row.aligned:
-        return "the manifest of the data is missing or is of other images"
-    kept = with_mask(row, known)
+        return f"seed {row.failed[0].seed}: {row.failed[0].status}; the mean over the other seeds is too good"
+    if images is None or not row.aligned:
+        return "the manifest of the data is missing or has other images"
+    kept = with_mask(row, images)
     if not kept.any():
         return "every mask is empty"
     return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
@@ -226,8 +226,10 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
     """Compare every two tables by the trained entries that both have with enough seeds."""
     for first, second in combinations(tables, 2):
         # Baselines without training end every table: they would make any two tables agree.
-        common = [(_same_entry(row), row) for row in first.rows if _has_enough_seeds(row) and not row.deterministic]
-        others = {_same_entry(row): row for row in second.rows if _has_enough_seeds(row)}
+        common = [
+            (_identity(row.runs[0]), row) for row in first.rows if _has_enough_seeds(row) and not row.deterministic
+        ]
+        others = {_identity(row.runs[0]): row for row in second.rows if _has_enough_seeds(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
         found = uncertainty.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
@@ -239,10 +241,10 @@ def _has_enough_seeds(row: Row) -> bool:
     return row.finished and not row.failed and len(row.runs) >= uncertainty.FEWEST_SEEDS
 
 
-def _same_entry(row: Row) -> tuple[str, ...]:
-    """What distinguishes the rows of a table."""
-    own = row.runs[0]
-    return own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash
+def _identity(record: Record) -> tuple[str, ...]:
+    """The facts that distinguish the rows of a table: runs that share them are seeds of one row."""
+    own, device = record.architecture, record.device
+    return own.label, device.kind, device.arithmetic, own.source_hash
 
 
 # ---------------------------------------------------------------- order, and published numbers

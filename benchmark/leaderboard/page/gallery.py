@@ -51,19 +51,19 @@ class Gallery:
 
 def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
     """Choose the pictures of a table; None if the results store has no true masks of its test images."""
-    known, head = table.images, table.head
-    if known is None:
+    test_images, head = table.images, table.head
+    if test_images is None:
         return None
     size: Sequence[int] = head.protocol.settings["image_size"]
     if not all(isinstance(side, int) for side in size):  # it is part of a file name
         return None
     pictures = Pictures(results, head.dataset.manifest, size, private=private)
-    if pictures.truth is None or len(pictures.truth) != len(known.ids):
+    if pictures.truth is None or len(pictures.truth) != len(test_images.ids):
         return None
     finished = [row for row in table.rows if row.aligned]
     if not finished:
         return None
-    kept = np.flatnonzero(with_mask(finished[0], known))
+    kept = np.flatnonzero(with_mask(finished[0], test_images))
     trained = [row for row in finished if not row.deterministic]
     failed = _failed_by_all(trained, kept)
     height, width = shrunk(pictures.truth[0]).shape
@@ -71,9 +71,9 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
         height=height,
         width=width,
         has_thumbnails=pictures.has_thumbnails,
-        shelves=dict(_shelves(finished, kept, known, worst)),
+        shelves=dict(_shelves(finished, kept, test_images, worst)),
         failed=[
-            Shown(index=index, caption=f"{_named(known, index)}: best IoU {100 * best:.1f} %", mask=None)
+            Shown(index=index, caption=f"{_named(test_images, index)}: best IoU {100 * best:.1f} %", mask=None)
             for index, best in failed[:MOST_FAILED]
         ],
         failed_count=len(failed),
@@ -88,17 +88,17 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     return gallery
 
 
-def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], known: Images, worst: int) -> list[tuple[str, Shelf]]:
+def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, worst: int) -> list[tuple[str, Shelf]]:
     found = []
     for row in rows:
         masks = predictions(row.folders[0])
-        if masks is None or len(masks) != len(known.ids):
+        if masks is None or len(masks) != len(test_images.ids):
             continue
         ious = row.ious[0]
-        order = sorted(kept.tolist(), key=lambda index: (-ious[index], known.ids[index]))
+        order = sorted(kept.tolist(), key=lambda index: (-ious[index], test_images.ids[index]))
         chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
 
-        names = {index: f"{known.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
+        names = {index: f"{test_images.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
         worst_first = order[::-1][:worst]
         coded = {index: encoded(shrunk(masks[index])) for index in {*chosen.values(), *worst_first}}
         shelf = Shelf(
@@ -122,6 +122,6 @@ def _failed_by_all(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[tuple[in
     return sorted(failed, key=lambda entry: (entry[1], entry[0]))
 
 
-def _named(known: Images, index: int) -> str:
-    snr = known.snr[index]
-    return f"{known.ids[index]}{f' ({snr:.1f} dB)' if np.isfinite(snr) else ''}"
+def _named(test_images: Images, index: int) -> str:
+    snr = test_images.snr[index]
+    return f"{test_images.ids[index]}{f' ({snr:.1f} dB)' if np.isfinite(snr) else ''}"
