@@ -93,7 +93,7 @@ def run(
         _recipe(
             min=2,
             max=9,
-            help="Number of learning rates to try, sqrt(10) apart, around the protocol's. [default: 5]",
+            help="Number of learning rates to try, sqrt(10) apart, around the protocol's; 5 if not given.",
         ),
     ] = None,
     device: Device = "auto",

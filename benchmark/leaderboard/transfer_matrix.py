@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ Place: TypeAlias = tuple[str, str]
 """Manifest digest of the data, slice of its test split."""
 Name: TypeAlias = tuple[str, str]
 """Label of the data, and the text that names the slice; empty for the headline slice."""
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,9 @@ class _Transfer:
 def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
     """Entries with at least one transfer times all tests of such entries; None without transfers."""
     all_transfers = list(_read(results, problems))
-    if not all_transfers:
-        return None
     by_run: dict[str, list[_Transfer]] = {}
     for one in all_transfers:
         by_run.setdefault(one.record.run_key, []).append(one)
-    names = {place: name for table in tables for place, name in _own_names(table).items()}
-    abroad_only = {place: name for one in all_transfers for place, name in one.names.items() if place not in names}
-    names |= dict(sorted(abroad_only.items(), key=lambda entry: (entry[1], entry[0])))
-    texts = _texts(names)
     tested = {place for one in all_transfers for place in one.ious}
     rows = []
     for table in tables:
@@ -57,10 +52,10 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
                 rows.append((table, row, cells))
     if not rows:
         return None
-    homes = _homes(tables)
+    homes, names = _homes(tables), _names(tables, all_transfers)
     places = [place for place in names if place in tested]
     return Matrix(
-        tests=tuple(texts[place] for place in places),
+        tests=tuple(names[place] for place in places),
         rows=tuple(
             MatrixRow(entry=row.label, trained_on=homes[table.key], cells=tuple(cells.get(place) for place in places))
             for table, row, cells in rows
@@ -108,19 +103,29 @@ def _name(label: str, place: str, places: Sequence[str]) -> Name:
     return label, "" if place == headline(places) else f", {place}"
 
 
-def _texts(names: Mapping[Place, Name]) -> dict[Place, str]:
-    """Names of the places, without the parameters of the data where the names stay distinct."""
-    short = {place: label.partition(":")[0] + slice_ for place, (label, slice_) in names.items()}
-    several = Counter(short.values())
-    return {place: short[place] if several[short[place]] == 1 else "".join(names[place]) for place in names}
+def _names(tables: Sequence[Table], all_transfers: Sequence[_Transfer]) -> dict[Place, str]:
+    """The places in the order of the matrix: those of the tables, then those of the transfers; and their names."""
+    names = {place: name for table in tables for place, name in _own_names(table).items()}
+    others = {place: name for one in all_transfers for place, name in one.names.items() if place not in names}
+    names |= dict(sorted(others.items(), key=lambda entry: (entry[1], entry[0])))
+    return _shortest({place: (label.partition(":")[0] + part, label + part) for place, (label, part) in names.items()})
 
 
 def _homes(tables: Sequence[Table]) -> dict[str, str]:
-    """Key -> name of a table, without the parameters of its data where the names stay distinct."""
+    """Key -> name of a table."""
     data = {table.key: table.head.dataset.label for table in tables}
-    short = {table.key: table.heading.replace(data[table.key], data[table.key].partition(":")[0]) for table in tables}
-    several = Counter(short.values())
-    return {table.key: short[table.key] if several[short[table.key]] == 1 else table.heading for table in tables}
+    return _shortest(
+        {
+            table.key: (table.heading.replace(data[table.key], data[table.key].partition(":")[0]), table.heading)
+            for table in tables
+        }
+    )
+
+
+def _shortest(texts: Mapping[K, tuple[str, str]]) -> dict[K, str]:
+    """Choose the short text of each key, which lacks the parameters of the data, or the long one if two would agree."""
+    several = Counter(short for short, _ in texts.values())
+    return {key: short if several[short] == 1 else long for key, (short, long) in texts.items()}
 
 
 def _cells(table: Table, row: Row, abroad: Sequence[_Transfer]) -> dict[Place, Cell]:

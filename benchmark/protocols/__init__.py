@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -34,8 +34,6 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _RETIRED = (("empty_masks", "excluded"),)
 """Settings of older records, with the only value that they ever had."""
-
-ProtocolT = TypeVar("ProtocolT", bound="Protocol")
 
 
 def _square(value: object) -> object:
@@ -91,7 +89,7 @@ class Protocol(BaseModel):
         return tuple(sorted(rates))
 
     @property
-    def candidates(self) -> tuple[Self, ...]:
+    def candidates(self) -> tuple["Protocol", ...]:
         """A protocol with a fixed rate for each of `learning_rates`: first its own rate, then the others, ascending."""
         rates = sorted(self.learning_rates, key=lambda rate: (rate != self.learning_rate, rate))
         return tuple(self.override({"learning_rate": rate, "learning_rates": ()}) for rate in rates)
@@ -107,7 +105,7 @@ class Protocol(BaseModel):
         text = json.dumps({"revision": revision, **settings}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def override(self, changes: Mapping[str, Any]) -> Self:
+    def override(self, changes: Mapping[str, Any]) -> "Protocol":
         """Copy the protocol with other settings, checked like those of a file.
 
         Raises:
@@ -116,7 +114,7 @@ class Protocol(BaseModel):
         fixed = [name for name in changes if name in UNDIGESTED]
         if fixed:
             raise UserError(f"'{fixed[0]}' cannot be set; it only names the protocol")
-        return _checked(type(self), {**self.model_dump(), **changes}, source="on the command line")
+        return _checked({**self.model_dump(), **changes}, source="on the command line")
 
     def changes_from(self, other: "Protocol") -> dict[str, Any]:
         """The settings in which this protocol differs from another, with this one's values."""
@@ -163,7 +161,7 @@ def load(name: str) -> Protocol:
         raise UserError(f"{path} is not a readable TOML file: {error}") from error
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")
-    return _checked(Protocol, {**settings, "name": path.stem}, source=f"in {path}")
+    return _checked({**settings, "name": path.stem}, source=f"in {path}")
 
 
 def recorded(name: str, settings: Mapping[str, Any]) -> Protocol:
@@ -173,13 +171,13 @@ def recorded(name: str, settings: Mapping[str, Any]) -> Protocol:
         UserError: an unknown setting or a value that it does not take.
     """
     settings = {key: value for key, value in settings.items() if (key, value) not in _RETIRED}
-    return _checked(Protocol, {**settings, "name": name, "title": "", "about": ""}, source=f"in a record of {name}")
+    return _checked({**settings, "name": name, "title": "", "about": ""}, source=f"in a record of {name}")
 
 
-def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) -> ProtocolT:
-    known = [field for field in kind.model_fields if field not in UNDIGESTED]
+def _checked(settings: Mapping[str, Any], source: str) -> Protocol:
+    known = [field for field in Protocol.model_fields if field not in UNDIGESTED]
     try:
-        return kind.model_validate(settings)
+        return Protocol.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         setting = str(first["loc"][0]) if first["loc"] else "protocol"
