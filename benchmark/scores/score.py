@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 """Column name -> (N,) in manifest order; `COUNT_COLUMNS` in integers, `SOUND_COLUMNS` in floats."""
+Unit = Literal["share", "count", "dB"]
+Over: TypeAlias = Callable[[Counts], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +23,8 @@ class Score:
     name: str
     title: str
     definition: str
-    over: Callable[[Counts], NDArray[np.float64]]
-    unit: Literal["share", "count", "dB"] = "share"
+    over: Over
+    unit: Unit = "share"
 
     def compute(self, columns: Counts) -> float:
         """The score of one run, from columns (N,)."""
