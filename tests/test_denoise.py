@@ -300,6 +300,8 @@ def test_the_best_is_the_highest_validation_iou(trained: Path) -> None:
     for folder in scores:
         scores[folder] = choose_run.validation_iou(folder, store.read(folder))
     assert scores[path] == max(scores.values())
+    assert choose_run.choose(trained, "known", "")[0] == path
+    assert choose_run.choose(trained, path.name, "")[0] == path
 
 
 def test_the_weights_lie_between_their_neighbours() -> None:

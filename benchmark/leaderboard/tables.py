@@ -72,7 +72,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, prob
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=tuple(sorted(baseline.compare_with_baselines(ranked(rows, images), images), key=_row_order)),
+        rows=tuple(sorted(baseline.compare_with_baselines(rank(rows, images), images), key=_row_order)),
         references=references,
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and heard and references else (),
@@ -180,7 +180,7 @@ def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
 # ---------------------------------------------------------------- ranks
 
 
-def ranked(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
+def rank(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
     """Add the interval and the rank set to each row, or the reason why it has none."""
     kinds = cache(partial(_kinds, images))
     reasons = [_obstacle(row, images, kinds) for row in rows]

@@ -84,7 +84,7 @@ def interval(found: Interval | None) -> str:
     return f"{found.mean:.2f}" + (f" ± {found.half_width:.2f}" if found.half_width is not None else "")
 
 
-def drawn(grid: Grid, style: str) -> str:
+def draw(grid: Grid, style: str) -> str:
     """Draw the grid in a style of tabulate."""
     header, rows = grid
     if style == "github":

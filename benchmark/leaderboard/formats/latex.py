@@ -23,21 +23,21 @@ def latex(board: Board, chosen: Sequence[str] = ()) -> str:
         about = " ".join([". ".join(wording.about(table)) + ".", *wording.below(table), *wording.unranked(table)])
         for title, (columns, rows) in grids.parts(table, chosen).items():
             grid = grids.cells(columns, rows)
-            body = grids.drawn((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
+            body = grids.draw((grid[0], _marked(table, columns, rows, grid[1])), "latex_booktabs")
             caption = f"{table.heading}: {title.lower()}. {about if title == grids.SCORES else ''}".strip()
             caption += "".join(f" GFLOPs: {column.definition}." for column in columns if column.name == "gflops")
             parts.append(_float(_escaped(caption), body))
         if table.snr_bins and not chosen:
-            body = grids.drawn(grids.by_snr(table), "latex_booktabs")
+            body = grids.draw(grids.by_snr(table), "latex_booktabs")
             parts.append(_float(_escaped(f"{table.heading}: {wording.BY_SNR}"), body))
         parts.append("\\clearpage % LaTeX holds at most 52 floats back")
     if board.comparisons:
         lines = "\n".join(f"\\item {_escaped(wording.agreement(found))}" for found in board.comparisons)
         parts.append(f"{_escaped(wording.AGREEMENT)}\n\\begin{{itemize}}\n{lines}\n\\end{{itemize}}")
     if board.matrix:
-        body = grids.drawn(grids.generalisation(board.matrix), "latex_booktabs")
+        body = grids.draw(grids.generalisation(board.matrix), "latex_booktabs")
         parts.append(_float(_escaped(f"Trained here, tested there. {wording.GENERALISATION}"), body))
-    parts.append(_float("Published elsewhere", grids.drawn(grids.published(board), "latex_booktabs")))
+    parts.append(_float("Published elsewhere", grids.draw(grids.published(board), "latex_booktabs")))
     # Computer Modern has these signs in text only as a bitmap, or not at all.
     return "\n\n".join(parts).replace("±", r"$\pm$").replace("–", "--") + "\n"
 

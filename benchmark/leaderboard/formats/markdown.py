@@ -16,9 +16,9 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
         lines = "\n".join(f"- {grids.as_markdown(wording.agreement(found))}" for found in board.comparisons)
         parts.append(f"## Do the tables agree?\n\n{wording.AGREEMENT}\n\n{lines}")
     if board.matrix:
-        grid = grids.drawn(grids.generalisation(board.matrix), "github")
+        grid = grids.draw(grids.generalisation(board.matrix), "github")
         parts.append(f"## Trained here, tested there\n\n{wording.GENERALISATION}\n\n{grid}")
-    parts.append("## Published elsewhere\n\n" + grids.drawn(grids.published(board), "github"))
+    parts.append("## Published elsewhere\n\n" + grids.draw(grids.published(board), "github"))
     meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board, chosen))
     parts.append("## What the columns mean\n\n" + "\n".join(meanings))
     if wording.any_sounds(board):
@@ -31,9 +31,9 @@ def _table(table: Table, chosen: Sequence[str]) -> list[str]:
     about = [f"- {grids.as_markdown(line)}" for line in wording.about(table)]
     parts = [f"## {grids.as_markdown(table.heading)}", "\n".join(about)]
     for title, (columns, rows) in grids.parts(table, chosen).items():
-        parts.append(f"### {title}\n\n{grids.drawn(grids.cells(columns, rows), 'github')}")
+        parts.append(f"### {title}\n\n{grids.draw(grids.cells(columns, rows), 'github')}")
     if table.snr_bins and not chosen:
-        parts.append(f"### {wording.BY_SNR}\n\n{grids.drawn(grids.by_snr(table), 'github')}")
+        parts.append(f"### {wording.BY_SNR}\n\n{grids.draw(grids.by_snr(table), 'github')}")
     parts += map(grids.as_markdown, [*(() if chosen else wording.absent(table)), *wording.remarks(table)])
     commands = dict.fromkeys(run.command for row in table.rows for run in row.runs)
     parts.append("Reproduce:\n\n" + "\n".join(f"    {command}" for command in commands))

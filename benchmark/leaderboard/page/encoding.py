@@ -17,7 +17,7 @@ SIDE = 160
 """Longest side of a mask on the page, in pixels."""
 
 
-def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def shrink(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Shrink a mask (H, W) whose longer side exceeds `SIDE`, by picking evenly spaced rows and columns."""
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
@@ -27,7 +27,7 @@ def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[np.ix_(rows, columns)]
 
 
-def encoded(mask: NDArray[np.bool_]) -> str:
+def encode(mask: NDArray[np.bool_]) -> str:
     """Encode a mask as run lengths, row by row, background first, seven bits per byte, lowest first, in base64."""
     flat = np.concatenate([[False], mask.ravel()])
     edges = np.flatnonzero(np.diff(flat)) if len(flat) > 1 else np.array([], dtype=int)

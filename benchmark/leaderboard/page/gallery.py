@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row, Table
-from benchmark.leaderboard.page.encoding import Pictures, encoded, predictions, shrunk
+from benchmark.leaderboard.page.encoding import Pictures, encode, predictions, shrink
 from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.tables import with_mask
 
@@ -66,7 +66,7 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     kept = np.flatnonzero(with_mask(finished[0], test_images))
     trained = [row for row in finished if not row.deterministic]
     failed = _failed_by_all(trained, kept)
-    height, width = shrunk(pictures.truth[0]).shape
+    height, width = shrink(pictures.truth[0]).shape
     gallery = Gallery(
         height=height,
         width=width,
@@ -81,7 +81,7 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     )
     used = {shown.index for shelf in gallery.shelves.values() for shown in (*shelf.examples, *shelf.worst)}
     for index in sorted(used | {shown.index for shown in gallery.failed}):
-        entry = {"truth": encoded(shrunk(pictures.truth[index]))}
+        entry = {"truth": encode(shrink(pictures.truth[index]))}
         if pictures.has_thumbnails:
             entry["image"] = pictures.thumbnail(index)
         gallery.images[index] = entry
@@ -100,7 +100,7 @@ def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, w
 
         names = {index: f"{test_images.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
         worst_first = order[::-1][:worst]
-        coded = {index: encoded(shrunk(masks[index])) for index in {*chosen.values(), *worst_first}}
+        coded = {index: encode(shrink(masks[index])) for index in {*chosen.values(), *worst_first}}
         shelf = Shelf(
             seed=row.runs[0].seed,
             examples=[
