@@ -151,7 +151,7 @@ def _mask_columns() -> Iterable[Column]:
 
 
 def _slice_columns(table: Table) -> list[Column]:
-    """IoU on each of the other slices, and, where there is a pixel-wise baseline, who is above it on which slice."""
+    """IoU on the other slices and, if there is a pixel-wise baseline, whether an entry is above it on each slice."""
     taken = {column.name for column in COMMON}
     names = [f"iou_slice_{place}" if f"iou_{place}" in taken else f"iou_{place}" for place in table.slices]
     ious = [

@@ -85,7 +85,7 @@ def si_sdr(estimate: Any, clean: Any) -> Any:
 
 
 def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
-    """How much of the song is kept and of the noise is left, in dB, three (..., S) -> two (...).
+    """Measure how much song is kept and how much noise is left, in dB: three (..., S) -> two (...).
 
     The estimate is a clean + b (noisy - clean) + the rest, by least squares: 20 log10 of |a| and of |b|, each clipped
     to ±60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or one is a multiple of the other.

@@ -118,7 +118,7 @@ def _strata(score: ScoreComparison) -> "Grid":
 
 
 def _notes(score: ScoreComparison) -> list[str]:
-    """How to read the intervals, and why a stratum has none where the reason is not that of the total."""
+    """How to read the intervals, and why strata have none, unless the reason is that of the total."""
     strata = [pair for pairs in score.strata.values() for pair in pairs]
     reasons: dict[str, list[str]] = {}
     for pair in strata:
