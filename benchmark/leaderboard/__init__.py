@@ -1,1 +1,1 @@
-"""Turn records into tables: `tables` groups and ranks them, `columns` defines the columns, `formats` and `page` write."""
+"""Turn records into tables: `tables` groups and ranks, `columns` defines the columns, `formats` and `page` write."""
