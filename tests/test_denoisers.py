@@ -124,7 +124,7 @@ def test_more_is_added_and_nothing_is_replaced_by_less(
     pretend(monkeypatch, *NAMES[:2])
     (line,), some = write()
     assert header(some) == separation.reference_columns(NAMES[:2])
-    assert line == f"no reference deepfilternet: {separation.REMEDY}"
+    assert line == f"missing references deepfilternet: {separation.REMEDY}"
     for fewer in ((), NAMES[:1], NAMES[2:]):
         pretend(monkeypatch, *fewer)
         assert write() == ([], some)
@@ -140,14 +140,14 @@ def test_rows_of_the_leaderboard(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     pretend(monkeypatch)
     assert bench(*words).err.count(REMEDY) == 1
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert f"No reference {', '.join(NAMES)}: {separation.REMEDY}." in shown
+    assert f"Missing references {', '.join(NAMES)}: {separation.REMEDY}." in shown
     assert REMEDY not in bench("leaderboard", "--results", tmp_path, "--columns", "iou").out
     pretend(monkeypatch, *NAMES)
     ran = bench(*words)
     assert "finished before" in ran.out
     assert REMEDY not in ran.err
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert "No reference" not in shown
+    assert "Missing references" not in shown
     assert all(name in shown for name in separation.REFERENCES)
     (table,) = tables.build(tmp_path).tables
     assert [row.label for row in table.references] == list(separation.REFERENCES)

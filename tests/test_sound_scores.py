@@ -87,6 +87,12 @@ def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path
         assert name in shown
 
 
+def test_a_perfect_sound_counts_as_clipped() -> None:
+    wave = np.random.default_rng(0).standard_normal(500)
+    columns = {"sisdr": np.array([separation.si_sdr(wave, wave), 0.99 * separation.SI_SDR_LIMIT])}
+    assert scores.SOUND_SCORES["sisdr_clipped"].compute(columns) == 0.5
+
+
 def test_a_changed_sound_is_another_table(tmp_path: Path) -> None:
     # The identity carries the loudness, or the cache would take the second for the first.
     digests = {

@@ -54,7 +54,7 @@ def test_a_run_is_tested_on_other_data(bench: Bench, trained: Path, birdsounds: 
 
     written = (path / "transfer.json").read_bytes()
     again = bench(*command)
-    assert "(done before; --force does it again)" in again.out
+    assert "(done before; --force repeats it)" in again.out
     assert (path / "transfer.json").read_bytes() == written
     assert bench(*command, "--force").code == 0
     assert bench("verify", "--results", results).code == 0

@@ -388,9 +388,9 @@ def test_a_rate_that_diverges_is_no_failure(bench: Bench, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--tune", "wd"), "bench: --tune wd: what can be tuned is the learning rate, --tune lr"),
-        (("--budget", 3), "bench: --budget is for --tune lr"),
-        (("--tune", "lr", "--set", "learning_rates=[1e-3,1e-2]"), "both say what there is to choose from"),
+        (("--tune", "wd"), "bench: --tune wd: only the learning rate can be tuned; write --tune lr"),
+        (("--budget", 3), "bench: --budget needs --tune lr"),
+        (("--tune", "lr", "--set", "learning_rates=[1e-3,1e-2]"), "both list the learning rates to try"),
         (("--set", "learning_rates=[1e-2,1e-4]"), "own learning rate, 0.001, must be among them"),
         (("--set", "learning_rates=[1e-3]"), "two or more different learning rates"),
     ],

@@ -1,4 +1,4 @@
-"""Masks that need no network, and denoisers, as rows beside the entries: what they do to a test split's sounds."""
+"""Rows of the references: sound scores of masks that need no network, and of denoisers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ SCORES = tuple(name for name in SOUND_SCORES if name != "sdr_dvad")
 
 
 def references(results: Path, digest: str, revision: int, images: Images) -> tuple[Row, ...]:
-    """The references of the data of that manifest: scores on the headline slice and on the others, gain by SNR.
+    """The references for the data of a manifest: scores on the headline slice and on the others, gain by SNR.
 
     Raises:
         OSError, ValueError: the stored scores are missing, broken, or of other images.

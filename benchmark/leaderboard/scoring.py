@@ -31,7 +31,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A run with its scores on the headline slice and on the others.
+    """A run with its scores on the headline slice and on the other slices.
 
     Per image of the test split, (N,): `ids`, `ious` (NaN for an empty mask) and `gains` of SI-SDR in dB. `extent` is
     what a verification must agree with; None for a run without counts.
@@ -96,7 +96,7 @@ def complete(counts: Columns | Exception, expected: Mapping[str, int]) -> Column
         raise ValueError(counts) from counts  # noqa: TRY004 - the type says that reading failed
     slices = dict(Counter(counts["slice"].tolist()))
     if slices != expected:
-        raise ValueError(f"it holds {slices} images, the record says {expected}")
+        raise ValueError(f"it has {slices} images, the record says {expected}")
     return counts
 
 
@@ -114,7 +114,7 @@ def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
     for name in first.dataset.test_slices:
         inside = np.flatnonzero(layout["slice"] == name)
         by_slice[name] = {column: values[:, inside] for column, values in stacked.items()}
-    # All scores of the headline, and of the other slices the two that the tables show.
+    # All scores on the headline slice; on the others only those that the tables show.
     shown = {"iou": SCORES["iou"]}
     every = dict(SCORES)
     if with_sounds:

@@ -1,4 +1,4 @@
-"""What the results store knows of the images of a test split: slice, groups, SNR, how much of it is bird."""
+"""The test images as the results store describes them: slice, groups, input SNR, mask area."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from benchmark.records.store import first_problem, manifest_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")
-"""Kinds of groups within which images resemble each other; where none is stated, the species."""
+"""Kinds of groups within which images resemble each other. If none is stated, the species is used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stratum:
-    """Test images of the headline slice that are alike in something: `inside` (N,) bool."""
+    """Test images of the headline slice that have something in common: `inside` (N,) bool."""
 
     title: str
     low: float
@@ -28,9 +28,9 @@ class Stratum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Images:
-    """Of the N test images: id, slice, groups, input SNR in dB (NaN: not stated), share of foreground.
+    """Facts of the N test images: id, slice, groups, input SNR in dB (NaN: not stated), share of foreground.
 
-    `groups` are the labels (N,) of one or two kinds within which images resemble each other.
+    `groups` are the labels (N,) of each of the `kinds`, one or two. `places` are the slices, the headline slice first.
     """
 
     ids: tuple[str, ...]
@@ -43,16 +43,16 @@ class Images:
 
     @property
     def main(self) -> NDArray[np.bool_]:
-        """Which images are in the headline slice: (N,) bool."""
+        """The images in the headline slice: (N,) bool."""
         return np.asarray(self.slices == self.places[0])
 
     def by_snr(self) -> list[Stratum]:
-        """Intervals of 5 dB."""
+        """Intervals of input SNR, 5 dB each."""
         known = self.main & np.isfinite(self.snr)
         lows = np.unique(np.floor(self.snr[known] / BIN_DB) * BIN_DB)
         return [
             Stratum(
-                title=f"{low:g} ... {low + BIN_DB:g} dB",
+                title=f"{low:g} to {low + BIN_DB:g} dB",
                 low=float(low),
                 inside=known & (self.snr >= low) & (self.snr < low + BIN_DB),
             )
@@ -60,7 +60,7 @@ class Images:
         ]
 
     def by_area(self) -> list[Stratum]:
-        """Quarters of the images with a mask, by how much of the image it covers."""
+        """Quarters of the images with a mask, by the share of the image that it covers."""
         kept = self.main & (self.area > 0)
         if not kept.any():
             return []
@@ -69,7 +69,7 @@ class Images:
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
             last = number == len(edges) - 2
             inside = kept & (self.area >= low) & ((self.area <= high) if last else (self.area < high))
-            found.append(Stratum(title=f"{100 * low:.1f} ... {100 * high:.1f} %", low=float(low), inside=inside))
+            found.append(Stratum(title=f"{100 * low:.1f} to {100 * high:.1f} %", low=float(low), inside=inside))
         return found
 
 

@@ -26,7 +26,7 @@ def draw_example(path: Path, title: str, panels: Mapping[str, NDArray[Any]]) -> 
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1, aspect="auto")
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    _save(figure, path)
+    save(figure, path)
 
 
 THUMBNAIL = 160
@@ -67,43 +67,10 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     right.axvline(selected, color="0.6", linewidth=1)
     right.annotate("selected", (selected, 2), color="0.4", fontsize=8, ha="right", rotation=90, va="bottom")
     right.set_ylim(0, 100)
-    _save(figure, path)
+    save(figure, path)
 
 
-def draw_cleaning(
-    path: Path,
-    *,
-    title: str,
-    seconds: float,
-    kilohertz: float,
-    before: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]],
-    after: NDArray[np.floating[Any]],
-) -> None:
-    """Draw the spectrogram of a recording, the mask, and the cleaned spectrogram, one below the other.
-
-    Powers and mask weights are (K, columns), from 0 Hz up to `kilohertz`. Both spectrograms share one scale, from 80 dB
-    below the loudest value of the recording.
-    """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    figure.suptitle(printable(title), fontsize=11, parse_math=False)
-    panels = figure.subplots(3, 1, sharex=True)
-    extent = (0.0, seconds, 0.0, kilohertz)
-    loudest = 10 * np.log10(before.max() + 1e-20)
-    for axes, (name, values) in zip(panels, (("before", before), ("mask", mask), ("after", after)), strict=True):
-        shown = values if name == "mask" else 10 * np.log10(values + 1e-20) - loudest
-        limits = (0, 1) if name == "mask" else (-80, 0)
-        colours = "gray" if name == "mask" else "magma"
-        drawn = axes.imshow(
-            shown, cmap=colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
-        )
-        axes.set_ylabel("kHz")
-        axes.set_title(name, fontsize=9, loc="left")
-        figure.colorbar(drawn, ax=axes, pad=0.01, label="weight" if name == "mask" else "dB")
-    panels[-1].set_xlabel("s")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""Masks and thumbnails as text that stands in a page: small, and the same bytes with every library version."""
+"""Encode masks and thumbnails as text for the page: small, and the same bytes with every library version."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ SIDE = 160
 """Longest side of a mask on the page, in pixels."""
 
 
-def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) -> the same, or every so many rows and columns of it where a side is longer than `SIDE`."""
+def shrink(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Shrink a mask (H, W) whose longer side exceeds `SIDE`, by picking evenly spaced rows and columns."""
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
     rows, columns = (
@@ -27,8 +27,8 @@ def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[np.ix_(rows, columns)]
 
 
-def encoded(mask: NDArray[np.bool_]) -> str:
-    """The lengths of its runs row by row, background first, seven bits to a byte, lowest first; in base64."""
+def encode(mask: NDArray[np.bool_]) -> str:
+    """Encode a mask as run lengths, row by row, background first, seven bits per byte, lowest first, in base64."""
     flat = np.concatenate([[False], mask.ravel()])
     edges = np.flatnonzero(np.diff(flat)) if len(flat) > 1 else np.array([], dtype=int)
     lengths = np.diff(np.concatenate([[0], edges, [mask.size]]))
@@ -42,7 +42,7 @@ def encoded(mask: NDArray[np.bool_]) -> str:
 
 
 class Pictures:
-    """True masks and thumbnails of the test images of one table, as far as the results store has them."""
+    """The true masks and thumbnails of the test images of a table that the results store has."""
 
     def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
         paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
@@ -52,11 +52,11 @@ class Pictures:
 
     @property
     def has_thumbnails(self) -> bool:
-        """Whether the images may be shown, not the masks alone."""
+        """Whether there are images to show, not only masks."""
         return bool(self._files)
 
     def thumbnail(self, index: int) -> str:
-        """A WebP file in base64."""
+        """The WebP file of an image in base64."""
         return base64.b64encode(self._files[index]).decode()
 
 
