@@ -25,7 +25,7 @@ def references(results: Path, digest: str, revision: int, images: Images) -> tup
     path = references_path(results, digest, revision)
     table = read_references(path)
     if table["id"].tolist() != list(images.ids):
-        raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
+        raise ValueError(f"{path} has other images than the manifest; remove it and run any network again")
     return tuple(_row(name, columns, images) for name, columns in _by_name(table).items())
 
 
