@@ -98,7 +98,7 @@ BROKEN = [
     ("masks", {"example": "example.mask[:] = True"}),
     ("audio", {"example": SOUND}),
     ("audio", {"example": SOUND, "fields": "rendering=Rendering(sample_rate=16000)"}),
-    ("audio", {"example": SOUND.replace("8000", "0"), "fields": "rendering=Rendering()"}),
+    ("examples", {"example": SOUND.replace("8000", "0"), "fields": "rendering=Rendering()"}),
     (
         "audio",
         {

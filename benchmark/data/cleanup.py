@@ -1,8 +1,8 @@
 """Remove old entries of the cache, and what killed builds left.
 
 An entry goes by one rename. A process that has it mapped goes on with it: the system keeps the pages of a removed file
-(a network disk does so for processes of the same machine only). A process that is about to open it finds no manifest and
-builds it again. Whatever the disk does not let go stays until the next time.
+(a network disk does so for processes of the same machine only). A process that is about to open it finds no manifest
+and builds it again. Whatever the disk does not let go stays until the next time.
 """
 
 import os
