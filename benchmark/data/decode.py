@@ -117,8 +117,8 @@ def read(path: Path) -> Decoded:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            yield file
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as sample:
+            yield sample
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} in the cache is damaged ({first_line(error)}); remove it, and only that sample is decoded again"

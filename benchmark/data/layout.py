@@ -1,8 +1,8 @@
 """The folders of BirdSoundsDenoising, and the table of samples that `bench data mix` adds to them.
 
 `Train|Valid|Test` hold `Images` and `Masks` (PNG of equal names), `Raw_audios` (the recordings), `Denoised_audios` (the
-recordings under their masks) and, of mixtures only, `Clean_audios` (the bird alone). Mixtures also have `samples.csv`, a
-line per sample, and `mix.json`, the recipe.
+recordings under their masks) and, of mixtures only, `Clean_audios` (the bird alone). Mixtures also have `samples.csv`,
+a line per sample, and `mix.json`, the recipe.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Write a dataset of mixtures on all processors, and go on with one that was interrupted.
 
-First comes `mix.json`, the recipe: all that decides the bytes. Meanwhile `.unfinished/` holds a note per finished sample,
+First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, which is
 written after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
