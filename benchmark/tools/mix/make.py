@@ -1,7 +1,7 @@
 """Write a dataset of mixtures on all processors, and go on with one that was interrupted.
 
-First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, which is
-written after the sample's files. At the end the notes become `samples.csv`, and the card is written.
+First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, written
+after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
 import json
@@ -30,6 +30,7 @@ from benchmark.tools.mix.sources import Pool, Source
 
 VERSION = 1
 _UNFINISHED = ".unfinished"
+_CARD = "README.md"
 _LOCK = ".tmp-lock"
 
 
@@ -81,13 +82,13 @@ def make(
         before = _made_before(out, mixtures)
         missing = [mixture for mixture in mixtures if mixture.id not in before]
         made = before | _write_all(missing, len(mixtures), out, settings, lowpass, report)
-        if missing or (out / _UNFINISHED).is_dir():
+        if missing or (out / _UNFINISHED).is_dir() or not (out / _CARD).is_file():
             _finish(out, [made[mixture.id] for mixture in mixtures], pools, recipe, command)
     return Made(
         path=out,
         counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
         kept=len(before),
-        card=(out / "README.md").read_text(encoding="utf-8"),
+        card=(out / _CARD).read_text(encoding="utf-8"),
     )
 
 
@@ -254,6 +255,6 @@ def _write_text(path: Path, text: str) -> None:
 def _finish(
     out: Path, samples: Sequence[MixedSample], pools: Sequence[Pool], recipe: Mapping[str, Any], command: str
 ) -> None:
-    _write_text(out / "README.md", card.describe(recipe, pools, samples, command))
+    _write_text(out / _CARD, card.describe(recipe, pools, samples, command))
     files.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
     shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
