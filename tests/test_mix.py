@@ -115,11 +115,11 @@ def test_no_song_and_no_background_in_two_splits(made: Path) -> None:
     own = [row for row in rows if row["slice"] == "main" and row["split"] == "test"]
     songs, backgrounds = (len({row[kind] for row in own}) for kind in ("song", "background"))
     start = (
-        f"Slice main: not in training: song {songs} of {songs}, background {backgrounds} of {backgrounds}, species 0"
+        f"Slice main, not in training: song {songs} of {songs}, background {backgrounds} of {backgrounds}, species 0"
     )
     assert start in card
-    assert "species 1 of 1, site 0 of" in card.partition("Slice call: not in training: ")[2].partition("\n")[0]
-    assert "Not stated, and perhaps shared: bird (name them with --bird)." in card
+    assert "species 1 of 1, site 0 of" in card.partition("Slice call, not in training: ")[2].partition("\n")[0]
+    assert "Not stated, so splits may share them: bird (state them with --bird)." in card
 
 
 def test_image_mask_and_sounds_belong_together(made: Path) -> None:

@@ -59,14 +59,7 @@ def make(
     Raises:
         UserError: recordings that cannot be used, or a folder that holds something else.
     """
-    _refuse_nested([song, background, *others])
-    folders = [folder.name for folder in (song, background, *others)]
-    if len(set(folders)) < len(folders) or {"main", sources.FOREIGN, *layout.SPLITS} & {
-        folder.name for folder in others
-    }:
-        raise UserError(
-            f"the folders {', '.join(folders)} need names of their own: they name recordings, and slices of the test"
-        )
+    _check_folders(song, background, others)
     songs = sources.look("song", song, settings, report)
     backgrounds = sources.look("background", background, settings, report)
     other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
@@ -107,12 +100,20 @@ def _alone(out: Path, report: Report) -> Iterator[None]:
         raise files.refused(out, error) from error
 
 
-def _refuse_nested(folders: Sequence[Path]) -> None:
-    resolved = [folder.resolve() for folder in folders]
-    for index, folder in enumerate(resolved):
-        for other in resolved[:index]:
+def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None:
+    """Refuse folders that share recordings, or names: those name recordings, and slices of the test."""
+    folders = [folder.resolve() for folder in (song, background, *others)]
+    for index, folder in enumerate(folders):
+        for other in folders[:index]:
             if folder.is_relative_to(other) or other.is_relative_to(folder):
                 raise UserError(f"{folder} and {other} are the same folder or one inside the other; keep them apart")
+    names = [folder.name for folder in (song, background, *others)]
+    taken = {"main", sources.FOREIGN, *layout.SPLITS} & {folder.name for folder in others}
+    if taken or len(set(names)) < len(names):
+        raise UserError(
+            f"the folders {', '.join(names)} need names of their own, which are not {', '.join(layout.SPLITS)}, main "
+            f"or {sources.FOREIGN}: they name recordings, and slices of the test"
+        )
 
 
 def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
