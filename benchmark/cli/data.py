@@ -52,7 +52,7 @@ def mix(
         ),
     ] = None,
     bird: Annotated[
-        str, _name("bird's name", "song", ", e.g. 'finch-([A-Za-z]+)'. Songs of one bird stay in one split")
+        str, _name("bird's name", "song", ", e.g. 'finch-([A-Za-z]+)'. With six birds or more, each stays in one split")
     ] = "",
     species: Annotated[str, _name("species", "song")] = "",
     site: Annotated[str, _name("site", "background")] = "",
@@ -66,7 +66,7 @@ def mix(
     channel: Annotated[int, _sound("Channel to use, from 0.")] = 0,
     highpass: Annotated[float, _sound("High-pass, in Hz; 0: none.")] = 500.0,
     lowpass: Annotated[
-        float | None, _sound("Low-pass, in Hz. [default: just below the lowest Nyquist frequency]")
+        float | None, _sound("Low-pass, in Hz. Default: just below the lowest Nyquist frequency.")
     ] = None,
     snr: Annotated[tuple[float, float], _range("Range of signal-to-noise ratios, in dB.")] = (-5.0, 15.0),
     active_db: Annotated[float, _sound("Count a frame as song if it is within this many dB of the loudest.")] = 30.0,
