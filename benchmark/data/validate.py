@@ -48,21 +48,6 @@ def checked_listing(splits: object) -> Splits:
     Raises:
         UserError: it is not.
     """
-    found = checked_splits(splits)
-    for split in SPLITS:
-        for sample in found[split]:
-            check_groups(sample)
-            check_strata(sample)
-            check_reading(sample)
-    return found
-
-
-def checked_splits(splits: object) -> Splits:
-    """The three splits, if none is missing or empty and all hold samples with ids of their own.
-
-    Raises:
-        UserError: they do not.
-    """
     if not isinstance(splits, Mapping):
         raise UserError(f"load() gives a {type(splits).__name__}, not the samples by split; it must give a dict")
     for name in SPLITS:
@@ -73,48 +58,29 @@ def checked_splits(splits: object) -> Splits:
         if not splits[name]:
             raise UserError(f"split '{name}' is empty; put images with masks into it")
         for sample in splits[name]:
-            if not isinstance(sample, Sample):
-                raise UserError(f"split '{name}' holds a {type(sample).__name__}, not a Sample")
-            if not _is_name(sample.id):
-                raise UserError(f"split '{name}': the id {sample.id!r} of a sample is not {_NAME}")
+            _check_sample(name, sample)
         twice, most = Counter(sample.id for sample in splits[name]).most_common(1)[0]
         if most > 1:
             raise UserError(f"split '{name}' has two samples '{twice}'; give each sample its own id")
     return splits
 
 
-def check_groups(sample: Sample) -> None:
-    """Groups map names to names, which are written into tables and the manifest.
-
-    Raises:
-        UserError: they do not.
-    """
+def _check_sample(split: str, sample: object) -> None:
+    """Ids, slices and groups are names, which are written into tables and the manifest; strata are texts or numbers."""
+    if not isinstance(sample, Sample):
+        raise UserError(f"split '{split}' holds a {type(sample).__name__}, not a Sample")
+    for name, value in (("id", sample.id), ("slice", sample.slice)):
+        if not _is_name(value):
+            raise UserError(f"split '{split}': the {name} {value!r} of a sample is not {_NAME}")
+    where = f"sample '{sample.id}'"
     if not _maps(sample.groups, _is_name):
-        raise UserError(f"sample '{sample.id}': groups = {sample.groups!r} do not map names to {_NAME}")
-
-
-def check_strata(sample: Sample) -> None:
-    """The slice is a name, and strata map names to texts or finite numbers.
-
-    Raises:
-        UserError: it is not, or they do not.
-    """
-    if not _is_name(sample.slice):
-        raise UserError(f"sample '{sample.id}': the slice {sample.slice!r} is not {_NAME}")
+        raise UserError(f"{where}: groups = {sample.groups!r} do not map names to {_NAME}")
     if not _maps(sample.strata, _is_covariate):
-        raise UserError(f"sample '{sample.id}': strata = {sample.strata!r} do not map names to texts or finite numbers")
-
-
-def check_reading(sample: Sample) -> None:
-    """`files` are paths and `read` is a function.
-
-    Raises:
-        UserError: they are not.
-    """
+        raise UserError(f"{where}: strata = {sample.strata!r} do not map names to texts or finite numbers")
     if not isinstance(sample.files, tuple) or not all(isinstance(path, Path) for path in sample.files):
-        raise UserError(f"sample '{sample.id}': files = {sample.files!r} is not a tuple of paths")
+        raise UserError(f"{where}: files = {sample.files!r} is not a tuple of paths")
     if not callable(sample.read):
-        raise UserError(f"sample '{sample.id}': read = {sample.read!r} is not a function")
+        raise UserError(f"{where}: read = {sample.read!r} is not a function")
 
 
 _NAME = f"a text of 1 to {LONGEST_NAME} printable characters"

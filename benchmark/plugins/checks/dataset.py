@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.common import workers
-from benchmark.common.errors import first_line
+from benchmark.common.errors import UserError, first_line
 from benchmark.contract import DatasetSpec, Example, Sample, Splits
 from benchmark.data import manifest, validate
 from benchmark.plugins import datasets, registry
@@ -34,9 +34,17 @@ class Source:
         return self.spec.load(root=self.root, **self.plugin.parameters)
 
     @cached_property
-    def splits(self) -> Splits:
+    def listing(self) -> Splits:
         """The splits as first listed."""
         return self.load()
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The splits as first listed, if they are valid; otherwise the check of the splits fails, and others skip."""
+        try:
+            return validate.checked_listing(self.listing)
+        except UserError:
+            raise InapplicableError("the splits are not valid") from None
 
     @cached_property
     def resolved(self) -> DatasetSpec:
@@ -102,8 +110,8 @@ def check_metadata(source: Source) -> None:
 
 
 def check_splits(source: Source) -> str:
-    """train, val and test and no other split, none empty, each id once, each a Sample."""
-    validate.checked_splits(source.splits)
+    """train, val and test and no other split, none empty, each id once, every field of a sample right."""
+    validate.checked_listing(source.listing)
     unknown = [split for split in source.splits if split not in validate.SPLITS]
     if unknown:
         raise ContractError(f"unknown split '{unknown[0]}'; it must be {', '.join(validate.SPLITS)}")
@@ -119,10 +127,8 @@ def check_order(source: Source) -> None:
 
 
 def check_groups(source: Source) -> str:
-    """Groups are names, and every sample of a split has the same kinds of them."""
+    """All samples of a split have the same kinds of groups."""
     for split, samples in source.splits.items():
-        for sample in samples:
-            validate.check_groups(sample)
         kinds = {frozenset(sample.groups) for sample in samples}
         if len(kinds) > 1:
             first, second = sorted(sorted(kind) for kind in kinds)[:2]
@@ -142,19 +148,12 @@ def check_leakage(source: Source) -> None:
         raise ContractError(f"{kind} {groups[0]} stands in {' and in '.join(splits)}, with {len(groups) - 1} more")
 
 
-def check_strata(source: Source) -> None:
-    """Slices are names; strata are texts or finite numbers."""
-    for _, sample in source.samples():
-        validate.check_strata(sample)
-
-
 def check_files(source: Source) -> None:
     """The files that `read` reads are listed and lie in the folder, so the cache notices when one changes."""
     if source.root is None:
         raise InapplicableError("reads no folder")
     root = source.root.resolve()
     for split, sample in source.samples():
-        validate.check_reading(sample)
         if not sample.files:
             raise ContractError(f"{split}/{sample.id} lists no files: nobody would notice a changed one")
         for path in sample.files:
