@@ -81,37 +81,13 @@ def mix(
     smallest: Annotated[int, _mask("Remove specks and fill holes smaller than this many pixels.")] = 200,
 ) -> None:
     """Mix recordings of song and of background into a dataset with known masks and clean sounds."""
+    options = locals()  # named like the settings, except the ranges
     from benchmark.common.progress import bars
     from benchmark.tools.mix import make
     from benchmark.tools.mix.settings import Settings, checked
 
-    given = {
-        "seed": seed,
-        "train": train,
-        "val": val,
-        "test": test,
-        "slice_": slice_,
-        "seconds": seconds,
-        "sample_rate": sample_rate,
-        "channel": channel,
-        "highpass": highpass,
-        "lowpass": lowpass,
-        "snr_low": snr[0],
-        "snr_high": snr[1],
-        "active_db": active_db,
-        "peak": peak,
-        "gain_low": gain[0],
-        "gain_high": gain[1],
-        "foreign_db": foreign_db,
-        "smoothing": smoothing,
-        "floor_db": floor_db,
-        "radius": radius,
-        "smallest": smallest,
-        "bird": bird,
-        "species": species,
-        "site": site,
-    }
-    settings = checked(**given)
+    ranges = {"snr_low": snr[0], "snr_high": snr[1], "gain_low": gain[0], "gain_high": gain[1]}
+    settings = checked(**ranges, **{name: options[name] for name in Settings.model_fields if name in options})
     # The command in the card has words in the place of folders, because paths differ between machines.
     words = ["bench", "data", "mix", "--song", "SONG", "--background", "BACKGROUND", "--out", "OUT"]
     words += [word for folder in other or () for word in ("--other", folder.name)]

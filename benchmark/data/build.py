@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.common import files
 from benchmark.common.errors import UserError
@@ -132,7 +133,8 @@ def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[in
             image = sample.image
             if colour and image.ndim == 2:
                 image = np.repeat(image[..., None], 3, axis=2)
-            for file, array in zip(opened, (image, sample.mask, sample.native, sample.sounds), strict=True):
+            arrays: tuple[NDArray[Any], ...] = (image, sample.mask, sample.native, sample.sounds)
+            for file, array in zip(opened, arrays, strict=True):
                 file.write(array.tobytes())
             yield sample.row.line()
 
