@@ -72,7 +72,7 @@ def test_two_masks_of_equal_size_and_time_that_are_swapped(birdsounds: Path) -> 
 
 def _keys(root: Path) -> set[str]:
     """Of the test's samples."""
-    return {one.key for one in sample_keys.listed(birdsounds_plugin.load(root=root)) if one.split == "test"}
+    return {one.key for one in sample_keys.keyed_samples(birdsounds_plugin.load(root=root)) if one.split == "test"}
 
 
 @pytest.mark.parametrize("name", ["manifest.py", "recordings.py", "build.py", "cache.py"])

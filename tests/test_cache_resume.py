@@ -37,9 +37,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(listed: sample_keys.Listed, **options: object) -> decoding.Decoded:
-        names.append(f"{listed.split}-{listed.sample.id}")
-        return decode(listed, **options)
+    def noted(keyed: sample_keys.KeyedSample, **options: object) -> decoding.Decoded:
+        names.append(f"{keyed.split}-{keyed.sample.id}")
+        return decode(keyed, **options)
 
     monkeypatch.setattr(decoding, "decode", noted)
     return names
@@ -94,7 +94,7 @@ def test_a_damaged_file_of_a_sample_is_named(tmp_path: Path, decoded: list[str])
     build(tmp_path / "alone", found)
     with pytest.raises(UserError):
         build(tmp_path / "cache", broken(found, "test-2"))
-    key = next(one.key for one in sample_keys.listed(found) if one.sample is found["train"][2])
+    key = next(one.key for one in sample_keys.keyed_samples(found) if one.sample is found["train"][2])
     (path,) = (tmp_path / "cache").glob(f".unfinished-*/*/{key}.npz")
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match=rf"{key}\.npz in the cache is damaged \(.*\); remove it, and only that sample"):
@@ -203,7 +203,7 @@ def test_too_small_a_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: p
     sounds = 3 * 2 * 4 * len(cache_killing.read(0, colour=False, sound=True).audio.noisy)
     free = 2 * (wanted + sounds)  # the files of the samples and the arrays
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    building._check_space(tmp_path / "cache" / "x", sample_keys.listed(found), (16, 12), grey=False)
+    building._check_space(tmp_path / "cache" / "x", sample_keys.keyed_samples(found), (16, 12), grey=False)
     free -= 1
     with pytest.raises(UserError, match=r"^decoding needs 0 MB in .* 0 MB are free; make room, or name another folder"):
         build(tmp_path / "cache", found)
@@ -295,5 +295,5 @@ def test_a_link_to_another_file_is_another_sample(tmp_path: Path) -> None:
     for name in ("one", "other"):
         path.unlink()
         path.symlink_to(tmp_path / name)
-        keys.append({one.key for one in sample_keys.listed(found) if one.split == "val"})
+        keys.append({one.key for one in sample_keys.keyed_samples(found) if one.split == "val"})
     assert keys[0] != keys[1]

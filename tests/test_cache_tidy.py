@@ -36,9 +36,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(listed: object, **options: object) -> object:
-        names.append(f"{listed.split}-{listed.sample.id}")
-        return decode(listed, **options)
+    def noted(keyed: object, **options: object) -> object:
+        names.append(f"{keyed.split}-{keyed.sample.id}")
+        return decode(keyed, **options)
 
     monkeypatch.setattr(decoding, "decode", noted)
     return names

@@ -20,7 +20,7 @@ from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data import cleanup, decode, images
-from benchmark.data.sample_keys import Listed
+from benchmark.data.sample_keys import KeyedSample
 from benchmark.data.validate import SPLITS
 
 _NAMED = 20  # bad samples that a message names
@@ -28,7 +28,7 @@ _HOPELESS = 50  # bad samples without a single good one: the reader is at fault,
 _PACE = 20.0  # seconds between two statements of the pace
 
 
-def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey: bool, report: Report) -> None:
+def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int], grey: bool, report: Report) -> None:
     """Decode the samples that are missing, and make the entry of all of them. The caller holds the entry's lock.
 
     Raises:
@@ -46,7 +46,7 @@ def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey
         raise files.refused(folder, error) from error
 
 
-def _decode(folder: Path, listing: Sequence[Listed], size: tuple[int, int], grey: bool, report: Report) -> None:
+def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool, report: Report) -> None:
     """Give every sample its file.
 
     Raises:
@@ -103,7 +103,9 @@ class _Pace:
 # ---------------------------------------------------------------- from samples to arrays
 
 
-def _assemble(target: Path, folder: Path, listing: Sequence[Listed], size: tuple[int, int], report: Report) -> None:
+def _assemble(
+    target: Path, folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], report: Report
+) -> None:
     """Write the arrays of every split and the manifest; one sample at a time is in memory."""
     with (target / cleanup.MANIFEST).open("w", encoding="utf-8") as manifest:
         done = 0
@@ -147,7 +149,7 @@ def _write_header(file: IO[bytes], dtype: type[np.generic], shape: tuple[int, ..
 # ---------------------------------------------------------------- room on the disk
 
 
-def _check_space(folder: Path, listing: Sequence[Listed], size: tuple[int, int], grey: bool) -> None:
+def _check_space(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool) -> None:
     """Refuse at once what would fail after hours. Few samples are not worth the look.
 
     Raises:
@@ -166,7 +168,7 @@ def _check_space(folder: Path, listing: Sequence[Listed], size: tuple[int, int],
         )
 
 
-def _bytes(listing: Sequence[Listed], size: tuple[int, int], grey: bool) -> int:
+def _bytes(listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool) -> int:
     """The size of the entry, if all samples of a split are as large as its first."""
     pixels, total = size[0] * size[1], 0
     for split, count in Counter(one.split for one in listing).items():

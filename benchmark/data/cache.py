@@ -29,7 +29,7 @@ from benchmark.contract import Splits
 from benchmark.data import build, cleanup, decode, images, manifest, recordings, spectrogram, validate
 from benchmark.data.cleanup import MANIFEST
 from benchmark.data.manifest import Row, read_line
-from benchmark.data.sample_keys import Listed, listed
+from benchmark.data.sample_keys import KeyedSample, keyed_samples
 from benchmark.data.validate import SPLITS
 
 
@@ -98,7 +98,7 @@ def prepare(
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
             the disk has no room.
     """
-    listing = listed(validate.checked_listing(splits))
+    listing = keyed_samples(validate.checked_listing(splits))
     settings = _settings_digest({**identity, "size": list(size), "grey": grey})
     entry = files.cache_folder() / f"{settings}{_listing_digest(listing)}"
     lock = entry.with_name(f"{settings}.lock")
@@ -125,7 +125,7 @@ def _settings_digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[: cleanup.SETTINGS_DIGITS]
 
 
-def _listing_digest(listing: Sequence[Listed]) -> str:
+def _listing_digest(listing: Sequence[KeyedSample]) -> str:
     """Which samples there are, and the states of their files."""
     return hashlib.sha256("".join(one.key for one in listing).encode()).hexdigest()[: cleanup.LISTING_DIGITS]
 

@@ -21,7 +21,7 @@ from benchmark.common.errors import UserError, first_line
 from benchmark.contract import Example, Sample
 from benchmark.data import images, spectrogram, validate
 from benchmark.data.manifest import Row, SoundRow, read_line
-from benchmark.data.sample_keys import Listed
+from benchmark.data.sample_keys import KeyedSample
 
 IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
 
@@ -41,7 +41,7 @@ class Decoded:
 
 
 def decode_all(
-    samples: Sequence[Listed], folder: Path, *, size: tuple[int, int], grey: bool
+    samples: Sequence[KeyedSample], folder: Path, *, size: tuple[int, int], grey: bool
 ) -> Generator[str | None, None, None]:
     """Write the file of each sample into `folder`, and yield in order why a sample cannot be used, or None.
 
@@ -72,15 +72,15 @@ def decode_all(
         ) from error
 
 
-def file_of(folder: Path, listed: Listed) -> Path:
+def file_of(folder: Path, keyed: KeyedSample) -> Path:
     """The file of a sample: in one of 256 folders, because writing into a folder of thousands is slow."""
-    return folder / listed.key[:2] / f"{listed.key}.npz"
+    return folder / keyed.key[:2] / f"{keyed.key}.npz"
 
 
-def _write(listed: Listed, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
+def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
     """Decode a sample into its file; why that cannot be done, or None."""
     try:
-        decoded = decode(listed, size=size, grey=grey)
+        decoded = decode(keyed, size=size, grey=grey)
     except UserError as error:
         return str(error)
     arrays = {name: getattr(decoded, name) for name in ("image", "mask", "native", "sounds")}
@@ -89,7 +89,7 @@ def _write(listed: Listed, *, folder: Path, size: tuple[int, int], grey: bool) -
         with path.open("wb") as file:
             np.savez(file, row=decoded.row.line(), colour=decoded.image.ndim == 3, **arrays)
 
-    files.write_atomically(file_of(folder, listed), save)
+    files.write_atomically(file_of(folder, keyed), save)
     return None
 
 
@@ -125,19 +125,19 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def decode(listed: Listed, *, size: tuple[int, int], grey: bool) -> Decoded:
+def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> Decoded:
     """Read, check, hash and resize a sample.
 
     Raises:
         UserError: it cannot be used.
     """
-    sample = listed.sample
+    sample = keyed.sample
     example = _read(sample)
     validate.check_example(sample, example)
-    keep_native = listed.split == "test"
+    keep_native = keyed.split == "test"
     sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
     row = Row(
-        split=listed.split,
+        split=keyed.split,
         id=sample.id,
         slice=sample.slice,
         groups=dict(sample.groups),

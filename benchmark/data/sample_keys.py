@@ -23,16 +23,15 @@ from benchmark.data.validate import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A sample and its place. Two equal keys mean the same sample, read from files in the same state (`_state`)."""
+class KeyedSample:
+    """A sample and its split. Two equal keys mean the same sample, read from files in the same state (`_state`)."""
 
     split: str
-    index: int
     sample: Sample
     key: str
 
 
-def listed(splits: Splits) -> list[Listed]:
+def keyed_samples(splits: Splits) -> list[KeyedSample]:
     """Every sample, split by split.
 
     Raises:
@@ -41,9 +40,9 @@ def listed(splits: Splits) -> list[Listed]:
     # Thousands of files lie in a few folders, which are resolved once.
     resolved = lru_cache(maxsize=None)(os.path.realpath)
     return [
-        Listed(split=split, index=index, sample=sample, key=_key(split, sample, resolved))
+        KeyedSample(split=split, sample=sample, key=_key(split, sample, resolved))
         for split in SPLITS
-        for index, sample in enumerate(splits[split])
+        for sample in splits[split]
     ]
 
 
