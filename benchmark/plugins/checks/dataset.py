@@ -119,7 +119,7 @@ def check_splits(source: Source) -> str:
 
 
 def check_order(source: Source) -> None:
-    """Listed twice, the samples stand in the same order."""
+    """`load` lists the samples in the same order the second time."""
     again = source.load()
     for split, samples in source.splits.items():
         if [sample.id for sample in samples] != [sample.id for sample in again[split]]:
