@@ -127,18 +127,6 @@ def test_bad_samples_are_all_named_and_the_rest_is_kept(tmp_path: Path, decoded:
     assert not list((tmp_path / "cache").glob(".*"))
 
 
-def test_an_image_in_colour_that_comes_back_grey(tmp_path: Path) -> None:
-    found = splits(tmp_path / "data")
-    with pytest.raises(UserError):
-        build(tmp_path / "cache", broken(found, "val-0"))
-    grey = replace(found["train"][1], read=found["train"][0].read)
-    touched(found, "train-1", "val-0")
-    found = {**found, "train": [found["train"][0], grey, found["train"][2]]}
-    assert build(tmp_path / "cache", found).splits["train"].images.shape == (3, 16, 12)
-    build(tmp_path / "alone", found)
-    assert content(tmp_path / "cache") == content(tmp_path / "alone")
-
-
 def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
     found = splits(tmp_path / "data", train=40)
     bad = [f"train-{number}" for number in range(1, 24)]
