@@ -123,25 +123,14 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
     """Refuse data that the run has met; with --allow-leakage return the number of groups that it met, by kind."""
     if cached.digest == found.dataset.manifest:
         raise UserError(f"{request.run} was trained on these very data; its record has their test")
-    test = cached.splits["test"].rows
-    main = manifest.headline([row.slice for row in test])
-    if not any(row.foreground for row in test if row.slice == main):
-        raise UserError("every mask of split 'test' is empty; add images with foreground")
-    met = manifest.met(_trained_rows(request.results, found), test)
-    if met and not request.allow_leakage:
-        kind, groups = next(iter(met.items()))
-        group = groups[0]
-        row = next(row for row in test if manifest.groups(row).get(kind) == group)
-        same = "the same pixels as an image" if kind == "pixels" else f"{kind} {group}"
-        raise UserError(
-            f"leakage: {request.run} was trained or validated on {same}, as is test/{row.id} ({len(groups)} such "
-            "case(s)); take it out of the test, or give --allow-leakage (the record will say so)"
-        )
-    return {kind: len(groups) for kind, groups in met.items()}
+    trained = _trained_rows(request.results, found)
+    return datasets.check_transfer(
+        cached.splits["test"], trained, run=request.run, allow_leakage=request.allow_leakage
+    )
 
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
-    """What the run was trained and validated on, by the manifest of then."""
+    """The manifest's rows of the images that the run was trained and validated on."""
     try:
         rows = store.read_manifest(results, found.dataset.manifest)
     except (OSError, ValueError) as error:

@@ -193,7 +193,7 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     assert "Traceback" not in ran.err
     for name, message in (
         ("short.wav", "has 10 samples; a spectrogram needs at least 128"),
-        ("nan.wav", "no finite numbers"),
+        ("nan.wav", "not finite numbers"),
         ("empty.wav", "holds no samples"),
         ("nothing.mp3", "is empty"),
         ("slow.wav", "states a sample rate of 100 Hz"),

@@ -71,9 +71,9 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
         recordings.read(empty)
     bad = tmp_path / "nan.wav"
     soundfile.write(bad, np.array([0.0, np.nan, np.inf]), RATE, subtype="FLOAT")
-    with pytest.raises(UserError, match=r"has 2 sample\(s\) that are no finite numbers"):
+    with pytest.raises(UserError, match=r"has 2 sample\(s\) that are not finite numbers"):
         recordings.read(bad)
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="not finite numbers"):
         list(recordings.sections(bad, seconds=1, margin=0))
     whole = tmp_path / "whole.flac"
     soundfile.write(whole, np.random.default_rng(0).uniform(-1, 1, 5 * RATE), RATE)

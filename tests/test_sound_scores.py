@@ -105,7 +105,7 @@ def test_a_changed_sound_is_another_table(tmp_path: Path) -> None:
 def test_sounds_that_do_not_fit_their_image_are_refused() -> None:
     with pytest.raises(UserError, match="spectrogram of 576 samples is 1024 x 8 pixels, the image has 1024 x 9"):
         cache.prepare(splits(0.1, frames=9), **_PREPARE)
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="not finite numbers"):
         cache.prepare(splits(float("nan")), **{**_PREPARE, "identity": {"dataset": "nan"}})
 
 
