@@ -7,7 +7,6 @@ from pathlib import Path
 from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
-from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
 from benchmark.plugins import datasets, registry
@@ -124,9 +123,7 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
     if cached.digest == found.dataset.manifest:
         raise UserError(f"{request.run} was trained on these very data; its record has their test")
     trained = _trained_rows(request.results, found)
-    return datasets.check_transfer(
-        cached.splits["test"], trained, run=request.run, allow_leakage=request.allow_leakage
-    )
+    return datasets.check_transfer(cached.splits["test"], trained, run=request.run, allow_leakage=request.allow_leakage)
 
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
