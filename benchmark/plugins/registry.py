@@ -26,7 +26,7 @@ from benchmark.plugins.parameters import label as label
 
 Kind = Literal["architectures", "datasets"]
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SPECS: Mapping[Kind, tuple[str, type]] = {
     "architectures": ("ARCHITECTURE", ArchitectureSpec),
     "datasets": ("DATASET", DatasetSpec),

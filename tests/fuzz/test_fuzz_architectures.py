@@ -1,5 +1,6 @@
 """Architectures of which anything is wrong, at import, at build, in forward, in what they declare: one line each."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +187,14 @@ def test_two_things_wrong(folder: Path, code: bytes) -> None:
 @example(damage=lambda _: b"import " + b"a" * 99_999)
 @example(damage=lambda _: b"")
 def test_a_damaged_plugin_file(folder: Path, damage: Any) -> None:
+    """It is used or refused; where it is used, the hash of the file is that of what ran; a hash it has anyway."""
     with plugin(folder, "architectures", damage(architecture())) as name:
-        outcome(lambda: use(name))
-        outcome(lambda: [registry.hash_file(path) for path in registry.sources("architectures", name)])
+        found = outcome(lambda: use(name))
+        (hashed,) = [registry.hash_file(path) for path in registry.sources("architectures", name)]
+        assert re.fullmatch("[0-9a-f]{64}", hashed)
+        if not isinstance(found, UserError):
+            assert found.shape == (2, 1, 10, 14)
+            assert hashed == registry.load("architectures", name).source_hash
 
 
 TINY = ("--dataset", "synthetic:train=2,val=1,test=1,ood=1", "--image-size", 16, "--epochs", 1, "--batch-size", 2)

@@ -12,8 +12,6 @@ from benchmark.common.errors import UserError
 from benchmark.plugins import registry
 from benchmark.plugins.registry import Kind
 
-LONGEST = 64
-
 
 def write(kind: Kind, name: str, folder: Path) -> Path:
     """Write `folder/architectures/<name>.py` or `folder/datasets/<name>.py`.
@@ -21,7 +19,7 @@ def write(kind: Kind, name: str, folder: Path) -> Path:
     Raises:
         UserError: a plugin cannot have this name, another plugin has it, or the file exists.
     """
-    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all" or len(name) > LONGEST:
+    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all":
         raise UserError(
             f"'{name}' cannot be a plugin's name: use lower-case letters, digits and _, a letter first; not 'all'"
         )
