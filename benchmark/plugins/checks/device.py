@@ -30,15 +30,15 @@ def check_device(subject: Subject) -> None:
 
 
 def check_deterministic_mode(subject: Subject) -> None:
-    """Forward and backward run where torch allows deterministic algorithms only."""
-    net = subject.copy().train()
+    """Forward and backward run when torch allows only deterministic algorithms."""
+    net, before = subject.copy().train(), torch.get_deterministic_debug_mode()
     torch.use_deterministic_algorithms(True)
     try:
         value = loss(net, images())
         if value.requires_grad:
             value.backward()
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode(before)
 
 
 def check_bf16(subject: Subject) -> None:
