@@ -38,12 +38,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with beside(path) as temporary:
+    with atomic_file(path) as temporary:
         write(temporary)
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path. On success it is synced and renamed to `path`; on an error it is removed.
 
     Temporary files that killed processes left of the same file are removed.
@@ -51,13 +51,13 @@ def beside(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the file cannot be written.
     """
-    with beside_each([path]) as (temporary,):
+    with atomic_files([path]) as (temporary,):
         yield temporary
 
 
 @contextmanager
-def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Like `beside` for several files of one folder: all are synced before the first one is renamed."""
+def atomic_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Like `atomic_file` for several files of one folder: all are synced before the first one is renamed."""
     temporaries = [path.with_name(f".tmp-{path.name}-{platform.node()}-{os.getpid()}") for path in paths]
     folder = paths[0].parent
     try:

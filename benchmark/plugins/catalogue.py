@@ -30,7 +30,7 @@ class Entry:
     paper: str = ""
     citation: str = ""
     note: str = ""
-    """Of an architecture its number of parameters, of a dataset whether it reads a folder."""
+    """The number of parameters of an architecture, or whether a dataset needs a folder."""
     spelled: str = ""
     """The label of an architecture with all of its parameters, if it has any."""
     broken: str = ""

@@ -1,8 +1,8 @@
 """Import plugins from the bytes that are hashed and recorded, in this process and in its workers.
 
-Python takes a `.pyc` for fresh if its source has the same size and was changed in the same second, so that what runs
-could be older than the file. The files of plugins are therefore read once and compiled from memory. Workers get the
-bytes that ran in the process that started them, whatever becomes of the files meanwhile.
+Python uses an old `.pyc` if its source has the same size and was changed in the same second; then the code that runs is
+older than the file. The files of plugins are therefore read once and compiled from memory. Workers get the bytes that
+ran in the process that started them, even if the files have changed since.
 """
 
 import importlib.abc

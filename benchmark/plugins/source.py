@@ -35,13 +35,13 @@ def _hash(code: bytes) -> str:
 
 
 class _FStrings(ast.NodeTransformer):
-    """f-strings as Python 3.11 spells them, so that every Python gives a source the same hash.
+    """Spells f-strings as Python 3.11 does, so every version of Python gives a source the same hash.
 
-    Later ones use the outer quotes within the braces as well.
+    Later versions use the outer quotes within the braces as well.
     """
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        """The whole f-string as one name, which is written out as it stands."""
+        """Replace the whole f-string by one name, which `ast.unparse` writes unchanged."""
         text = self._text(node)
         return ast.Name("f" + next(quote + text + quote for quote in ("'", '"', '"""', "'''") if quote not in text))
 

@@ -62,7 +62,7 @@ def describe(error: BaseException, plugin: Plugin) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What libraries log and print of a failure would stand around the one line that says it."""
+    """Silence what libraries log and print about a failure."""
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
