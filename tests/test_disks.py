@@ -163,13 +163,13 @@ def test_a_folder_that_cannot_even_be_put_back_is_named(tmp_path: Path, monkeypa
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return rename(source, target)
 
-    put_back = r"what was there lies in .*, and the same command puts it back"
+    put_back = r"the old folder is now .*; the same command puts it back"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", refuse)
         with pytest.raises(UserError, match=put_back) as refused, files.atomic_folder(path):
             pass
     (old,) = tmp_path.iterdir()
-    assert f" {old}, " in str(refused.value)
+    assert f" {old}; " in str(refused.value)
     files.clear_leftovers(path)
     assert [(found.name, (found / "run.json").read_text()) for found in tmp_path.iterdir()] == [("run", "old")]
 
@@ -263,7 +263,7 @@ def test_a_folder_without_permission_is_refused(bench: Bench, tmp_path: Path) ->
     ran = bench("data", "audit", tmp_path, "--picture", tmp_path / "sheet.png")
     tmp_path.chmod(0o700)
     assert ran.code == 2
-    assert "is no folder that you may write to; use --picture" in ran.err
+    assert "is not a folder that you may write to; use --picture" in ran.err
 
 
 def test_the_place_of_the_result_is_looked_at_before_the_work(bench: Bench, tmp_path: Path) -> None:
@@ -271,4 +271,4 @@ def test_the_place_of_the_result_is_looked_at_before_the_work(bench: Bench, tmp_
     for words in (("data", "audit", tmp_path, "--picture"), ("speed", "otsu", "--out")):
         ran = bench(*words, tmp_path / "file" / "x.png")
         assert ran.code == 2
-        assert "is no folder that you may write to; use --" in ran.err
+        assert "is not a folder that you may write to; use --" in ran.err

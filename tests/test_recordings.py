@@ -115,7 +115,7 @@ def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"cannot write .*a\.wav: "),
-        files.beside(tmp_path / "file" / "a.wav") as temporary,
+        files.atomic_file(tmp_path / "file" / "a.wav") as temporary,
         recordings.writer(temporary, RATE, 1, "FLOAT"),
     ):
         pass
@@ -124,7 +124,7 @@ def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     def write() -> None:
         with (
-            files.beside(tmp_path / "a.wav") as temporary,
+            files.atomic_file(tmp_path / "a.wav") as temporary,
             recordings.writer(temporary, RATE, 1, "FLOAT") as file,
         ):
             file.write(np.zeros(10))

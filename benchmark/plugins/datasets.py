@@ -1,42 +1,17 @@
 """Load the data of a dataset plugin, blame its mistakes on its file, and refuse data that no number may be based on."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmark.common.errors import UserError, first_line
+from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
 from benchmark.data import cache, manifest, validate
 from benchmark.data.manifest import Row
-from benchmark.plugins import guard, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
-
-
-@contextmanager
-def blaming(plugin: Plugin) -> Iterator[None]:
-    """Turn an exception that the plugin's file raises into one line for its author, with file and line number."""
-    try:
-        yield
-    except (KeyboardInterrupt, UserError):
-        raise
-    except BaseException as error:  # SystemExit too: nothing that a plugin raises ends the program without a word
-        if isinstance(error, ValueError) and "more than 1 value per channel" in first_line(error):
-            raise UserError(
-                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
-                "the batch size leaves one over: change it with --batch-size"
-            ) from error
-        if isinstance(error, RuntimeError) and "does not require grad" in first_line(error):
-            raise UserError(
-                f"{plugin.label}: its logits do not depend on its parameters (detach()? no_grad()?), so nothing "
-                "can be trained"
-            ) from error
-        place = registry.place(error, plugin.source)
-        if not place or (isinstance(error, SystemExit) and not registry.raised_in(error, plugin.source)):
-            raise  # the latter: a cluster ends the process by a signal, wherever the program is
-        raise UserError(f"{plugin.label} failed: {type(error).__name__}: {first_line(error)}{place}") from error
 
 
 def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
@@ -63,7 +38,7 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     """
     spec: DatasetSpec = dataset.spec
     validate.check_root(dataset.name, spec, root)
-    with blaming(dataset), guard.unchanged(dataset.label, "when it is loaded"):
+    with blaming(dataset):
         splits = _called(dataset, "load", spec.load, root)
     folder = root.resolve().as_posix() if root is not None else ""
     return cache.prepare(

@@ -13,6 +13,7 @@ from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
@@ -128,7 +129,7 @@ def evaluate(
     """
     test = cached.splits["test"]
     resident = batches.fits_on(machine.device, [test])
-    with datasets.blaming(require(path, found)):
+    with blaming(require(path, found)):
         net = load(path, found, settings)
         net.to(device=machine.device)
         net.to(memory_format=torch.channels_last)  # as in the run

@@ -84,7 +84,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     before = hashlib.sha256(kept.read_bytes()).hexdigest()
     for name in ("b.wav", f".tmp-b.wav-{platform.node()}-{os.getpid()}"):
         (tmp_path / name).symlink_to(kept)
-    with files.beside(tmp_path / "b.wav") as path, recordings.writer(path, 8000, 1, "PCM_16") as file:
+    with files.atomic_file(tmp_path / "b.wav") as path, recordings.writer(path, 8000, 1, "PCM_16") as file:
         file.write(np.ones(100))
     assert hashlib.sha256(kept.read_bytes()).hexdigest() == before
     assert not (tmp_path / "b.wav").is_symlink()

@@ -91,7 +91,7 @@ def test_weights_in_torch_home(
     for weights in (ResNet34_Weights.IMAGENET1K_V1, *ResNet50_Weights, *ResNet101_Weights):
         lay(tmp_path / "hub" / "checkpoints" / weights.url.rsplit("/", 1)[1], marker, kind)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match="cannot be had") as caught:
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
         network.build(registry.load("architectures", name), PAPER, 0)
     assert len(str(caught.value).splitlines()) == 1
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
@@ -118,7 +118,7 @@ def test_weights_in_hf_home(
 
     monkeypatch.setattr("timm.models._hub.hf_hub_download", downloaded)
     monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", downloaded)
-    with pytest.raises(UserError, match="cannot be had") as caught:
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
         network.build(registry.load("architectures", name), PAPER, 0)
     assert len(str(caught.value).splitlines()) == 1
     assert asked

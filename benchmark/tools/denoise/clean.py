@@ -113,7 +113,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
     loudest = 0.0
     pictures = [target.with_suffix(".mask.png"), target.with_suffix(".png")]
     with (
-        files.beside_each([target, *pictures]) as (sound, *drawings),
+        files.atomic_files([target, *pictures]) as (sound, *drawings),
         recordings.writer(sound, rate, header.channels, subtype) as file,
     ):
         for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):

@@ -16,6 +16,7 @@ from benchmark import training
 from benchmark.common.progress import silent
 from benchmark.data.cache import CachedSplit
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
 from benchmark.tools.speed import ceiling
@@ -91,7 +92,7 @@ def measure(task: Task, most: Ceiling) -> Speed | Failure:
     """All figures of one network. Call it in a fresh process, whose memory is then the network's."""
     plugin = registry.load("architectures", task.architecture)
     try:
-        with datasets.blaming(plugin):
+        with blaming(plugin):
             return _measure(task, plugin, most)
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
