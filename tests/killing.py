@@ -37,9 +37,10 @@ assert launch
 
 
 class Trial:
-    """One results folder with a cache of its own."""
+    """One results folder, with a cache of its own unless one is given."""
 
-    def __init__(self, folder: Path, command: list[str]) -> None:
+    def __init__(self, folder: Path, command: list[str], cache: Path | None = None) -> None:
+        self._cache = cache or folder / "cache"
         self.results = folder / "results"
         self._command = [*command, "--results", str(self.results), "--checkpoint-every", "0"]
         self._folder = folder
@@ -50,7 +51,7 @@ class Trial:
         if child:
             return child
         os.setsid()  # workers, too, are killed with it
-        os.environ["BENCH_CACHE"] = str(self._folder / "cache")
+        os.environ["BENCH_CACHE"] = str(self._cache)
         log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -125,7 +126,9 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
     chance = random.Random(task["seed"])
     kills, runs, continued = 0, [], 0
     while kills < task["kills"]:
-        trial = Trial(folder / f"killed-{len(runs)}", command)
+        # At each write of the run itself: tests/test_cache_resume.py kills at those of the cache.
+        cache = folder / "alone" / "cache" if task["mode"] == "steps" else None
+        trial = Trial(folder / f"killed-{len(runs)}", command, cache)
         number = 0
         while kills < task["kills"]:
             number += 1

@@ -241,12 +241,6 @@ def hash_file(path: Path) -> str:
     return source.hash_file(path)
 
 
-def installed(kind: Kind) -> list[Path]:
-    """The files of all plugins that installed packages announce; imports none of them."""
-    found = [place.file for _, place in _installed(kind, tuple(sys.path)) if place.file]
-    return [file for entry in found for file in source.all_files(entry)]
-
-
 def singular(kind: Kind) -> str:
     """The word for one of a kind."""
     return {"architectures": "architecture", "datasets": "dataset"}[kind]

@@ -114,9 +114,9 @@ def test_a_pickle_that_is_called_safetensors(run: Path, kind: str) -> None:
 
 
 @cases(40)
-@given(damage=damages(), metadata=st.booleans())
+@given(kept=st.floats(0, 1, exclude_max=True), metadata=st.booleans())
 def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path_factory: pytest.TempPathFactory, damage: Any, metadata: bool
+    tmp_path_factory: pytest.TempPathFactory, kept: float, metadata: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
     said: list[str] = []
@@ -126,9 +126,9 @@ def test_a_damaged_checkpoint_is_passed_over(
     newest = max(folder.rglob("*.safetensors"))
     before = newest.read_bytes()
     if metadata:
-        save_file({"a": torch.zeros(3)}, newest, {"notes": "{}", "checksum": "0"})
+        save_file({"a": torch.zeros(3)}, newest, {"notes": "{}"})
     else:
-        newest.write_bytes(damage(before))
+        newest.write_bytes(before[: int(kept * len(before))])  # cut off, as by a kill
     found = outcome(lambda: list(saved.newest_first()))
     assert isinstance(found, list)
     outcome(lambda: checkpoints.conditions(folder))
