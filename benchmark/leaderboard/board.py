@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.contract import Reported
 from benchmark.leaderboard.strata import Images
 from benchmark.protocols import REVISION
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import Record
 from benchmark.scores.uncertainty import Agreement, Estimate
 
 
@@ -118,7 +119,7 @@ class Published:
     """A published number of a system, whether or not it was measured here."""
 
     title: str
-    number: ReportedRecord
+    number: Reported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from benchmark import scores
 from benchmark.common.errors import UserError, nearest
+from benchmark.contract import Reported
 from benchmark.leaderboard.board import Row, Table
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import Record
 from benchmark.scores import Score
 
 Value: TypeAlias = float | int | str | None
@@ -94,7 +95,7 @@ def check(tables: Sequence[Table], names: Sequence[str]) -> None:
             raise UserError(f"no column '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
 
 
-def published_iou(record: Record) -> ReportedRecord | None:
+def published_iou(record: Record) -> Reported | None:
     """The published test IoU of an entry, if there is one."""
     return next((n for n in record.architecture.reported if (n.metric, n.split) == ("IoU", "test")), None)
 

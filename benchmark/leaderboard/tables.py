@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.common.errors import one_line
+from benchmark.contract import Reported
 from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.records import store, verify
-from benchmark.records.schema import Record, ReportedRecord, shown
+from benchmark.records.schema import Record, shown
 from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import Kinds
 
@@ -269,12 +270,12 @@ def _published(tables: Sequence[Table]) -> list[Published]:
     """Published numbers of the entries that were run, and of systems that were only published."""
     content: dict[str, Any] = tomllib.loads(_PUBLISHED.read_text(encoding="utf-8"))
     printed = [
-        Published(title=entry["title"], number=ReportedRecord.model_validate(number))
+        Published(title=entry["title"], number=Reported(**number))
         for entry in content["entry"]
         for number in entry["reported"]
     ]
     measured = {
-        (row.runs[0].architecture.title, number.model_dump_json()): number
+        (row.runs[0].architecture.title, number): number
         for table in tables
         for row in table.rows
         for number in row.runs[0].architecture.reported

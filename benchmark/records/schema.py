@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.common.errors import printable
+from benchmark.contract import Rendering, Reported
 from benchmark.data.manifest import headline
 
 Schema: TypeAlias = Literal[1]
@@ -49,16 +50,6 @@ class SliceRecord(Part):
     unseen: dict[str, int]
 
 
-class RenderingRecord(Part):
-    """How sounds were turned into images: Hz, frames per image, peak; see `benchmark.contract.Rendering`."""
-
-    sample_rate: int | None
-    frames: int | None
-    highpass: float | None
-    lowpass: float | None
-    peak: float | None
-
-
 class DatasetRecord(Part):
     """The dataset: its manifest digest, sizes per split and test slice, and groups."""
 
@@ -73,18 +64,7 @@ class DatasetRecord(Part):
     test_slices: dict[str, int] = Field(min_length=1)
     groups: dict[str, Isolation]
     slices: dict[str, SliceRecord] = {}
-    rendering: RenderingRecord | None = None
-
-
-class ReportedRecord(Part):
-    """A published score, copied from the plugin: the leaderboard imports no plugin."""
-
-    dataset: str
-    split: str
-    metric: str
-    value: float
-    source: str
-    comparable: str
+    rendering: Rendering | None = None
 
 
 class ArchitectureRecord(Part):
@@ -100,7 +80,7 @@ class ArchitectureRecord(Part):
     weights: str
     parameter_count: int
     gflops: float
-    reported: list[ReportedRecord]
+    reported: list[Reported]
     weights_licence: str | None = None
     pixelwise: bool = False
     """Whether it classifies each pixel by a fixed neighbourhood: the baseline of its table."""

@@ -80,7 +80,7 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
             for found in board.comparisons
         ],
         "generalisation": _matrix(board.matrix),
-        "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
+        "published": [{"title": entry.title, **asdict(entry.number)} for entry in board.published],
         "columns": {column.name: column.definition for column in wording.meanings(board, chosen)},
     }
     return _laid_out(content, 4) + "\n"

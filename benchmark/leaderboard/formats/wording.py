@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from benchmark.contract import Reported
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.baseline import is_pixelwise
 from benchmark.leaderboard.board import Board, Comparison, Table
 from benchmark.leaderboard.columns import Column
-from benchmark.records.schema import Isolation, ReportedRecord, SliceRecord
+from benchmark.records.schema import Isolation, SliceRecord
 from benchmark.scores import separation
 from benchmark.scores.uncertainty import FEWEST_GROUPS, FEWEST_SEEDS
 
@@ -121,7 +122,7 @@ def meanings(board: Board, chosen: Sequence[str] = ()) -> list[Column]:
     return [column for column in found.values() if not chosen or column.name in (*chosen, "architecture")]
 
 
-def comparable(number: ReportedRecord) -> str:
+def comparable(number: Reported) -> str:
     """Say whether a published number can be compared with those of the tables, and if not, why."""
     no, _, why = number.comparable.partition(":")
     return f"not comparable:{why}" if no == "no" and why else f"comparable: {number.comparable}"

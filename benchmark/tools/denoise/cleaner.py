@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from benchmark import protocols
+from benchmark.contract import Rendering
 from benchmark.data import images, recordings, spectrogram
 from benchmark.data.spectrogram import BINS, FFT_LENGTH, HOP
 from benchmark.records import weights
-from benchmark.records.schema import Record, RenderingRecord
+from benchmark.records.schema import Record
 from benchmark.training import hardware
 from benchmark.training.batches import Normalisation
 from benchmark.training.hardware import Hardware
@@ -48,7 +49,7 @@ class Cleaner:
         self.protocol = protocols.recorded(found.protocol.name, found.protocol.settings)
         self.hardware: Hardware = hardware.resolve(device, "auto")
         assert found.dataset.rendering is not None  # choose() checked it
-        self.rendering: RenderingRecord = found.dataset.rendering
+        self.rendering: Rendering = found.dataset.rendering
         self._network = weights.load(path, found, self.protocol).to(self.hardware.device).eval()
         self._normalise = Normalisation(self.protocol, self.hardware.device)
 
