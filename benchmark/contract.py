@@ -1,4 +1,7 @@
-"""What a plugin gives and gets: the only module of ours that every plugin imports."""
+"""What a plugin must provide, and the types that it provides it with; every plugin imports this module.
+
+A plugin is one file, or a folder with an `__init__.py`; helpers go into the plugin's folder.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -24,15 +27,15 @@ __all__ = [
 ]
 
 _LARGEST_MULTIPLE = 1_024
-"""Pixels; images are padded to it."""
+"""Pixels. Images are padded to the multiple that a plugin asks for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reported:
-    """A number that somebody published for an architecture.
+    """A published number of an architecture.
 
-    `value` is as printed (IoU in per cent); `source` names paper and table; `comparable` says whether it may stand
-    beside our numbers, and if not, why.
+    `value` is as printed (IoU in per cent); `source` names paper and table; `comparable` is "yes", or "no: " and the
+    reason why the number does not compare with ours.
     """
 
     dataset: str
@@ -55,7 +58,7 @@ class Reported:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchitectureSpec:
-    """A plugin file in `architectures/` ends with `ARCHITECTURE = ArchitectureSpec(...)`.
+    """The last line of a plugin in `architectures/`: `ARCHITECTURE = ArchitectureSpec(...)`.
 
     `build(*, in_channels: int, pretrained: bool, ...)` returns a module that maps (N, in_channels, H, W) floats to
     logits (N, 1, H, W). Further keyword arguments with defaults are the plugin's parameters (`--arch unet:width=32`);
@@ -69,24 +72,24 @@ class ArchitectureSpec:
     citation: str
     size_multiple: int = 1
     pretrained: str | None = None
-    """What the pretrained weights are, e.g. "ImageNet-1k, torchvision IMAGENET1K_V1"; None where there are none."""
+    """The pretrained weights in words, e.g. "ImageNet-1k, torchvision IMAGENET1K_V1"; None without any."""
     licence: str | None = None
-    """Of the pretrained weights, e.g. "BSD-3-Clause; trained on ImageNet-1k"."""
+    """The licence of the pretrained weights, e.g. "BSD-3-Clause; trained on ImageNet-1k"."""
     reported: tuple[Reported, ...] = ()
-    """What was published of the plugin with its parameters at their defaults."""
+    """Published numbers of the plugin with its parameters at their defaults."""
     without_gradient: tuple[str, ...] = ()
-    """Names of parameters, or patterns such as "encoder.*", that legitimately receive no gradient."""
+    """Names of parameters, or patterns such as "encoder.*", that rightly get no gradient."""
     pixelwise: bool = False
-    """Whether it judges each pixel by itself and by fixed surroundings: the floor that a network which sees shapes must
-    be above. The leaderboard says of every entry whether it is."""
+    """Whether each pixel is judged by itself and a fixed neighbourhood. A network that sees shapes must do better than
+    such baselines; the leaderboard shows whether it does."""
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
-    """Where title, weights or reported numbers depend on the parameters: parameters -> the refined spec."""
+    """Parameters -> the spec for them, if title, weights or reported numbers depend on the parameters."""
 
     def __post_init__(self) -> None:
-        """Refuse here, where the plugin's line is known, what would fail far from it.
+        """Check the fields here, where the traceback shows the plugin's line.
 
         Raises:
-            UserError: a field of another type than is stated.
+            UserError: a field has the wrong type or value.
         """
         _require(self, "build", callable(self.build), "a class or function")
         for name in ("title", "paper", "citation"):
@@ -104,7 +107,7 @@ class ArchitectureSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audio:
-    """The waveforms behind an image: what was recorded and its clean part, each (samples,), at `sample_rate` Hz."""
+    """The waveforms of an image: the noisy recording and its clean part, each (samples,), at `sample_rate` Hz."""
 
     noisy: NDArray[np.floating[Any]]
     clean: NDArray[np.floating[Any]]
@@ -140,10 +143,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendering:
-    """How a dataset's recordings became its images, so that another recording can be shown to a network alike.
+    """How a dataset's images were made from recordings; `bench denoise` treats other recordings in the same way.
 
-    Frequencies in Hz. `sample_rate` None: each recording at its own; `frames` None: as many as the recording has.
-    The sound is filtered to `highpass` ... `lowpass` (None: not) and scaled to a peak of `peak` (None: left as it is).
+    Frequencies in Hz. `sample_rate` None: the recording's own; `frames` None: as many as the recording has.
+    The sound is filtered to `highpass` ... `lowpass` (None: no filter) and scaled to the peak `peak` (None: unscaled).
     """
 
     sample_rate: int | None = None
@@ -153,10 +156,10 @@ class Rendering:
     peak: float | None = None
 
     def __post_init__(self) -> None:
-        """Every number is None, or positive and finite.
+        """Require that every field is None, or a positive finite number.
 
         Raises:
-            UserError: one is not.
+            UserError: a field is not.
         """
         for name in self.__slots__:
             value = getattr(self, name)
@@ -170,7 +173,7 @@ Splits = Mapping[str, Sequence[Sample]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetSpec:
-    """A plugin file in `datasets/` ends with `DATASET = DatasetSpec(...)`.
+    """The last line of a plugin in `datasets/`: `DATASET = DatasetSpec(...)`.
 
     `load(*, root: Path | None, ...)` returns the splits without decoding anything. Further keyword arguments with
     defaults are the plugin's parameters (`--dataset synthetic:train=64`).
@@ -182,17 +185,17 @@ class DatasetSpec:
     citation: str
     licence: str
     needs_root: bool
-    """Whether the user must say with `--data ROOT` where the files are."""
+    """Whether the user must give the folder of the files with `--data ROOT`."""
     rendering: Rendering | None = None
-    """How the images were made from sound; None where nothing is known of it."""
+    """How the images were made from sound; None if that is unknown."""
     resolve: "Callable[..., DatasetSpec] | None" = None
-    """Where title, licence or rendering depend on what lies in the folder: what `load` takes -> the refined spec."""
+    """The arguments of `load` -> the spec for them, if title, licence or rendering depend on the folder."""
 
     def __post_init__(self) -> None:
-        """As that of an architecture.
+        """Check the fields here, where the traceback shows the plugin's line.
 
         Raises:
-            UserError: a field of another type than is stated.
+            UserError: a field has the wrong type or value.
         """
         _require(self, "load", callable(self.load), "a function")
         for name in ("title", "paper", "citation", "licence"):

@@ -1,60 +1,77 @@
-"""Many runs, each in a process of its own: fresh memory, and none takes another down.
+"""Many runs, each in a process of its own, so memory is fresh and a crash ends one run only.
 
-On this machine's devices, one run per device at a time, or as jobs of a Slurm cluster through submitit.
+They run on this machine, one per device at a time, or as jobs of a Slurm cluster through submitit.
 """
 
 import queue
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmark.common import workers
 from benchmark.common.errors import UserError, first_line
-from benchmark.common.progress import Report, bars, silent
+from benchmark.common.progress import bars, silent
 from benchmark.run import Outcome, Request, run
-from benchmark.training import distributed, hardware
+from benchmark.training import hardware
 
 if TYPE_CHECKING:
     import submitit
 
 Result: TypeAlias = Outcome | UserError
-LAUNCHERS = ("here", "local", "slurm")
+Results: TypeAlias = Generator[tuple[Request, Result], None, None]
+LAUNCHERS = ("here", "slurm")
 FOLDER = "jobs"
 DEFAULTS = {"timeout_min": 12 * 60, "nodes": 1, "tasks_per_node": 1}
 _POLL_SECONDS = 1.0
 
 
-def launch(
-    requests: Sequence[Request], launcher: str = "here", parameters: Sequence[str] = ()
-) -> Generator[tuple[Request, Result], None, None]:
-    """Run the requests and give each one's result when it is there; a user's mistake in one leaves the others.
+def launch(requests: Sequence[Request], launcher: str = "here", parameters: Sequence[str] = ()) -> Results:
+    """Run the requests and yield each result when it is there; an error of one leaves the others running.
 
-    `launcher`: "here" waits for its own processes; "slurm" submits jobs; "local" submits the same jobs to this machine.
-    `parameters` are submitit's, `name=value`. Under torchrun only the first process gives results.
+    `launcher`: "here" starts processes on this machine; "slurm" submits jobs with submitit's `parameters`, name=value.
 
     Raises:
-        UserError: an unknown launcher, several runs under torchrun, or submitit is missing or refuses a parameter.
+        UserError: there is no such launcher, or submitit is missing or refuses a parameter.
     """
     if launcher not in LAUNCHERS:
-        raise UserError(f"no launcher '{launcher}'; use {', '.join(LAUNCHERS)}")
+        raise UserError(f"no launcher '{launcher}'; use {' or '.join(LAUNCHERS)}")
     if parameters and launcher == "here":
-        raise UserError("--job is for --launcher slurm or local")
-    if distributed.expected() > 1 and (len(requests) > 1 or launcher != "here"):
-        raise UserError("torchrun's processes share one run: give one --arch and one seed, and no --launcher")
+        raise UserError("--job needs --launcher slurm")
     if launcher == "here":
         yield from here(requests)
     else:
-        yield from submit(requests, launcher, parameters)
+        yield from submit(requests, parameters)
 
 
-def isolated(request: Request, title: str = "", *, quiet: bool = False) -> Result:
-    """Run it in this process, which has done nothing else yet."""
-    with _report(quiet=quiet or not distributed.first()) as report:
+def here(requests: Sequence[Request], devices: Sequence[str] = ()) -> Results:
+    """Run the requests one after the other, or one per device at a time.
+
+    `devices` defaults to what the requests' `device` means on this machine. A single request runs in this process.
+    """
+    if len(requests) == 1:
+        yield requests[0], run_in_this_process(requests[0])
+        return
+    devices = devices or hardware.local_devices(requests[0].manner.device)
+    if len(devices) > 1:
+        yield from _side_by_side(requests, devices)
+        return
+    for number, request in enumerate(requests, start=1):
+        yield request, run_in_new_process(request, title(request, number, len(requests)))
+
+
+def title(request: Request, number: int, count: int) -> str:
+    """One of several runs, as the progress output names it."""
+    return f"{number} of {count}: {request.architecture}, seed {request.seed}"
+
+
+def run_in_this_process(request: Request, title: str = "", *, quiet: bool = False) -> Result:
+    """Run a request in this process, which must be fresh, with its title and its progress unless `quiet`."""
+    with nullcontext(silent) if quiet else bars() as report:
         if title:
             report("run", 0, 0, title)
         try:
@@ -63,71 +80,39 @@ def isolated(request: Request, title: str = "", *, quiet: bool = False) -> Resul
             return error
 
 
-def apart(request: Request, title: str, *, quiet: bool = False) -> Result:
-    """Run it in a process of its own; its death is a result, too."""
+def run_in_new_process(request: Request, title: str = "", *, quiet: bool = False) -> Result:
+    """Run a request in a process of its own; its death is a result too."""
     with workers.pool(1) as pool:
         try:
-            return pool.submit(isolated, request, title, quiet=quiet).result()
+            return pool.submit(run_in_this_process, request, title, quiet=quiet).result()
         except BrokenProcessPool:
-            return UserError("the process was killed (out of memory? --micro-batch takes less)")
+            return UserError("the process was killed (out of memory? try --micro-batch)")
         except Exception as error:
             text = first_line(error)
-            return UserError(f"unexpected {type(error).__name__}: {text}; run it alone to see where")
+            return UserError(f"unexpected {type(error).__name__}: {text}; run it alone with --debug to see where")
 
 
-@contextmanager
-def _report(*, quiet: bool) -> Iterator[Report]:
-    if quiet:
-        yield silent
-        return
-    with bars() as report:
-        yield report
-
-
-def title(request: Request, number: int, count: int) -> str:
-    """What is announced of a run among others."""
-    return f"{number} of {count}: {request.architecture}, seed {request.seed}"
-
-
-def here(requests: Sequence[Request], devices: Sequence[str] = ()) -> Generator[tuple[Request, Result], None, None]:
-    """Run them one after the other, or on several devices at once.
-
-    `devices` default to what the requests' `device` stands for here. A single request runs in this process.
-    """
-    if len(requests) == 1:
-        result = isolated(requests[0])
-        if distributed.first() or isinstance(result, UserError):
-            yield requests[0], result
-        return
-    devices = devices or hardware.local_devices(requests[0].manner.device)
-    if len(devices) > 1:
-        yield from _side_by_side(requests, devices)
-        return
-    for number, request in enumerate(requests, start=1):
-        yield request, apart(request, title(request, number, len(requests)))
-
-
-def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Generator[tuple[Request, Result], None, None]:
+def _side_by_side(requests: Sequence[Request], devices: Sequence[str]) -> Results:
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:
         free.put(device)
 
-    def on_the_next(request: Request) -> Result:
+    def run_on_next_device(request: Request) -> Result:
         device = free.get()
         try:
-            return apart(replace(request, manner=replace(request.manner, device=device)), "", quiet=True)
+            return run_in_new_process(replace(request, manner=replace(request.manner, device=device)), quiet=True)
         finally:
             free.put(device)
 
     with bars() as report, ThreadPoolExecutor(len(devices)) as threads:
-        futures = {threads.submit(on_the_next, request): request for request in requests}
+        futures = {threads.submit(run_on_next_device, request): request for request in requests}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 request = futures[future]
                 report("runs", done, len(requests), f"{request.architecture}, seed {request.seed}")
                 yield request, future.result()
         finally:
-            # An interruption, or whoever takes the results has had enough: no thread may wait for its run.
+            # After Ctrl-C, or if the caller stops early: end the workers, or each thread would wait for its run.
             threads.shutdown(wait=False, cancel_futures=True)
             while not all(future.done() for future in futures):
                 workers.end()
@@ -141,44 +126,39 @@ class Job:
         self._request, self._title = request, title
 
     def __call__(self) -> Result:
-        """In the job's process."""
-        return isolated(self._request, self._title)
+        """Run it, in the job's process."""
+        return run_in_this_process(self._request, self._title)
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
-        """Called by submitit before the cluster takes the job away: the same again, which continues."""
+        """Submit the same job again, which resumes; submitit calls this before the cluster preempts the job."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
 
 
-def submit(requests: Sequence[Request], cluster: str, parameters: Sequence[str]) -> Iterator[tuple[Request, Result]]:
-    """Submit the runs and give the results as they come; jobs outlive an interruption of this process.
+def submit(requests: Sequence[Request], parameters: Sequence[str], cluster: str = "slurm") -> Results:
+    """Submit the runs as jobs and yield each result when it is there; jobs outlive an interruption of this process.
+
+    `cluster` is submitit's: "slurm", or "local" for processes on this machine (in tests).
 
     Raises:
-        UserError: submitit is missing or refuses a parameter, or there is no such cluster.
+        UserError: submitit is missing, or it refuses a parameter or a job.
     """
-    results = requests[0].results
-    executor = _executor(results / FOLDER, cluster, requests[0].manner.device, parameters)
-    device = requests[0].manner.device
-    # A cluster queues by itself; on this machine as many run as there are devices.
-    free = hardware.local_devices(device) if cluster == "local" else [device] * len(requests)
-    waiting = [(request, title(request, number, len(requests))) for number, request in enumerate(requests, start=1)]
-    running: list[tuple[Request, str, submitit.Job[Result]]] = []
-    done = 0
+    folder = requests[0].results / FOLDER
+    executor = _executor(folder, cluster, requests[0].manner.device, parameters)
+    count, done = len(requests), 0
+    running = [
+        (request, _submitted(executor, Job(request, title(request, number, count))))
+        for number, request in enumerate(requests, start=1)
+    ]
     with bars() as report:
-        report("jobs", 0, 0, f"logs in {results / FOLDER}; an interruption here leaves submitted jobs running")
-        while waiting or running:
-            while waiting and free:
-                request, name = waiting.pop(0)
-                device = free.pop(0)
-                work = Job(replace(request, manner=replace(request.manner, device=device)), name)
-                running.append((request, device, _submitted(executor, work)))
-            ended = [entry for entry in running if entry[2].done()]
+        report("jobs", 0, 0, f"logs are in {folder}; Ctrl-C leaves the submitted jobs running")
+        while running:
+            ended = [entry for entry in running if entry[1].done()]
             running = [entry for entry in running if entry not in ended]
-            for request, device, job in ended:
-                free.append(device)
+            for request, job in ended:
                 done += 1
-                report("jobs", done, len(requests), f"{request.architecture}, seed {request.seed}")
+                report("jobs", done, count, f"{request.architecture}, seed {request.seed}")
                 yield request, _job_result(job)
             if not ended:
                 time.sleep(_POLL_SECONDS)
@@ -188,7 +168,7 @@ def _executor(folder: Path, cluster: str, device: str, parameters: Sequence[str]
     try:
         import submitit
     except ImportError as error:
-        raise UserError("--launcher needs submitit: pip install 'birdmask-bench[cluster]'") from error
+        raise UserError("--launcher slurm needs submitit: pip install 'birdmask-bench[cluster]'") from error
     settings: dict[str, Any] = dict(DEFAULTS)
     if cluster == "slurm" and device != "cpu":
         settings["gpus_per_node"] = 1

@@ -1,4 +1,4 @@
-"""What plugins share that start from the weights of a classifier of colour images."""
+"""Helpers for plugins that start from the weights of a classifier of colour images."""
 
 from torch import nn
 
@@ -8,10 +8,10 @@ TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet-1k, whose
 
 
 def first_convolution(convolution: nn.Conv2d, in_channels: int, *, pretrained: bool) -> nn.Conv2d:
-    """The same convolution for images of `in_channels`; itself where it takes as many already.
+    """The same convolution for images of `in_channels`; returned unchanged if it takes that many already.
 
-    A grey image shown to the old one stands as three channels, equal but for the statistics that normalise each; the
-    sum of the weights over the channels, shared out among the new ones, gives the same response to equal channels.
+    The old convolution saw a grey image as three equal channels, apart from their normalisation. The sum of its weights
+    over the channels, divided equally among the new ones, gives the same response to equal channels.
     """
     if convolution.in_channels == in_channels:
         return convolution

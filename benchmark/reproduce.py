@@ -19,12 +19,11 @@ from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
-from benchmark.records import checksums, describe, weights
+from benchmark.records import checksums, describe, tables, weights
 from benchmark.records.schema import Record
 from benchmark.records.verify import Verification, counts
 from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION
-from benchmark.records.verify.run_files import Subject
-from benchmark.records.verify.run_json import torch_build
+from benchmark.records.verify.run_files import RunFolder
 from benchmark.scores import separation
 from benchmark.training.evaluator import Evaluation
 from benchmark.training.hardware import Hardware
@@ -49,8 +48,8 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     Raises:
         UserError: weights, plugin or data are missing, or are not the run's.
     """
-    subject = Subject(results, path)
-    found = subject.record
+    run = RunFolder(results, path)
+    found = run.record
     settings = weights.settings_of(found)
     weights.require(path, found)  # before minutes are spent on data
     machine = weights.machine_for(found, device)
@@ -63,7 +62,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     files.check_writable(path, "a copy of the results, with --results")
     fresh = weights.evaluate(path, found, settings, cached, machine, report)
     alike = is_alike(found, machine)
-    compared = _compare(subject, cached, fresh, alike=alike)
+    compared = _compare(run, cached, fresh, alike=alike)
     made = Verification(
         verdict="differs" if compared.wrong else "reproduced",
         message=compared.wrong,
@@ -75,7 +74,7 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
         threads=torch.get_num_threads(),
         alike=alike,
         tolerance=0.0 if alike else TOLERANCE,
-        images=len(subject.tested),
+        images=len(run.tested),
         largest_difference=int(compared.masks.max()),
         largest_native_difference=int(compared.native.max()),
         largest_difference_db=compared.decibels,
@@ -92,17 +91,17 @@ def is_alike(found: Record, machine: Hardware) -> bool:
     repeats = stored.type == machine.device.type == "cpu" or (stored.deterministic and machine.deterministic)
     same = (stored.kind, stored.precision) == (machine.kind, machine.precision)
     threads = machine.device.type != "cpu" or stored.threads == torch.get_num_threads()
-    return repeats and same and threads and torch_build(found) == str(torch.__version__)
+    return repeats and same and threads and found.environment.get("torch") == str(torch.__version__)
 
 
-def _compare(subject: Subject, cached: Cached, fresh: Evaluation, *, alike: bool) -> _Compared:
-    stored, rows = subject.images, subject.tested
-    masks = (fresh.predictions ^ subject.predictions).sum((1, 2))
-    native = _largest(stored.counts, fresh.counts)
+def _compare(run: RunFolder, cached: Cached, fresh: Evaluation, *, alike: bool) -> _Compared:
+    stored, rows = run.images, run.tested
+    masks = (fresh.predictions ^ run.predictions).sum((1, 2))
+    native = _largest(stored, fresh.counts)
     share = 0.0 if alike else TOLERANCE
     pixels = np.array([row.height * row.width for row in rows])
-    size = subject.predictions[0].size
-    wrong = [fault.text for fault in counts.against_truth(subject, cached.splits["test"].masks)]
+    size = run.predictions[0].size
+    wrong = [fault.text for fault in counts.against_truth(run, cached.splits["test"].masks)]
     for what, difference, limit in (
         ("the predicted mask", masks, np.full(len(rows), share * size)),
         ("a count at the file's size", native, share * pixels),
@@ -114,24 +113,25 @@ def _compare(subject: Subject, cached: Cached, fresh: Evaluation, *, alike: bool
                 f"image {rows[worst].id}: {what} differs by {difference[worst]} pixels, {int(limit[worst])} may "
                 f"({int(over.sum())} image(s) do)"
             )
-    if alike and not np.array_equal(fresh.histograms, subject.logits.histograms):
+    if alike and not np.array_equal(fresh.histograms, run.logits.histograms):
         wrong.append("the histograms of the logits differ")
-    decibels, heard = _sounds(stored.sounds, fresh.sounds, alike=alike)
+    decibels, heard = _sounds(stored, fresh.sounds, alike=alike)
     return _Compared(masks=masks, native=native, decibels=decibels, wrong="; ".join([*wrong, *heard]))
 
 
-def _largest(stored: Mapping[str, NDArray[np.int64]], fresh: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The largest difference of any count at the files' size, per image (N,)."""
+def _largest(stored: tables.Columns, fresh: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The largest difference of the counts at the files' size, per image (N,)."""
     names = [name for name in scores.COUNT_COLUMNS if name.startswith(("native_", "roundtrip_"))]
     return np.asarray(np.stack([abs(stored[name] - fresh[name]) for name in names]).max(0))
 
 
 def _sounds(
-    stored: Mapping[str, NDArray[np.float64]], fresh: Mapping[str, NDArray[np.float64]], *, alike: bool
+    stored: tables.Columns, fresh: Mapping[str, NDArray[np.float64]], *, alike: bool
 ) -> tuple[float | None, list[str]]:
     """The largest difference of the sound scores in dB, and a line for each score beyond its limit."""
     largest, wrong = None, []
-    for name, values in stored.items():
+    for name in [name for name in scores.SOUND_COLUMNS if name in stored]:
+        values = stored[name]
         of_data = name.endswith("_noisy")
         limit = DATA_TOLERANCE if of_data else SOUND_TOLERANCE[alike]
         difference = abs(values - fresh[name])

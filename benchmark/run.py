@@ -12,6 +12,7 @@ from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
 from benchmark.data.cache import Cached
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
@@ -148,7 +149,7 @@ def _train_and_test(experiment: Experiment, report: Report) -> tuple[Network, sc
     hardware.pin_threads(_threads(experiment))
     hardware.reset_peak_memory(machine)
     report("device", 0, 0, f"{machine.kind}, {machine.precision}")
-    with datasets.blaming(plugin):
+    with blaming(plugin):
         net = network.build(plugin, experiment.protocol, request.seed)
         entry = describe.architecture(plugin, net, experiment.protocol)
         given = _conditions(experiment)
@@ -177,12 +178,9 @@ def _conditions(experiment: Experiment) -> Conditions:
     return Conditions(
         seed=experiment.request.seed,
         machine=machine,
-        execution=training.choose(
-            manner.execution, machine, experiment.protocol, micro_batch=manner.micro_batch, resident=resident
-        ),
+        execution=training.choose(manner.execution, experiment.protocol, micro_batch=manner.micro_batch),
         resident=resident,
         checkpoint_seconds=manner.checkpoint_seconds,
-        unused=bool(experiment.architecture.spec.without_gradient),
     )
 
 

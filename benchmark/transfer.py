@@ -7,14 +7,13 @@ from pathlib import Path
 from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
-from benchmark.data import manifest
 from benchmark.data.cache import Cached
 from benchmark.data.manifest import Row
 from benchmark.plugins import datasets, registry
 from benchmark.records import checksums, describe, store, transfers, weights, write
-from benchmark.records.find import WEIGHTS
 from benchmark.records.schema import Record
 from benchmark.records.slot import Slot
+from benchmark.records.store import WEIGHTS
 from benchmark.records.transfers import TransferRecord
 from benchmark.training import EAGER
 
@@ -123,27 +122,15 @@ def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
     """Refuse data that the run has met; with --allow-leakage return the number of groups that it met, by kind."""
     if cached.digest == found.dataset.manifest:
         raise UserError(f"{request.run} was trained on these very data; its record has their test")
-    test = cached.splits["test"].rows
-    main = manifest.headline([row.slice for row in test])
-    if not any(row.foreground for row in test if row.slice == main):
-        raise UserError("every mask of split 'test' is empty; add images with foreground")
-    met = manifest.met(_trained_rows(request.results, found), test)
-    if met and not request.allow_leakage:
-        kind, groups = next(iter(met.items()))
-        group = groups[0]
-        row = next(row for row in test if manifest.groups(row).get(kind) == group)
-        same = "the same pixels as an image" if kind == "pixels" else f"{kind} {group}"
-        raise UserError(
-            f"leakage: {request.run} was trained or validated on {same}, as is test/{row.id} ({len(groups)} such "
-            "case(s)); take it out of the test, or give --allow-leakage (the record will say so)"
-        )
-    return {kind: len(groups) for kind, groups in met.items()}
+    trained = _trained_rows(request.results, found)
+    return datasets.check_transfer(cached.splits["test"], trained, run=request.run, allow_leakage=request.allow_leakage)
 
 
 def _trained_rows(results: Path, found: Record) -> list[Row]:
     """The manifest's rows of the images that the run was trained and validated on."""
-    path = store.manifest_path(results, found.dataset.manifest)
-    if not path.is_file() or checksums.digest(path) != found.dataset.manifest:
-        raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it")
-    rows = [manifest.read_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        rows = store.read_manifest(results, found.dataset.manifest)
+    except (OSError, ValueError) as error:
+        path = store.manifest_path(results, found.dataset.manifest)
+        raise UserError(f"{path}, which says what the run was trained on, is missing or changed: restore it") from error
     return [row for row in rows if row.split != "test"]

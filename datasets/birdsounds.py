@@ -1,16 +1,16 @@
 """BirdSoundsDenoising. Zhang & Li, WACV 2023, https://arxiv.org/abs/2210.10196, https://doi.org/10.5281/zenodo.7191406.
 
-Reads the published layout (`Train|Valid|Test` with `Images`, `Masks`) and that of the 1500-image subset
+It reads the published layout (`Train|Valid|Test` with `Images`, `Masks`) and the layout of the 1500-image subset
 (`train|valid|test` with `images`, `masks`). Image and mask share their name; masks are 8-bit {0, 255}, foreground is
 above zero. `XC41136_left.png` and `XC41136_right.png` are channels of one xeno-canto recording: the number is the
 leakage group.
 
-The public `Test/` holds no masks (issue 2 of the authors' repository, unanswered): such a split is refused by name.
-`split=public-1500` is a locked split of what the public has, 1000/200/300 labelled images (see `public_1500`).
+The public `Test/` has no masks (issue 2 of the authors' repository, unanswered), and is refused with that reason.
+`split=public-1500` is a locked split of the labelled public images, 1000/200/300 of them (see `public_1500`).
 
-Made datasets in the same layout (`bench data mix`) bring a table of samples: then songs and backgrounds are the leakage
-groups, every sample has its noisy and its clean sound, and the SNR is a stratum. `train`, `val`, `test` and `slices`
-take the first so many images of each split, and of each further slice of the test; 0 takes all.
+Datasets of `bench data mix` have the same layout and a table of samples: songs and backgrounds are leakage groups,
+every sample has its noisy and its clean sound, and the SNR is a stratum. `train`, `val`, `test` and `slices` limit the
+number of images of each split, and of each further test slice; 0 takes all.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ def read_mixed(image: Path, mask: Path, noisy: Path, clean: Path) -> Example:
 
 
 def resolve(*, root: Path, **_: object) -> DatasetSpec:
-    """The published dataset, or, where a table of samples lies in the folder, mixtures of other recordings."""
+    """The published dataset, or mixtures of other recordings if the folder has a table of samples."""
     table = layout.read_samples(root)
     if not table:
         return DATASET
@@ -86,18 +86,18 @@ def resolve(*, root: Path, **_: object) -> DatasetSpec:
             frames=first.frames,
             highpass=first.highpass or None,
             lowpass=first.lowpass,
-            # In the middle of the range of loudness that the networks have met.
+            # The middle of the range of loudness in training.
             peak=round(first.peak * 10 ** (sum(sample.gain_db for sample in table.values()) / len(table) / 20), 4),
         ),
     )
 
 
 def public_1500(train: Sequence[Sample], valid: Sequence[Sample]) -> Splits:
-    """1000/200/300 of the labelled images: a pure function of the names, that anyone can repeat.
+    """Choose 1000/200/300 of the labelled images, as a pure function of the names that anyone can repeat.
 
-    Recordings are put in the order of the SHA-256 of "public-1500 " and their number (XC41136). Of `Valid`, the first
-    300 recordings give one image each, the first by name, to the test; the next give all of theirs to the validation
-    until it has 200. Of `Train`, recordings that stand in neither give theirs until there are 1000.
+    Recordings are ordered by the SHA-256 of "public-1500 " and their number (XC41136). The first 300 recordings of
+    `Valid` give one image each, the first by name, to the test; the next give all their images to the validation until
+    it has 200. Recordings of `Train` that are in neither give their images to the training until it has 1000.
 
     Raises:
         UserError: there are not enough images or recordings.
@@ -137,7 +137,7 @@ def _lot(recording: str) -> str:
 
 
 def _first_of(samples: Sequence[Sample], count: int, slices: int) -> list[Sample]:
-    """The first `count` samples of slice main and `slices` of every other; 0 is all."""
+    """The first `count` samples of the slice main and `slices` of each other slice; 0 takes all."""
     seen: dict[str, int] = defaultdict(int)
     kept = []
     for sample in samples:

@@ -1,11 +1,11 @@
 """Any folder of images and masks, grey or in colour.
 
-Either each split has its folder, `train/images`, `train/masks`, `val/...`, `test/...`; or all images lie in `images/`
-and `masks/`, and `train.txt`, `val.txt` and `test.txt` list their names (with or without suffix), one in a line. Image
-and mask share their name up to the suffix; foreground is every mask pixel above zero.
+Either each split has a folder, `train/images`, `train/masks`, `val/...`, `test/...`; or all files lie in `images/` and
+`masks/`, and `train.txt`, `val.txt` and `test.txt` list their names (with or without suffix), one per line. Image and
+mask share their name up to the suffix; foreground is every mask pixel above zero.
 
-`group` is a regular expression that finds the recording in a name (`--dataset folder:group=^[^_]+`), so that the core
-can refuse a recording in two splits. Without it nothing is known of recordings, and the table says so.
+`group` is a regular expression that finds the recording in a name (`--dataset folder:group=^[^_]+`); with it the core
+refuses a recording in two splits. Without it recordings are unknown, and the table says so.
 """
 
 import re
@@ -22,7 +22,7 @@ def load(*, root: Path, group: str = "") -> Splits:
     """The splits of a folder.
 
     Raises:
-        UserError: neither layout is there, a name in a list has no image, an image has no mask or a mask no image.
+        UserError: the folder has neither layout, a listed name has no image, an image no mask, or a mask no image.
     """
     if all((root / split).is_dir() for split in SPLITS):
         pairs = {split: _pairs(root / split) for split in SPLITS}
@@ -80,7 +80,7 @@ def _sample(stem: str, image: Path, mask: Path, pattern: re.Pattern[str] | None)
     match = pattern.search(stem) if pattern else None
     if pattern and match is None:
         raise UserError(f"'{stem}' does not match group = '{pattern.pattern}'; widen the expression")
-    # Without an expression nothing is known of the recordings, and nothing is claimed.
+    # Without an expression the recordings are unknown, and the sample has no group.
     return Sample(
         id=stem, groups={"recording": match[0]} if match else {}, read=partial(read, image, mask), files=(image, mask)
     )

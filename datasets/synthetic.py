@@ -1,14 +1,14 @@
-"""Synthetic bird sounds over synthetic noise: embedded, so that the benchmark runs without any file.
+"""Synthetic bird sounds over synthetic noise, embedded: the benchmark runs without any file.
 
 Syllables (sweeps, trills, warbles, harmonic stacks, buzzes) are sung by *species*, each a vector of parameters drawn
-once; no species stands in two splits. Noise (coloured, rain, wind, hum, insects) is mixed in at a random SNR, both over
-the frames in which the bird sings; of every sixteen images a random one has no bird. Images are rendered like
-BirdSoundsDenoising's (`benchmark/data/spectrogram.py`). The mask is a smoothed region round each call, as people draw
-them: it holds nearly all of the clean sound's power, and of its pixels a little more than half are louder in the clean
+once; no species is in two splits. Noise (coloured, rain, wind, hum, insects) is mixed in at a random SNR, measured over
+the frames in which the bird sings; one random image of every sixteen has no bird. Images are rendered like those of
+BirdSoundsDenoising (`benchmark/data/spectrogram.py`). The mask is a smoothed region around each call, as people draw
+them: it holds nearly all of the clean sound's power, and a little more than half of its pixels are louder in the clean
 sound than in the noise (`spectrogram.mixture_mask`).
 
-Buzzes and insects appear only in the slice "ood" of the test split, one of them or both wherever a bird sings: how does
-a network fare on what it never saw?
+Buzzes and insects appear only in the slice "ood" of the test split, one or both wherever a bird sings: they measure how
+a network does on sounds that it never saw.
 
 Every sample is a pure function of (VERSION, split, index), computed in float64: tests pin digests of its bytes.
 """
@@ -36,9 +36,9 @@ SPECIES = {"train": 48, "val": 12, "test": 24, "ood": 12}
 SNR_DB = (-5.0, 15.0)
 PEAK = 0.9
 GAIN_DB = (-10.0, 0.0)
-WITHOUT_BIRD = 16  # one of so many
+WITHOUT_BIRD = 16  # one image of this many
 FRAME = SAMPLE_RATE // 100  # 10 ms
-ACTIVE_DB = 30.0  # within so much of its loudest frame the bird sings
+ACTIVE_DB = 30.0  # the bird sings in frames within this of the loudest
 
 Wave = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def load(*, root: Path | None, train: int = 192, val: int = 48, test: int = 96, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """What is to be heard in a sample."""
+    """The sounds of a sample."""
 
     species: str
     syllable: str
@@ -120,7 +120,7 @@ def _sample(split: str, index: int) -> Sample:
 
 
 def _random(*name: object) -> np.random.Generator:
-    """A generator of its own for everything that is named: no sample depends on another."""
+    """A random generator per name, so no sample depends on another."""
     digest = hashlib.sha256(repr((VERSION, *name)).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 

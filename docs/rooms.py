@@ -101,7 +101,7 @@ def main() -> None:
             )
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#e3eef6", "edgecolor": "#2b7bab"}
     for room, (x, y) in place.items():
-        text = f"{room}   {lines(room):,}\n{SAYS.get(room, '')}"
+        text = f"{room} · {lines(room):,}\n{SAYS.get(room, '')}"
         axes.text(x, y, text, ha="center", va="center", fontsize=7.5, bbox=box, linespacing=1.4)
     widest = max(abs(x) for x, _ in place.values()) + 1.8
     axes.set(xlim=(-widest, widest), ylim=(-0.6, 1.5 * max(floor.values()) + 0.6))

@@ -1,4 +1,4 @@
-"""The device of the tests in gpu/, by the variable GPU_DEVICE, and the settings that they share."""
+"""The device of the tests in gpu/ (the variable GPU_DEVICE), and the settings that they share."""
 
 import os
 from collections.abc import Callable
@@ -13,4 +13,4 @@ SMALL = protocols.load("quick").override(
 """18 images in batches of 4: the last is not full, and four epochs are twenty steps."""
 
 On = Callable[..., Hardware]
-"""What the fixture `on` gives: `on("fp32", deterministic=True)`."""
+"""The type of the fixture `on`: `on("fp32", deterministic=True)`."""

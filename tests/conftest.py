@@ -15,6 +15,7 @@ import benchmark
 from benchmark import cli, launch
 from benchmark.common.progress import silent
 from benchmark.data import cache
+from benchmark.plugins import loading
 from benchmark.scores import denoisers
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +63,7 @@ def _same_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     benchmark.__path__[:] = before
     for name in [name for name, module in sys.modules.items() if _is_plugin_elsewhere(name, module)]:
         del sys.modules[name]
+        loading._texts.pop(name, None)
 
 
 def _is_plugin_elsewhere(name: str, module: object) -> bool:
@@ -97,7 +99,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several runs of one command are made in this process: a new one each would import torch for seconds."""
-    monkeypatch.setattr(launch, "apart", launch.isolated)
+    monkeypatch.setattr(launch, "run_in_new_process", launch.run_in_this_process)
 
 
 @pytest.fixture

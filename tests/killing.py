@@ -1,9 +1,9 @@
-"""Gives a `bench run` again and again, kills it each time, and tells whether it ended like one that was left alone.
+"""Starts a `bench run` again and again and kills it each time; prints whether it ended like an undisturbed one.
 
     python tests/killing.py '[{"command": ["run", ...], "folder": "...", "kills": 50, "seed": 0, "mode": "random"}]'
 
-A process of its own, because it forks: it has imported everything but computed nothing, so its children start at once.
-Modes: "random" kills after a random time; "steps" kills child n at its n-th write that reaches the disk.
+It is a process of its own because it forks: it has imported everything and computed nothing, so its children start at
+once. The mode "random" kills after a random time; "steps" kills child n at its n-th write that reaches the disk.
 """
 
 import importlib
@@ -26,7 +26,7 @@ from benchmark.common import files
 from benchmark.plugins import network, registry
 from benchmark.records import describe, pictures
 
-# What a run imports and computes on its way without touching a number: its forks start in the middle of the action.
+# Import and compute once what every run needs, so that the forks start quickly; no result depends on it.
 describe.core_hash()
 network.gigaflops(network.Network(nn.Conv2d(3, 1, 1), 1, "warm-up"), protocols.load("quick"))
 registry.load("datasets", "birdsounds")
@@ -37,9 +37,10 @@ assert launch
 
 
 class Trial:
-    """One results folder with a cache of its own."""
+    """One results folder, with a cache of its own unless one is given."""
 
-    def __init__(self, folder: Path, command: list[str]) -> None:
+    def __init__(self, folder: Path, command: list[str], cache: Path | None = None) -> None:
+        self._cache = cache or folder / "cache"
         self.results = folder / "results"
         self._command = [*command, "--results", str(self.results), "--checkpoint-every", "0"]
         self._folder = folder
@@ -50,7 +51,7 @@ class Trial:
         if child:
             return child
         os.setsid()  # workers, too, are killed with it
-        os.environ["BENCH_CACHE"] = str(self._folder / "cache")
+        os.environ["BENCH_CACHE"] = str(self._cache)
         log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -85,7 +86,7 @@ class Trial:
 
 
 def die_at_write(number: int) -> None:
-    """Have this process killed at its n-th write that reaches the disk, half before and half after it did."""
+    """Kill this process at its n-th write to the disk: before it for odd n, after it for even n."""
     count = 0
     sync = files.sync
 
@@ -102,7 +103,7 @@ def die_at_write(number: int) -> None:
 
 
 def ended(child: int, seconds: float) -> bool:
-    """Wait for a child; False if it is still at work after so long, and then it is killed."""
+    """Wait for a child; kill it and return False if it is still running after so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if os.waitpid(child, os.WNOHANG)[0]:
@@ -125,7 +126,9 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
     chance = random.Random(task["seed"])
     kills, runs, continued = 0, [], 0
     while kills < task["kills"]:
-        trial = Trial(folder / f"killed-{len(runs)}", command)
+        # At each write of the run itself: tests/test_cache_resume.py kills at those of the cache.
+        cache = folder / "alone" / "cache" if task["mode"] == "steps" else None
+        trial = Trial(folder / f"killed-{len(runs)}", command, cache)
         number = 0
         while kills < task["kills"]:
             number += 1

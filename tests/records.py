@@ -60,7 +60,7 @@ def recordings(count: int = 48, units: int = 8, *, other: int = 0, **changes: An
 
 
 def write_tables(results: Path, folder: Path | None = None, *, suffixes: Sequence[str] = tuple(WRITERS)) -> Board:
-    """The board of what lies there, written as the command does."""
+    """Build the board and write its files, as the command does."""
     board = tables.build(results)
     (folder or results).mkdir(exist_ok=True)
     for suffix in suffixes:
@@ -69,7 +69,7 @@ def write_tables(results: Path, folder: Path | None = None, *, suffixes: Sequenc
 
 
 def write_manifest(results: Path, data: Data) -> None:
-    lines = ['{"split": "train"}']
+    lines = []
     for index, place in enumerate(data.slices):
         row = {
             "split": "test",
@@ -80,6 +80,8 @@ def write_manifest(results: Path, data: Data) -> None:
             "height": 100,
             "width": 100,
             "foreground": int(data.area[index]),
+            "image_sha256": "",
+            "mask_sha256": "",
         }
         lines.append(json.dumps(row))
     path = store.manifest_path(results, data.digest)
@@ -88,7 +90,7 @@ def write_manifest(results: Path, data: Data) -> None:
 
 
 def write_references(results: Path, data: Data) -> None:
-    """What the true mask and everything score: without them a table with sounds is said to miss something."""
+    """Reference scores of the true mask and of the whole recording, which a table with sounds needs."""
     names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]
     header = ["id", "slice", *names]
     rows = [

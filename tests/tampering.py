@@ -1,4 +1,4 @@
-"""A results folder that a test alters, and whether `bench verify` finds what was altered."""
+"""A results folder that a test changes, and whether `bench verify` finds the change."""
 
 import csv
 import json
@@ -67,11 +67,11 @@ class Store:
         np.savez_compressed(path, packed=np.packbits(masks, axis=-1), shape=shape)
 
     def seal(self, run: Path | None = None) -> None:
-        """What a careful forger does: the checksums fit again."""
+        """Write the checksums again, so that the contents alone give a change away."""
         checksums.write(run or self.run)
 
     def rekeyed(self, run: Path) -> Path:
-        """What a more careful one does: digest, keys and place fit again."""
+        """Write digest, keys and checksums again, and move the run to the place of its new key."""
         content = json.loads((run / "run.json").read_text())
         stored = content["protocol"]
         stored["digest"] = protocols.recorded(stored["name"], stored["settings"]).digest_at(stored["revision"])
@@ -130,12 +130,12 @@ def file_removed(store: Store) -> None:
 
 
 def named(value: object) -> str | None:
-    """The id of a test: the name of what it does to the store."""
+    """The id of a test: the name of its change."""
     return getattr(value, "__name__", None)
 
 
 def require_found_though_sealed(store: Store, tamper: Tampering, file: str, pattern: str) -> None:
-    """With checksums that fit again it is the content that gives the tampering away."""
+    """A change is found by the contents, although the checksums fit again."""
     tamper(store)
     store.seal()
     findings = verify.check(store.results)

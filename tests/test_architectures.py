@@ -276,7 +276,7 @@ def test_weights_of_timm_are_those_of_the_file(hub_cache: Path, channels: int) -
 
 @pytest.mark.parametrize("name", ["fpn", "segformer", "segmenter", "smp:encoder=tu-resnet18.a1_in1k"])
 def test_missing_weights_of_the_hub_are_an_error(hub_cache: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"cannot be had.*HF_HOME.*--weights none"):
+    with pytest.raises(UserError, match=r"cannot be loaded.*HF_HOME.*--weights none"):
         network.build(registry.load("architectures", name), PAPER, 0)
 
 

@@ -83,7 +83,7 @@ def test_where_nothing_can_be_said_nothing_is(tmp_path: Path, entries: dict[str,
 def test_what_is_not_known_is_named(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
     build(tmp_path, {**entries, "single": entries["net"][:1]})
     text = formats.markdown(tables.build(tmp_path))
-    assert "baseline (floor): alike, worse. Not known: single.\n" in text
+    assert "baseline (floor): alike, worse. Not tested: single.\n" in text
 
 
 def test_a_baseline_that_nothing_can_be_held_against_is_said(
@@ -91,7 +91,7 @@ def test_a_baseline_that_nothing_can_be_held_against_is_said(
 ) -> None:
     build(tmp_path, {"net": entries["net"], "floor": entries["floor"][:1]})
     text = formats.markdown(tables.build(tmp_path))
-    assert "Nothing can be said of the pixel-wise baseline (floor)" in text
+    assert "No entry can be compared with the pixel-wise baseline (floor)" in text
 
 
 def test_several_baselines_must_all_be_beaten(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
@@ -121,4 +121,4 @@ def test_every_column_says_what_it_means(tmp_path: Path, entries: dict[str, NDAr
     for column in shown:
         assert len(column.definition) > 10
         assert f"- **{column.title}**: {column.definition}" in text
-    assert "two for each multiply-add" in next(column for column in shown if column.name == "gflops").definition
+    assert "a multiply-add counts as two" in next(column for column in shown if column.name == "gflops").definition

@@ -72,7 +72,21 @@ def test_two_masks_of_equal_size_and_time_that_are_swapped(birdsounds: Path) -> 
 
 def _keys(root: Path) -> set[str]:
     """Of the test's samples."""
-    return {one.key for one in sample_keys.listed(birdsounds_plugin.load(root=root)) if one.split == "test"}
+    return {one.key for one in sample_keys.keyed_samples(birdsounds_plugin.load(root=root)) if one.split == "test"}
+
+
+@pytest.mark.parametrize("name", ["manifest.py", "recordings.py", "build.py", "cache.py"])
+def test_code_that_decodes_is_part_of_the_key_and_its_comments_are_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+    added = b""
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (added if path.name == name else b""))
+    before = cache._settings_digest({})
+    added = b"\n\n# Why it is so.\n"
+    assert cache._settings_digest({}) == before
+    added = b"\n\nLIMIT = 1\n"
+    assert cache._settings_digest({}) != before
 
 
 def test_the_manifest_does_not_depend_on_the_size(birdsounds: Path) -> None:
@@ -144,7 +158,7 @@ def test_read_must_be_picklable() -> None:
     [
         ({"train": [], "val": []}, "split 'train' is empty"),
         ({"train": [1], "val": [2]}, "no split 'test'"),
-        ({"train": [1, 1], "val": [2], "test": [3]}, "sample '1' stands twice in split 'train'"),
+        ({"train": [1, 1], "val": [2], "test": [3]}, "split 'train' has two samples '1'"),
     ],
 )
 def test_an_impossible_listing(splits: dict[str, list[int]], message: str) -> None:

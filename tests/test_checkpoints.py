@@ -1,4 +1,4 @@
-"""What a checkpoint holds, what it survives, and how an optimiser comes back."""
+"""Checkpoints are written, read, skipped if damaged; an optimiser is restored from one."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.common.errors import UserError
 from benchmark.training import checkpoints, state
 from benchmark.training.checkpoints import Checkpoints, Snapshot
 
@@ -57,15 +56,13 @@ def test_two_are_kept_and_the_newest_comes_first(tmp_path: Path) -> None:
     assert len(folder.files()) == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "changed"])
-def test_a_damaged_one_falls_back_to_the_older_with_a_warning(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("kept", [0, 7, 200, -1])
+def test_one_that_is_cut_off_falls_back_to_the_older_with_a_warning(tmp_path: Path, kept: int) -> None:
     folder = Folder(tmp_path)
     for number in (1, 2):
         folder.checkpoints.write(snapshot(number))
     newest = folder.files()[-1]
-    content = newest.read_bytes()
-    changed = content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
-    newest.write_bytes({"truncated": content[:-20], "empty": b"", "changed": changed}[damage])
+    newest.write_bytes(newest.read_bytes()[:kept])
     assert folder.numbers() == [1]
     (warning,) = folder.warnings
     assert "epoch-00002.safetensors is damaged" in warning
@@ -81,9 +78,6 @@ def test_those_made_under_other_conditions_are_neither_used_nor_touched(tmp_path
     other.checkpoints.write(snapshot(1))
     assert (other.numbers(), first.numbers()) == ([1], [50, 49])
     assert checkpoints.conditions(tmp_path)["threads"] == 4  # the last that was written
-    assert other.checkpoints.numbered(1).number == 1
-    with pytest.raises(UserError, match="the results folder must be shared"):
-        other.checkpoints.numbered(2)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -62,5 +62,5 @@ def test_a_table_edited_by_hand_is_refused(
     path.write_text(path.read_text().replace("otsu", "0tsu", 1))
     ran = bench("leaderboard", "--check")
     assert ran.code == 2
-    assert f"leaderboard.{suffix}: not what the records give" in ran.err
+    assert f"leaderboard.{suffix} is not what the records give" in ran.err
     assert ran.err.count("bench: ") == 1

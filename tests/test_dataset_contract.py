@@ -79,12 +79,12 @@ BROKEN = [
     ("splits", {"change": FIRST.format("id='a\\nb'")}),
     ("order", {"change": "splits['train'] = splits['train'][:: 1 if len(CALLS) % 2 else -1]"}),
     ("groups", {"change": FIRST.format("groups={'bird': 'x'}")}),
-    ("groups", {"change": FIRST.format("groups={'recording': ''}")}),
+    ("splits", {"change": FIRST.format("groups={'recording': ''}")}),
     ("leakage", {"change": FIRST.format("groups={'recording': 'val0'}")}),
     ("leakage", {"change": "splits['test'][0] = replace(splits['test'][0], groups={'recording': 'val0'})"}),
     ("leakage", {"change": FIRST.format("groups={'recording': 'test0'}")}),
-    ("strata", {"change": FIRST.format("strata={'snr': float('nan')}")}),
-    ("strata", {"change": FIRST.format("slice=''")}),
+    ("splits", {"change": FIRST.format("strata={'snr': float('nan')}")}),
+    ("splits", {"change": FIRST.format("slice=''")}),
     ("files", {"change": FIRST.format("files=()")}),
     ("files", {"change": FIRST.format("files=(root / 'b.txt',)")}),
     ("files", {"change": FIRST.format("files=(Path(__file__),)")}),
@@ -98,7 +98,7 @@ BROKEN = [
     ("masks", {"example": "example.mask[:] = True"}),
     ("audio", {"example": SOUND}),
     ("audio", {"example": SOUND, "fields": "rendering=Rendering(sample_rate=16000)"}),
-    ("audio", {"example": SOUND.replace("8000", "0"), "fields": "rendering=Rendering()"}),
+    ("examples", {"example": SOUND.replace("8000", "0"), "fields": "rendering=Rendering()"}),
     (
         "audio",
         {
@@ -127,6 +127,11 @@ def test_a_broken_plugin_fails_the_check_meant_for_it(tmp_path: Path, check: str
     assert results[check].outcome == "failed", results
     assert results[check].reason
     assert "\n" not in results[check].reason
+
+
+def test_where_the_splits_fail_other_checks_of_the_listing_are_skipped(tmp_path: Path) -> None:
+    results = checks.check_dataset(*plant(tmp_path, change="splits['val'] = []"))
+    assert [result.check for result in results if result.outcome == "failed"] == ["splits"]
 
 
 def test_every_check_has_a_plugin_that_fails_it() -> None:

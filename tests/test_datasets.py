@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from benchmark.datasets import folder as folder_plugin
 from helpers import birdsounds_tree, blobs, save
 
 from benchmark.common.errors import UserError
+from benchmark.data.cache import Cached
+from benchmark.plugins import datasets
 
 
 @pytest.mark.parametrize("splits", [("Train", "Valid", "Test"), ("train", "valid", "test"), ("train", "val", "test")])
@@ -45,6 +48,19 @@ def test_birdsounds_mistakes(birdsounds: Path, tmp_path: Path) -> None:
     (birdsounds / "Valid" / "Masks" / "XC105.png").unlink()
     with pytest.raises(UserError, match=r"1 image\(s\) of .* have no mask in Masks/, e\.g\. XC105\.png"):
         birdsounds_plugin.load(root=birdsounds)
+
+
+def test_data_for_a_transfer_are_refused_if_the_run_has_met_them(cached: Cached) -> None:
+    test, train = cached.splits["test"], list(cached.splits["train"].rows)
+    run = Path("runs/unet")
+    assert datasets.check_transfer(test, train, run=run, allow_leakage=False) == {}
+    met = [*train, replace(test.rows[0], split="val", id="other")]
+    with pytest.raises(UserError, match=r"test/XC107 has the same recording XC107 .* runs/unet was trained or"):
+        datasets.check_transfer(test, met, run=run, allow_leakage=False)
+    assert datasets.check_transfer(test, met, run=run, allow_leakage=True) == {"recording": 1, "pixels": 1}
+    empty = replace(test, rows=tuple(replace(row, foreground=0) for row in test.rows))
+    with pytest.raises(UserError, match="every mask of split 'test' is empty"):
+        datasets.check_transfer(empty, train, run=run, allow_leakage=False)
 
 
 def flat(root: Path, count: int = 6) -> Path:

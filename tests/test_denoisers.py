@@ -1,7 +1,6 @@
 """What people use today as references: each denoiser by itself, and when its rows come and stay."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +123,7 @@ def test_more_is_added_and_nothing_is_replaced_by_less(
     pretend(monkeypatch, *NAMES[:2])
     (line,), some = write()
     assert header(some) == separation.reference_columns(NAMES[:2])
-    assert line == f"no reference deepfilternet: {separation.REMEDY}"
+    assert line == f"missing references deepfilternet: {separation.REMEDY}"
     for fewer in ((), NAMES[:1], NAMES[2:]):
         pretend(monkeypatch, *fewer)
         assert write() == ([], some)
@@ -140,14 +139,14 @@ def test_rows_of_the_leaderboard(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     pretend(monkeypatch)
     assert bench(*words).err.count(REMEDY) == 1
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert f"No reference {', '.join(NAMES)}: {separation.REMEDY}." in shown
+    assert f"Missing references {', '.join(NAMES)}: {separation.REMEDY}." in shown
     assert REMEDY not in bench("leaderboard", "--results", tmp_path, "--columns", "iou").out
     pretend(monkeypatch, *NAMES)
     ran = bench(*words)
     assert "finished before" in ran.out
     assert REMEDY not in ran.err
     shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
-    assert "No reference" not in shown
+    assert "Missing references" not in shown
     assert all(name in shown for name in separation.REFERENCES)
     (table,) = tables.build(tmp_path).tables
     assert [row.label for row in table.references] == list(separation.REFERENCES)
@@ -172,20 +171,10 @@ def test_a_denoiser_that_takes_none_of_the_recordings(
     assert bench("verify", "--results", tmp_path).code == 0
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace(",deepfilternet_sdr,", ",deepfilternet_sdx,"),
-        lambda text: text.replace("deepfilternet_", "deeperfilternet_"),
-    ],
-)
-def test_half_of_a_row_is_refused(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: Callable[[str], str]
-) -> None:
+def test_half_of_a_row_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pretend(monkeypatch, *NAMES)
     assert bench("run", "--arch", "otsu", *TINY, "--results", tmp_path).code == 0
     path = store.references_path(tmp_path, runs(tmp_path)[0].dataset.manifest, protocols.REVISION)
-    path.write_text(change(path.read_text()))
-    ran = bench("verify", "--results", tmp_path)
-    assert ran.code == 2
-    assert "it cannot be read" in ran.out + ran.err
+    path.write_text(path.read_text().replace(",deepfilternet_sdr,", ",deepfilternet_sdx,"))
+    ran = bench("leaderboard", "--results", tmp_path)
+    assert "no references and no scores by SNR" in ran.out + ran.err

@@ -1,14 +1,8 @@
 """However a training is executed, it is the same training: in parts, from the host, compiled, or short of memory."""
 
-import gc
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from unittest.mock import MagicMock
 
-import numpy as np
 import pytest
 import torch
 from helpers import FP32, MORTAL, SETTINGS, Bench, pixelwise, runs
@@ -19,12 +13,8 @@ from benchmark.common import workers
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.data import cache
-from benchmark.training import Execution, evaluator, execution, hardware, trial
+from benchmark.training import Execution, evaluator, execution, hardware
 from benchmark.training.batches import DeviceSplit
-from benchmark.training.execution import GraphedStep
-from benchmark.training.hardware import Hardware
-
-CUDA = Hardware(device=torch.device("cuda"), kind="test", precision="bf16")
 
 
 def trained(
@@ -74,121 +64,15 @@ def test_a_compiled_training_is_the_eager_one_but_for_rounding(cached: cache.Cac
     assert compiled == pytest.approx(eager, rel=1e-4)
 
 
-def choose(wanted: str = "auto", machine: Hardware = CUDA, **changes: object) -> str:
-    given = {"micro_batch": None, "resident": True, **changes}
-    settings = protocols.load("paper").override(given.pop("settings", {}))  # type: ignore[arg-type]
-    return training.choose(wanted, machine, settings, **given).mode  # type: ignore[arg-type]
-
-
-def test_the_rule_of_execution() -> None:
-    several = Hardware(device=CUDA.device, kind="test", precision="bf16", devices=2)
-    for machine in (CUDA, FP32, several):
-        assert choose(machine=machine) == "eager"  # until a measurement says what pays
-    assert choose("graph") == choose("graph", micro_batch=16) == "graph"  # which is the whole batch
-    assert choose("compiled") == choose("compiled", machine=FP32) == "compiled"
-    for given in (
-        {"machine": FP32},
-        {"machine": several},
-        {"resident": False},
-        {"micro_batch": 4},
-        {"settings": {"optimiser": "sgd"}},
-    ):
-        with pytest.raises(UserError, match="--execution graph is for one CUDA device"):
-            choose("graph", **given)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="no execution 'fast'"):
-        choose("fast")
-    with pytest.raises(UserError, match="--micro-batch is for one process"):
-        choose(machine=several, micro_batch=4)
-    for more in ({"machine": several}, {"micro_batch": 4}):
-        with pytest.raises(UserError, match="--execution compiled is for one process and whole batches"):
-            choose("compiled", **more)  # type: ignore[arg-type]
-
-
-class FakeGraph:
-    """What is launched while it is recorded is not executed, and executed again whenever it is replayed."""
-
-    recording: "FakeGraph | None" = None
-
-    def __init__(self) -> None:
-        self.launched: list[Callable[[], None]] = []
-
-    def replay(self) -> None:
-        for work in self.launched:
-            work()
-
-    @contextmanager
-    def record(self) -> Iterator[None]:
-        FakeGraph.recording = self
-        try:
-            yield
-        finally:
-            FakeGraph.recording = None
-
-
-@pytest.fixture
-def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph: graph.record())
-    for name in ("Stream", "current_stream"):
-        monkeypatch.setattr(torch.cuda, name, MagicMock)
-    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
-
-
-def launching(work: Callable[[], None]) -> None:
-    if FakeGraph.recording is None:
-        work()
-    else:
-        FakeGraph.recording.launched.append(work)
-
-
-def test_each_batch_is_executed_once_whether_launched_or_replayed(fake_cuda: None) -> None:
-    """The order of the calls, without a GPU; what CUDA makes of them it cannot show."""
-    seen = []
-
-    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        loss = torch.zeros(())
-
-        def work() -> None:
-            seen.append((indices.tolist(), offsets.tolist()))
-            loss.fill_(float(indices.sum()))
-
-        launching(work)
-        return loss
-
-    graphed = GraphedStep(step, batch_size=2)
-    asked = [[0, 1], [2, 3], [4, 5], [6, 7], [8], [9, 10], [11, 12]]
-    losses = []
-    for indices in asked:
-        losses.append(float(graphed(torch.tensor(indices), torch.tensor(indices) * 10)))
-    assert [indices for indices, _ in seen] == asked
-    assert [offsets for _, offsets in seen] == [[10 * index for index in indices] for indices in asked]
-    assert losses == [sum(indices) for indices in asked]
-
-
-@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
-def test_a_step_that_draws_on_the_host_is_not_recorded(fake_cuda: None, draw: Callable[[], object]) -> None:
-    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        draw()
-        return torch.zeros(())
-
-    graphed = GraphedStep(step, batch_size=1)
-    for _ in range(3):
-        graphed(torch.zeros(1), torch.zeros(1))
-    with pytest.raises(training.ExecutionError, match="draws random numbers on the host"):
-        graphed(torch.zeros(1), torch.zeros(1))
-
-
-def test_what_cannot_be_recorded_says_why(fake_cuda: None) -> None:
-    def step(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        if FakeGraph.recording is not None:
-            raise RuntimeError("operation not permitted when stream is capturing")
-        return torch.zeros(())
-
-    graphed = GraphedStep(step, batch_size=1)
-    for _ in range(3):
-        graphed(torch.zeros(1), torch.zeros(1))
-    with pytest.raises(training.ExecutionError, match=r"\(operation not permitted .*\): use --execution eager"):
-        graphed(torch.zeros(1), torch.zeros(1))
+def test_the_execution_that_is_asked_for() -> None:
+    settings = protocols.load("paper")
+    assert training.choose("eager", settings, micro_batch=4) == Execution(micro_batch=4)
+    assert training.choose("eager", settings, micro_batch=16) == Execution()  # which is the whole batch
+    assert training.choose("compiled", settings, micro_batch=None) == Execution(mode="compiled")
+    with pytest.raises(UserError, match="no execution 'fast'; use eager or compiled"):
+        training.choose("fast", settings, micro_batch=None)
+    with pytest.raises(UserError, match="--execution compiled needs whole batches"):
+        training.choose("compiled", settings, micro_batch=4)
 
 
 def test_what_cannot_be_executed_as_was_asked_is_a_line_and_not_something_else(
@@ -205,7 +89,7 @@ def test_what_cannot_be_executed_as_was_asked_is_a_line_and_not_something_else(
     monkeypatch.setattr(torch, "compile", lambda _, **__: fails)
     ran = bench("run", "--arch", "mortal", *mortal, "--execution", "compiled")
     assert (ran.code, runs(tmp_path / "results")) == (2, [])
-    assert ran.err.endswith("it cannot be compiled here (no working compiler): use --execution eager\n")
+    assert ran.err.endswith("the network cannot be compiled here (no working compiler): use --execution eager\n")
 
 
 def test_a_compiler_that_refuses_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,12 +146,6 @@ def test_evaluation_goes_on_in_halves_where_a_batch_does_not_fit(cached: cache.C
         evaluator.validation_iou(Narrow(room=0), data, SETTINGS, FP32)
 
 
-@pytest.mark.parametrize(("room", "fits"), [(2, 2), (1, 1), (0, None)])
-def test_what_would_fit_is_tried(cached: cache.Cached, room: int, fits: int | None) -> None:
-    data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)
-    assert training.fitting_micro_batch(Narrow(room), data, SETTINGS, FP32, below=4) == fits
-
-
 def test_scores_do_not_depend_on_the_size_of_the_batch(
     cached: cache.Cached,
     monkeypatch: pytest.MonkeyPatch,
@@ -296,7 +174,7 @@ def test_where_a_training_diverged_is_said(cached: cache.Cached) -> None:
         Explodes(3, 1, 1), data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: 0.0, report=silent
     )
     assert (done.status, len(done.history)) == ("diverged", 2)
-    assert "not finite in epoch 2, step 2 of 2; the last finite losses of its steps: 0." in done.message
+    assert "not finite in epoch 2, step 2 of 2; the last finite losses were 0." in done.message
 
 
 @pytest.fixture
@@ -307,39 +185,10 @@ def mortal(tmp_path: Path) -> list[object]:
     return [*tiny, "--precision", "fp32", "--plugins", tmp_path, "--results", tmp_path / "results"]
 
 
-def test_the_data_lie_on_the_device_once_while_it_is_tried_what_fits(
-    bench: Bench, mortal: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lying: list[int] = []
-
-    def count(*_: object, **__: object) -> int:
-        lying.append(sum(type(thing) is DeviceSplit for thing in gc.get_objects()))
-        return 4
-
-    gc.collect()
-    before = sum(type(thing) is DeviceSplit for thing in gc.get_objects())
-    monkeypatch.setattr(training, "fitting_micro_batch", count)
-    assert bench("run", "--arch", "mortal:room=4", *mortal).code == 0
-    assert lying == [before + 3]
-
-
-def test_data_that_do_not_fit_at_all_are_said(
-    bench: Bench, mortal: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 GiB.")
-
-    monkeypatch.setattr(trial, "DeviceSplit", full)
-    ran = bench("run", "--arch", "mortal", *mortal)
-    assert ran.code == 0
-    assert "90.00 GiB.; the data alone do not fit: --data-on host" in ran.out
-    assert [run.status for run in runs(tmp_path / "results")] == ["out-of-memory"]
-
-
-def test_out_of_memory_says_what_would_fit_and_that_fits(bench: Bench, mortal: list[object], tmp_path: Path) -> None:
+def test_out_of_memory_suggests_half_the_batch_which_fits(bench: Bench, mortal: list[object], tmp_path: Path) -> None:
     ran = bench("run", "--arch", "mortal:room=4", *mortal)
     assert ran.code == 0
-    assert "out-of-memory (CUDA out of memory. Tried to allocate 2.00 GiB.; --micro-batch 4 fits)" in ran.out
+    assert "out-of-memory (CUDA out of memory. Tried to allocate 2.00 GiB.; try --micro-batch 4)" in ran.out
     assert bench("run", "--arch", "mortal:room=4", *mortal, "--micro-batch", 4).code == 0
     assert bench("run", "--arch", "mortal", *mortal).code == 0
     found = {run.device.arithmetic + " " + run.architecture.label: run for run in runs(tmp_path / "results")}

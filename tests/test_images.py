@@ -131,5 +131,5 @@ def test_a_pillow_that_resizes_to_other_pixels_is_refused(monkeypatch: pytest.Mo
     images.require_same_pixels()
     resize = images.resize_image
     monkeypatch.setattr(images, "resize_image", lambda image, size: resize(image, size) // 2)
-    with pytest.raises(UserError, match=r"^Pillow .* resizes images to other pixels .*; install the one"):
+    with pytest.raises(UserError, match=r"^Pillow .* resizes images to other pixels .*; install that one"):
         images.require_same_pixels()

@@ -17,7 +17,8 @@ from benchmark.common import workers
 
 DEVICES = """
 import signal, sys
-from benchmark import cli, hardware
+from benchmark import cli
+from benchmark.training import hardware
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests in the background has it ignored
 hardware.local_devices = lambda _: {}
@@ -75,7 +76,7 @@ def test_an_interruption_of_several_runs(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("bench: interrupted; what was finished is kept")
+    assert said.splitlines()[-1].startswith("bench: interrupted; finished work is kept")
     assert "Traceback" not in said
     assert len(working) == len(devices)
     assert [pid for pid in working if is_running(pid)] == []

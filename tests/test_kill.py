@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def kill(folder: Path, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
-    """What came of a run under each of these tasks, with further `words` for its command."""
+    """The outcomes of the tasks; each adds its `words` to the command."""
     (folder / "architectures").mkdir(parents=True)
     (folder / "architectures" / "forgetful.py").write_text(FORGETFUL)
     command = [

@@ -228,7 +228,7 @@ def test_column_names_are_unique(tmp_path: Path) -> None:
         ("images.csv", None, "images.csv cannot be used"),
         ("images.csv", "id,slice\n", "images.csv cannot be used: column tp is missing"),
         ("images.csv", "id,slice,tp\na,main,many\n", "images.csv cannot be used"),
-        ("images.csv", "first line only", "images.csv cannot be used: it holds {'main': 1} images, the record says"),
+        ("images.csv", "first line only", "images.csv cannot be used: it has {'main': 1} images, the record says"),
     ],
 )
 def test_a_broken_record_is_named_and_the_others_count(

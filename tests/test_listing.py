@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import NEW_PLUGIN, Bench, planted
+from helpers import NEW_PLUGIN, Bench
 
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
@@ -45,20 +45,22 @@ def test_the_second_call_says_the_same_without_torch(
 
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A plugin that is the only one, and a module of its own."""
+    """A plugin folder with a helper; it is the only plugin."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    code = NEW_PLUGIN.replace("from torch import nn", "from torch import nn\nfrom benchmark.architectures import aside")
-    planted(tmp_path, "architectures", code.replace("kernel_size=9", "kernel_size=aside.SIZE"))
-    (tmp_path / "architectures" / "aside.py").write_text("SIZE = 100\n")
+    code = NEW_PLUGIN.replace("from torch import nn", "from torch import nn\nfrom . import aside")
+    folder = tmp_path / "architectures" / "planted"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(code.replace("kernel_size=9", "kernel_size=aside.SIZE"))
+    (folder / "aside.py").write_text("SIZE = 100\n")
+    registry.add_folder(tmp_path)
     monkeypatch.setattr(registry, "find", lambda _: ["planted"])
-    return tmp_path / "architectures" / "planted.py"
+    return folder / "__init__.py"
 
 
 def listed() -> Entry:
     """As a new process would see the plugin."""
-    for name in ("planted", "aside"):
+    for name in ("planted", "planted.aside"):
         sys.modules.pop(f"benchmark.architectures.{name}", None)
-        vars(sys.modules["benchmark.architectures"]).pop(name, None)
     return catalogue.entries("architectures", silent)["planted"]
 
 
@@ -78,7 +80,7 @@ def test_what_is_remembered_is_not_imported(alone: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "field"),
-    [("planted.py", 'title="Blur"', 'title="Blue"', "title"), ("aside.py", "SIZE = 100", "SIZE = 200", "note")],
+    [("__init__.py", 'title="Blur"', 'title="Blue"', "title"), ("aside.py", "SIZE = 100", "SIZE = 200", "note")],
 )
 def test_what_was_changed_is_looked_at_anew(alone: Path, file: str, old: str, new: str, field: str) -> None:
     before = listed()

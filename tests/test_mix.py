@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,11 +115,11 @@ def test_no_song_and_no_background_in_two_splits(made: Path) -> None:
     own = [row for row in rows if row["slice"] == "main" and row["split"] == "test"]
     songs, backgrounds = (len({row[kind] for row in own}) for kind in ("song", "background"))
     start = (
-        f"Slice main: not in training: song {songs} of {songs}, background {backgrounds} of {backgrounds}, species 0"
+        f"Slice main, not in training: song {songs} of {songs}, background {backgrounds} of {backgrounds}, species 0"
     )
     assert start in card
-    assert "species 1 of 1, site 0 of" in card.partition("Slice call: not in training: ")[2].partition("\n")[0]
-    assert "Not stated, and perhaps shared: bird (name them with --bird)." in card
+    assert "species 1 of 1, site 0 of" in card.partition("Slice call, not in training: ")[2].partition("\n")[0]
+    assert "Not stated, so splits may share them: bird (state them with --bird)." in card
 
 
 def test_image_mask_and_sounds_belong_together(made: Path) -> None:
@@ -186,9 +187,12 @@ def test_an_interrupted_run_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(make, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert mix(bench, folders, killed).code == 130
+    with pytest.raises(UserError, match=r"samples\.csv is missing; .* give the same bench data mix again"):
+        birdsounds.load(root=killed)
     (killed / ".unfinished" / "train-00003.json").unlink()
     (killed / "Train" / "Images" / "train-00003.png").write_bytes(b"half")
-    (killed / "Train" / "Images" / ".tmp-left-over").write_bytes(b"half")
+    left = f".tmp-train-00003.png-{platform.node()}-999999999"  # of a process that is no more
+    (killed / "Train" / "Images" / left).write_bytes(b"half")
     done = (killed / "Train" / "Images" / "train-00001.png").stat().st_mtime_ns
     ran = mix(bench, folders, killed)
     assert ran.code == 0
@@ -219,13 +223,15 @@ def test_a_group_that_takes_no_part_in_the_match(folders: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_a_thread")
-def test_a_run_killed_at_the_very_end_is_done(bench: Bench, folders: Path, tmp_path: Path) -> None:
+def test_a_run_killed_at_the_very_end_is_finished(bench: Bench, folders: Path, tmp_path: Path) -> None:
     assert mix(bench, folders, tmp_path).code == 0
     before = contents(tmp_path)
-    (tmp_path / ".tmp-123").mkdir()
-    (tmp_path / ".tmp-123" / "train-00000.json").write_text("{}")
-    assert mix(bench, folders, tmp_path).code == 0
-    assert contents(tmp_path) == before
+    (tmp_path / ".unfinished").mkdir()
+    for lost in ("README.md", "samples.csv"):
+        (tmp_path / lost).unlink()
+        assert mix(bench, folders, tmp_path).code == 0
+        assert contents(tmp_path) == before
+        assert not (tmp_path / ".unfinished").exists()
 
 
 def test_a_long_recording_that_is_silent_but_for_a_chirp(tmp_path: Path, folders: Path) -> None:

@@ -76,7 +76,7 @@ def test_missing_weights_are_an_error_that_says_what_to_do(
         raise OSError("no network")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(UserError, match=r"ImageNet-1k.*cannot be had: no network; put the file where TORCH_HOME"):
+    with pytest.raises(UserError, match=r"ImageNet-1k.*cannot be loaded: no network; put the file where TORCH_HOME"):
         network.build(registry.load("architectures", name), PAPER, 0)
 
 

@@ -18,8 +18,8 @@ from benchmark.scores import uncertainty
 
 REASON_GROUPS = "4 independent groups, fewer than 5"
 REASON_SEEDS = "1 seed, fewer than 2"
-REASON_MANIFEST = "the manifest of the data is missing or is of other images"
-REASON_LOST = "seed 3: diverged; a mean over the others flatters"
+REASON_MANIFEST = "the manifest of the data is missing or has other images"
+REASON_LOST = "seed 3: diverged; the mean over the other seeds is too good"
 
 
 def noisy(middle: float, random: np.random.Generator, seeds: int = 3, count: int = 48) -> NDArray[np.float64]:
@@ -153,7 +153,7 @@ def test_two_tables_of_five_trained_entries_say_how_far_they_agree(tmp_path: Pat
     (found,) = board.comparisons
     assert (found.first, found.second) == ("first on toy", "second on toy")
     assert (found.agreement.entries, found.agreement.tau) == (5, pytest.approx(0.8))  # one of ten pairs out of order
-    line = "first on toy and second on toy rank 5 common entries with Kendall's tau 0.80 ("
+    line = "first on toy and second on toy have 5 entries in common; Kendall's tau is 0.80 ("
     assert line in formats.markdown(board)
     assert line in terminal(tmp_path)
     (written,) = json.loads(formats.as_json(board))["agreement"]

@@ -71,9 +71,9 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
         recordings.read(empty)
     bad = tmp_path / "nan.wav"
     soundfile.write(bad, np.array([0.0, np.nan, np.inf]), RATE, subtype="FLOAT")
-    with pytest.raises(UserError, match=r"has 2 sample\(s\) that are no finite numbers"):
+    with pytest.raises(UserError, match=r"has 2 sample\(s\) that are not finite numbers"):
         recordings.read(bad)
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="not finite numbers"):
         list(recordings.sections(bad, seconds=1, margin=0))
     whole = tmp_path / "whole.flac"
     soundfile.write(whole, np.random.default_rng(0).uniform(-1, 1, 5 * RATE), RATE)
@@ -115,7 +115,7 @@ def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"cannot write .*a\.wav: "),
-        files.beside(tmp_path / "file" / "a.wav") as temporary,
+        files.atomic_file(tmp_path / "file" / "a.wav") as temporary,
         recordings.writer(temporary, RATE, 1, "FLOAT"),
     ):
         pass
@@ -124,7 +124,7 @@ def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     def write() -> None:
         with (
-            files.beside(tmp_path / "a.wav") as temporary,
+            files.atomic_file(tmp_path / "a.wav") as temporary,
             recordings.writer(temporary, RATE, 1, "FLOAT") as file,
         ):
             file.write(np.zeros(10))

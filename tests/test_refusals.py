@@ -78,7 +78,7 @@ def test_leakage_is_refused_unless_the_user_says_otherwise(bench: Bench, birdsou
     words += ("--batch-size", "2", "--results", tmp_path / "r")
     refused = bench(*words)
     assert refused.code == 2
-    assert "leakage: train/XC101 and test/XC101_right are of recording XC101 (1 such case(s))" in refused.err
+    assert "leakage: train/XC101 and test/XC101_right have the same recording XC101 (1 such case)" in refused.err
     assert not (tmp_path / "r").exists()
     assert bench(*words, "--allow-leakage").code == 0
     assert "recording 4/2/2 shared" in bench("leaderboard", "--results", tmp_path / "r").out

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.common.errors import UserError
-from benchmark.plugins import registry, source
+from benchmark.plugins import blame, registry, source
 
 PLUGIN = '''"""A 1x1 convolution."""
 from torch import nn
@@ -125,6 +125,16 @@ def test_the_stored_source_is_what_was_loaded(folder: Path) -> None:
     (folder / "architectures" / "pixel.py").write_text("changed = 1")
     assert plugin.source_hash == before
     assert plugin.code == PLUGIN.encode()
+
+
+def test_only_files_of_the_folders_that_are_searched_are_blamed(folder: Path, tmp_path: Path) -> None:
+    """torchvision and Hugging Face have folders called `datasets` too."""
+    library, plugin = tmp_path / "torchvision" / "datasets" / "utils.py", folder / "architectures" / "pixel.py"
+
+    for file, place in ((library, ""), (plugin, f" ({plugin}, line 1)")):
+        with pytest.raises(ValueError, match="no") as raised:
+            exec(compile("raise ValueError('no')", str(file), "exec"))
+        assert blame.place(raised.value) == place
 
 
 def test_a_folder_without_plugins(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def furnish(results: Path) -> Path:
             "height": 8,
             "width": 8,
             "foreground": 10,
+            "image_sha256": "",
+            "mask_sha256": "",
         }
         for index in range(8)
     ]
@@ -240,20 +242,20 @@ def decoded(text: str, size: int) -> np.ndarray:
 
 @given(arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))))
 def test_masks_come_back(mask: np.ndarray) -> None:
-    np.testing.assert_array_equal(decoded(encoding.encoded(mask), mask.size).reshape(mask.shape), mask)
+    np.testing.assert_array_equal(decoded(encoding.encode(mask), mask.size).reshape(mask.shape), mask)
 
 
 def test_a_long_run_takes_several_bytes() -> None:
     mask = np.zeros((160, 160), dtype=bool)
     mask[-1, -1] = True
-    np.testing.assert_array_equal(decoded(encoding.encoded(mask), mask.size).reshape(mask.shape), mask)
+    np.testing.assert_array_equal(decoded(encoding.encode(mask), mask.size).reshape(mask.shape), mask)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((128, 256), (80, 160)), ((512, 512), (160, 160)), ((8, 9), (8, 9))])
 def test_masks_are_shrunk_to_a_thumbnail(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     mask = np.zeros(shape, dtype=bool)
     mask[: shape[0] // 2] = True
-    small = encoding.shrunk(mask)
+    small = encoding.shrink(mask)
     assert small.shape == expected
     assert small.mean() == pytest.approx(0.5)
 

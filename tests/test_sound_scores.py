@@ -47,7 +47,7 @@ def test_scores_are_those_of_the_enlarged_mask(monkeypatch: pytest.MonkeyPatch) 
     silent_ones = [not (sounds is not None and sounds[1].any()) for sounds in split.native_sounds()]
     assert any(silent_ones)
     np.testing.assert_array_equal(np.isnan(found.sounds["sisdr"]), silent_ones)
-    monkeypatch.setattr(evaluator, "LISTENING", 1)
+    monkeypatch.setattr(evaluator, "SOUND_BATCH", 1)
     single = evaluator.evaluate(net, data, split, settings, machine, silent)
     for name in scores.SOUND_COLUMNS:
         np.testing.assert_allclose(single.sounds[name], found.sounds[name], atol=1e-4)
@@ -87,6 +87,12 @@ def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path
         assert name in shown
 
 
+def test_a_perfect_sound_counts_as_clipped() -> None:
+    wave = np.random.default_rng(0).standard_normal(500)
+    columns = {"sisdr": np.array([separation.si_sdr(wave, wave), 0.99 * separation.SI_SDR_LIMIT])}
+    assert scores.SOUND_SCORES["sisdr_clipped"].compute(columns) == 0.5
+
+
 def test_a_changed_sound_is_another_table(tmp_path: Path) -> None:
     # The identity carries the loudness, or the cache would take the second for the first.
     digests = {
@@ -99,7 +105,7 @@ def test_a_changed_sound_is_another_table(tmp_path: Path) -> None:
 def test_sounds_that_do_not_fit_their_image_are_refused() -> None:
     with pytest.raises(UserError, match="spectrogram of 576 samples is 1024 x 8 pixels, the image has 1024 x 9"):
         cache.prepare(splits(0.1, frames=9), **_PREPARE)
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="not finite numbers"):
         cache.prepare(splits(float("nan")), **{**_PREPARE, "identity": {"dataset": "nan"}})
 
 

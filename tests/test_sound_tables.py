@@ -60,13 +60,15 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
                     "height": 8,
                     "width": 8,
                     "foreground": 10,
+                    "image_sha256": "",
+                    "mask_sha256": "",
                 }
             )
             for i in range(COUNT)
         ]
         path = store.manifest_path(results, content["dataset"]["manifest"])
         path.parent.mkdir(parents=True)
-        path.write_text("\n".join(['{"split": "train"}', *lines]) + "\n")
+        path.write_text("\n".join(lines) + "\n")
         references = store.references_path(results, content["dataset"]["manifest"], content["protocol"]["revision"])
         references.parent.mkdir(parents=True)
         names = [f"{name}_{score}" for name in ("truth_mask", "all_foreground") for score in separation.LIMITS]
@@ -124,7 +126,7 @@ def test_every_format_shows_them(tmp_path: Path) -> None:
     write_runs(tmp_path)
     board = tables.build(tmp_path)
     markdown = formats.markdown(board)
-    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none where" in markdown
+    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none for" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown
     assert "slice main: 48 images, song 8, bird 1; new to the network: song in 48 of them\n" in markdown
@@ -146,7 +148,7 @@ def test_references_of_other_images_are_not_believed(tmp_path: Path) -> None:
     header, *lines = path.read_text().splitlines()
     path.write_text("\n".join([header, *reversed(lines)]) + "\n")
     board = tables.build(tmp_path)
-    assert "is of other images than the manifest" in board.problems[0]
+    assert "has other images than the manifest" in board.problems[0]
     assert board.tables[0].references == ()
 
 

@@ -1,4 +1,4 @@
-"""Seconds are those of runs that had the machine to themselves, where there are any."""
+"""The table shows the times of runs that had the machine to themselves, if there are any."""
 
 from pathlib import Path
 

@@ -252,7 +252,7 @@ def test_hardware_is_never_silently_another() -> None:
     with pytest.raises(UserError, match="no precision 'fp8'"):
         hardware.resolve("cpu", "fp8")
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="no CUDA device is to be seen"):
+        with pytest.raises(UserError, match="no CUDA device found"):
             hardware.resolve("cuda", "auto")
 
 

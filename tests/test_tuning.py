@@ -24,7 +24,6 @@ from benchmark.plugins.network import Network
 from benchmark.records import store
 from benchmark.training import EAGER, evaluator, state
 from benchmark.training.checkpoints import Checkpoints
-from benchmark.training.distributed import ALONE
 from benchmark.training.trial import Conditions, Trial, conduct
 
 DIVERGING = 1e30
@@ -41,9 +40,7 @@ def tried(
 ) -> tuple[Trial, dict[str, torch.Tensor]]:
     """A trial as `run` makes it, and the weights that it leaves."""
     net = Network(pixelwise(), 1, "pixelwise")
-    given = Conditions(
-        seed=0, machine=FP32, execution=EAGER, peers=ALONE, resident=True, checkpoint_seconds=0, unused=False
-    )
+    given = Conditions(seed=0, machine=FP32, execution=EAGER, resident=True, checkpoint_seconds=0)
     saved = Checkpoints(folder, {"same": "bits"}, warn=lambda line: report("warning", 0, 0, line), unit="rate")
     trial = conduct(net, cached, settings, given, saved, report)
     return trial, state.weights(net)
@@ -391,9 +388,9 @@ def test_a_rate_that_diverges_is_no_failure(bench: Bench, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--tune", "wd"), "bench: --tune wd: what can be tuned is the learning rate, --tune lr"),
-        (("--budget", 3), "bench: --budget is for --tune lr"),
-        (("--tune", "lr", "--set", "learning_rates=[1e-3,1e-2]"), "both say what there is to choose from"),
+        (("--tune", "wd"), "bench: --tune wd: only the learning rate can be tuned; write --tune lr"),
+        (("--budget", 3), "bench: --budget needs --tune lr"),
+        (("--tune", "lr", "--set", "learning_rates=[1e-3,1e-2]"), "both list the learning rates to try"),
         (("--set", "learning_rates=[1e-2,1e-4]"), "own learning rate, 0.001, must be among them"),
         (("--set", "learning_rates=[1e-3]"), "two or more different learning rates"),
     ],

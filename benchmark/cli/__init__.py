@@ -36,13 +36,13 @@ app.command()(denoise)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    0: done. 1: a bug, ours or a plugin's. 2: something is wrong, and the message names it: a mistake, what the machine
-    refuses, what a check found. 130: interrupted.
+    Exit codes: 0 done. 1 a bug of this program or of a plugin. 2 a mistake of the user, an error of the disk or the
+    machine, or a failed check; the message names it. 130 interrupted.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
-    if "--debug" in words:  # wherever it stands
+    if "--debug" in words:  # at any position
         words = ["--debug", *(word for word in words if word != "--debug")]
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± is no reason to show nothing
+        if isinstance(stream, io.TextIOWrapper):  # for terminals that cannot show ±
             stream.reconfigure(errors="backslashreplace")
     app(words)

@@ -1,4 +1,4 @@
-"""`bench check`, `bench new`: for who writes a plugin."""
+"""`bench check`."""
 
 import time
 from collections.abc import Sequence
@@ -22,41 +22,26 @@ def check(
         typer.Argument(help="Architectures, e.g. unet or unet:width=32, or 'all'.", metavar="[ARCH]..."),
     ] = None,
     overfit: Annotated[
-        bool, typer.Option("--overfit", help="Also: learns four images by heart, at most 180 s each.")
+        bool, typer.Option("--overfit", help="Also train on four images until it fits them, for at most 180 s.")
     ] = False,
-    dataset: Annotated[str | None, typer.Option(help="Check a dataset, e.g. folder.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Check this dataset, e.g. folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of that dataset's files.", metavar="ROOT")] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Check that plugins keep the contract: a reason in one line for each check that fails."""
+    """Test your network or dataset file before you run it: one line for each check."""
     add_plugins(plugins)
     if not names and dataset is None:
-        raise UserError("say what to check: bench check ARCH, bench check all, or bench check --dataset NAME")
+        raise UserError("name what to check: bench check ARCH, bench check all, or bench check --dataset NAME")
     if data is not None and dataset is None:
-        raise UserError("--data names a dataset's folder: say which dataset with --dataset NAME")
-    labels, failed = _labels(names or []), False
+        raise UserError("--data is the folder of a dataset: name the dataset with --dataset NAME")
+    labels = _labels(names or [])
     if dataset is not None:
         check_data(dataset, data)
-    from benchmark.common.progress import bars
-    from benchmark.plugins import checks
-
     several = len(labels) + (dataset is not None) > 1
-    with bars() as report:
-        for place, label in enumerate(labels):
-            report("checking", place, len(labels), label)
-            started = time.monotonic()
-            try:
-                results = checks.check_architecture(label)
-                results += [checks.check_overfit(label, report)] if overfit else []
-            except UserError as error:
-                if label in (names or []):
-                    raise
-                complain(f"left out: {error}")
-                failed = True
-                continue
-            failed |= _print(label, results, time.monotonic() - started, several=several)
-            report("checking", place + 1, len(labels), label)
+    failed = _check_architectures(labels, names or [], overfit=overfit, several=several)
     if dataset is not None:
+        from benchmark.plugins import checks
+
         started = time.monotonic()
         results = checks.check_dataset(dataset, data)
         failed |= _print(dataset, results, time.monotonic() - started, several=several)
@@ -65,7 +50,7 @@ def check(
 
 
 def _labels(names: "Sequence[str]") -> list[str]:
-    """The architectures to check; none is imported yet.
+    """The architectures to check; imports none of them.
 
     Raises:
         UserError: there is none of that name.
@@ -77,10 +62,38 @@ def _labels(names: "Sequence[str]") -> list[str]:
     return list(dict.fromkeys(label for name in names for label in (known if name == "all" else [name])))
 
 
+def _check_architectures(labels: "Sequence[str]", named: "Sequence[str]", *, overfit: bool, several: bool) -> bool:
+    """Check architectures and print the results; True if a check failed or "all" left out a broken architecture.
+
+    Raises:
+        UserError: an architecture that was named cannot be imported.
+    """
+    from benchmark.common.progress import bars
+    from benchmark.plugins import checks
+
+    failed = False
+    with bars() as report:
+        for place, label in enumerate(labels):
+            report("checking", place, len(labels), label)
+            started = time.monotonic()
+            try:
+                results = checks.check_architecture(label)
+                results += [checks.check_overfit(label, report)] if overfit else []
+            except UserError as error:
+                if label in named:
+                    raise
+                complain(f"left out: {error}")
+                failed = True
+                continue
+            failed |= _print(label, results, time.monotonic() - started, several=several)
+            report("checking", place + 1, len(labels), label)
+    return failed
+
+
 def _print(label: str, results: "Sequence[Result]", seconds: float, *, several: bool) -> bool:
-    """Every check of one plugin; of several a line each, and what failed or was skipped. True where one failed."""
-    told = [result for result in results if not several or result.outcome != "passed" or result.check == "overfit"]
-    lines = [f"{result.check:20} {result.outcome:8} {result.reason}".rstrip() for result in told]
+    """Print the checks of a plugin, without those that passed if there are several plugins; True if one failed."""
+    shown = [result for result in results if not several or result.outcome != "passed" or result.check == "overfit"]
+    lines = [f"{result.check:20} {result.outcome:8} {result.reason}".rstrip() for result in shown]
     counts = {name: sum(result.outcome == name for result in results) for name in ("passed", "failed", "skipped")}
     found = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     summary = f"{label:28} {found} in {seconds:.1f} s"

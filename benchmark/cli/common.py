@@ -1,4 +1,4 @@
-"""What every command shares: the app, its common options, and how it speaks."""
+"""The command line app, options that several commands share, and how commands print and end."""
 
 import functools
 import os
@@ -20,30 +20,28 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Segmentation networks for bird sound denoising, compared on locked splits by one trainer and one evaluator.",
+    help="Compare networks that find the bird in a noisy recording: same data, same training, same test.",
 )
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results store.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
 Plugins = Annotated[
-    Path | None, typer.Option("--plugins", help="A folder with architectures/ or datasets/ of your own.", metavar="DIR")
+    Path | None, typer.Option("--plugins", help="A folder with your own architectures/ or datasets/.", metavar="DIR")
 ]
 
-MANNER = "How it is carried out"
+MANNER = "Machine"
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MANNER)]
 Precision = Annotated[str, typer.Option(help="auto, bf16, tf32 or fp32.", rich_help_panel=MANNER)]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of a CPU; by default its cores that are granted.", rich_help_panel=MANNER),
+    typer.Option(min=1, help="CPU threads. [default: all that this process may use]", rich_help_panel=MANNER),
 ]
-Execution = Annotated[
-    str, typer.Option(help="auto (eager), eager, graph (a CUDA graph per step) or compiled.", rich_help_panel=MANNER)
-]
+Execution = Annotated[str, typer.Option(help="eager, or compiled (torch.compile).", rich_help_panel=MANNER)]
 
 P = ParamSpec("P")
 
 
 def speaking(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a user's mistake into one line and code 2, an interruption into one and code 130, our bug into one and 1."""
+    """Print every error as one line. A user's mistake exits with code 2, Ctrl-C with 130, a bug with 1."""
 
     @functools.wraps(command)
     def spoken(*arguments: P.args, **options: P.kwargs) -> None:
@@ -55,10 +53,10 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             complain(str(error))
             sys.exit(2)
         except KeyboardInterrupt:
-            complain("interrupted; what was finished is kept, and the same command starts the rest again")
+            complain("interrupted; finished work is kept: give the same command again to continue")
             sys.exit(130)
         except (typer.Exit, typer.Abort, BrokenPipeError):
-            raise  # a code that the command chose; a reader who has seen enough
+            raise  # the exit code that the command chose; a closed pipe, e.g. to `head`
         except Exception as error:
             if os.environ.get("BENCH_DEBUG"):
                 raise
@@ -72,7 +70,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _named(error: Exception) -> str:
-    """Kind, message and place of an exception."""
+    """Type, message, file and line of an exception."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"({frame.filename}, line {frame.lineno})"
     return one_line(f"{type(error).__name__}: {error} {place}" if str(error) else f"{type(error).__name__} {place}")
@@ -98,7 +96,7 @@ def _options(
 
 
 def add_plugins(folder: Path | None) -> None:
-    """Let plugins be found in the user's folder as well."""
+    """Search the user's folder for plugins as well."""
     if folder is not None:
         from benchmark.plugins import registry
 
@@ -106,14 +104,13 @@ def add_plugins(folder: Path | None) -> None:
 
 
 def option(name: str, value: Path, default: str) -> str:
-    """An option as it is typed, with a space before it; nothing where it has its default."""
+    """An option as it is typed, with a space before it; empty if it has its default."""
     return "" if str(value) == default else f" {name} {shlex.quote(str(value))}"
 
 
 def say(text: str) -> None:
-    """Print lines; of several processes that torchrun started, the first one does."""
-    if os.environ.get("RANK", "0") == "0":
-        typer.echo(printable(text, keep="\n"))
+    """Print one or more lines."""
+    typer.echo(printable(text, keep="\n"))
 
 
 def complain(text: str) -> None:
@@ -122,10 +119,10 @@ def complain(text: str) -> None:
 
 
 def mean_iou(path: Path, place: str) -> float:
-    """Mean IoU over a slice of the test, of the counts in a folder.
+    """The mean IoU of a slice of the test images, from the counts in a run's folder.
 
     Raises:
-        UserError: they are damaged.
+        UserError: the counts are damaged.
     """
     from benchmark import scores
     from benchmark.records import store
@@ -135,14 +132,14 @@ def mean_iou(path: Path, place: str) -> float:
         inside = counts["slice"] == place
         return scores.SCORES["iou"].compute({name: counts[name][inside] for name in scores.COUNT_COLUMNS})
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path / 'images.csv'} is damaged ({first_line(error)}); {store.INSTEAD}") from error
+        raise UserError(f"{path / store.IMAGES} is damaged ({first_line(error)}); {store.INSTEAD}") from error
 
 
 def check_data(dataset: str, root: Path | None) -> None:
-    """Refuse a folder that the dataset lacks or does not read; torch, which takes seconds, is imported later.
+    """Check the dataset's name and folder before torch is imported, which takes seconds.
 
     Raises:
-        UserError: as said, or there is no such dataset.
+        UserError: there is no such dataset, its folder is missing, or it reads no folder.
     """
     from benchmark.data import validate
     from benchmark.plugins import registry
@@ -152,10 +149,10 @@ def check_data(dataset: str, root: Path | None) -> None:
 
 
 def check_architectures(names: Sequence[str]) -> None:
-    """Refuse an unknown name before any architecture is imported.
+    """Check the names before any architecture is imported.
 
     Raises:
-        UserError: it says which there are.
+        UserError: a name is unknown; the message lists the known ones.
     """
     from benchmark.plugins import registry
 
@@ -166,10 +163,10 @@ def check_architectures(names: Sequence[str]) -> None:
 
 
 def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
-    """The labels asked for, each once, in their canonical spelling, and whether "all" had to leave a broken one out.
+    """The labels of `names`, each once, in canonical spelling, and whether "all" left out a broken architecture.
 
     Raises:
-        UserError: one that was named is unknown or broken; nothing has run then.
+        UserError: an architecture that was named is unknown or broken.
     """
     from benchmark.plugins import registry
 
@@ -183,17 +180,14 @@ def chosen_architectures(names: Sequence[str]) -> tuple[list[str], bool]:
         except UserError as error:
             complain(f"left out: {error}")
             broken = True
-    for line in registry.damaged("architectures") if "all" in names else ():
-        complain(f"left out: {line}")
-        broken = True
     return list(dict.fromkeys(labels)), broken
 
 
 def named_runs(results: Path, names: list[str]) -> list[Path]:
-    """The run folders that are meant, each once, in the order of the names.
+    """The folders of the named runs, each once, in the order of the names.
 
     Raises:
-        UserError: a name means no run.
+        UserError: there is no run of a name.
     """
     from benchmark.records import find
 

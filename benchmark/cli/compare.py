@@ -11,7 +11,7 @@ from benchmark.common.errors import UserError
 
 
 class Format(StrEnum):
-    """For a reader, or for another program."""
+    """Text for a reader, JSON for a program."""
 
     terminal = "terminal"
     json = "json"
@@ -20,18 +20,17 @@ class Format(StrEnum):
 @speaking
 def compare(
     *,
-    first: Annotated[str, typer.Argument(help="An entry, as the leaderboard names it.", metavar="A")],
+    first: Annotated[str, typer.Argument(help="A network, as the leaderboard names it.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Another, e.g. 'custom_resnet34 (fp32)'.", metavar="B")],
     results: Results = Path("results"),
-    protocol: Annotated[list[str] | None, typer.Option(help="Tables of this protocol only. Repeatable.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Only tables of this protocol. Repeatable.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="Print text or JSON.")] = Format.terminal,
 ) -> None:
-    """Compare two entries image by image: how sure the difference is, and where each of them wins."""
+    """Compare two networks: which is better, how sure that is, and on which recordings."""
     from rich.console import Console
 
-    from benchmark.leaderboard import selection, tables
-    from benchmark.leaderboard.compare import duels
-    from benchmark.leaderboard.formats.comparison import as_json, print_duels
+    from benchmark.leaderboard import compare, selection, tables
+    from benchmark.leaderboard.formats.comparison import as_json, print_comparisons
 
     board = tables.build(results)
     for problem in board.problems:
@@ -39,8 +38,8 @@ def compare(
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
     board = selection.seen(board, selection.View(protocols=protocol or []))
-    found = duels(board.tables, first, second)
+    found = compare.compare(board.tables, first, second)
     if format_ == Format.json:
         say(as_json(found).rstrip())
     else:
-        print_duels(found, Console(highlight=False))
+        print_comparisons(found, Console(highlight=False))

@@ -1,4 +1,4 @@
-"""`bench data`: make a dataset from recordings, and look at one before it is believed."""
+"""`bench data`: make a dataset from recordings, or inspect one."""
 
 import shlex
 from pathlib import Path
@@ -12,9 +12,8 @@ from benchmark.common import files
 if TYPE_CHECKING:
     from benchmark.tools.mix.settings import Settings
 
-data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings; look at one before it is believed.")
+data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings, or inspect one.")
 
-_EXPRESSION = "Regular expression, whose group, or all of whose match, is in the file name of every (also --other)"
 _COUNTS, _SOUND, _MASK = "Counts", "Sound", "Mask"
 
 
@@ -22,93 +21,74 @@ def _count(name: str, help_: str) -> Any:
     return typer.Option(name, help=help_, min=1, rich_help_panel=_COUNTS)
 
 
+def _sound(help_: str) -> Any:
+    return typer.Option(help=help_, rich_help_panel=_SOUND)
+
+
+def _range(help_: str) -> Any:
+    return typer.Option(help=help_, metavar="LOW HIGH", rich_help_panel=_SOUND)
+
+
+def _mask(help_: str) -> Any:
+    return typer.Option(help=help_, rich_help_panel=_MASK)
+
+
+def _name(what: str, files_of: str, more: str = "") -> Any:
+    return typer.Option(help=f"Regular expression that finds the {what} in each {files_of}'s file name{more}.")
+
+
 @data.command()
 @speaking
 def mix(
     *,
-    song: Annotated[Path, typer.Option(help="Recordings of the birds to be found.", metavar="DIR")],
-    background: Annotated[Path, typer.Option(help="Recordings of background.", metavar="DIR")],
-    out: Annotated[Path, typer.Option(help="The dataset's folder.", metavar="DIR")],
+    song: Annotated[Path, typer.Option(help="Recordings of the birds to find.", metavar="DIR")],
+    background: Annotated[Path, typer.Option(help="Recordings of background noise.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="Folder to write the dataset to.", metavar="DIR")],
     other: Annotated[
         list[Path] | None,
-        typer.Option(help="Other birds, for a slice of the test named after the folder. Repeatable.", metavar="DIR"),
-    ] = None,
-    bird: Annotated[str, typer.Option(help=f"{_EXPRESSION} song: the bird, e.g. 'finch-([A-Za-z]+)'.")] = "",
-    species: Annotated[str, typer.Option(help=f"{_EXPRESSION} song: the species.")] = "",
-    site: Annotated[str, typer.Option(help=f"{_EXPRESSION} background: the site.")] = "",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    train: Annotated[int, _count("--train", "Images to train.")] = 1000,
-    val: Annotated[int, _count("--val", "Images to validate.")] = 200,
-    test: Annotated[int, _count("--test", "Images to test.")] = 300,
-    slice_: Annotated[int, _count("--slice", "Images of each further slice of the test.")] = 100,
-    seconds: Annotated[float, typer.Option(help="Length of a mixture.", rich_help_panel=_SOUND)] = 4.0,
-    sample_rate: Annotated[int, typer.Option(help="Hz.", rich_help_panel=_SOUND)] = 32_000,
-    channel: Annotated[int, typer.Option(help="Which channel, from 0.", rich_help_panel=_SOUND)] = 0,
-    highpass: Annotated[float, typer.Option(help="Hz; 0 for none.", rich_help_panel=_SOUND)] = 500.0,
-    lowpass: Annotated[
-        float | None,
-        typer.Option(help="Hz; by default just below the lowest Nyquist frequency.", rich_help_panel=_SOUND),
-    ] = None,
-    snr: Annotated[
-        tuple[float, float], typer.Option(help="dB over active frames.", metavar="LOW HIGH", rich_help_panel=_SOUND)
-    ] = (-5.0, 15.0),
-    active_db: Annotated[
-        float, typer.Option(help="A frame is active within so many dB of the loudest.", rich_help_panel=_SOUND)
-    ] = 30.0,
-    peak: Annotated[float, typer.Option(help="Of a mixture, before its gain.", rich_help_panel=_SOUND)] = 0.9,
-    gain: Annotated[
-        tuple[float, float], typer.Option(help="dB below the peak.", metavar="LOW HIGH", rich_help_panel=_SOUND)
-    ] = (-10.0, 0.0),
-    foreign_db: Annotated[
-        float,
         typer.Option(
-            help="Backgrounds with transients above so many dB are a test slice of their own.", rich_help_panel=_SOUND
+            help="Birds to test on but never train on; their scores get a column named after the folder. Repeatable.",
+            metavar="DIR",
         ),
+    ] = None,
+    bird: Annotated[
+        str, _name("bird's name", "song", ", e.g. 'finch-([A-Za-z]+)'. With six birds or more, each stays in one split")
+    ] = "",
+    species: Annotated[str, _name("species", "song")] = "",
+    site: Annotated[str, _name("site", "background")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0)] = 0,
+    train: Annotated[int, _count("--train", "Training images.")] = 1000,
+    val: Annotated[int, _count("--val", "Validation images.")] = 200,
+    test: Annotated[int, _count("--test", "Test images.")] = 300,
+    slice_: Annotated[int, _count("--slice", "Images of each further test slice (--other, loud animals).")] = 100,
+    seconds: Annotated[float, _sound("Length of a mixture, in s.")] = 4.0,
+    sample_rate: Annotated[int, _sound("Sample rate of the mixtures, in Hz.")] = 32_000,
+    channel: Annotated[int, _sound("Channel to use, from 0.")] = 0,
+    highpass: Annotated[float, _sound("High-pass, in Hz; 0: none.")] = 500.0,
+    lowpass: Annotated[
+        float | None, _sound("Low-pass, in Hz. Default: just below the lowest Nyquist frequency.")
+    ] = None,
+    snr: Annotated[tuple[float, float], _range("Range of signal-to-noise ratios, in dB.")] = (-5.0, 15.0),
+    active_db: Annotated[float, _sound("Count a frame as song if it is within this many dB of the loudest.")] = 30.0,
+    peak: Annotated[float, _sound("Peak of a mixture before its gain.")] = 0.9,
+    gain: Annotated[tuple[float, float], _range("Range of gains below the peak, in dB.")] = (-10.0, 0.0),
+    foreign_db: Annotated[
+        float, _sound("Put backgrounds with transients above this many dB into a test slice of their own.")
     ] = 15.0,
-    smoothing: Annotated[
-        float, typer.Option(help="Gaussian over the powers, bins and frames.", rich_help_panel=_MASK)
-    ] = 4.0,
-    floor_db: Annotated[
-        float, typer.Option(help="Lowest song power, dB of its 99.5 % quantile.", rich_help_panel=_MASK)
-    ] = -30.0,
-    radius: Annotated[int, typer.Option(help="Disk of closing and opening.", rich_help_panel=_MASK)] = 3,
-    smallest: Annotated[
-        int, typer.Option(help="Components and holes under so many pixels go.", rich_help_panel=_MASK)
-    ] = 200,
+    smoothing: Annotated[float, _mask("Gaussian that smooths the powers, in bins and frames.")] = 4.0,
+    floor_db: Annotated[float, _mask("Ignore song below this many dB of its 99.5 % quantile.")] = -30.0,
+    radius: Annotated[int, _mask("Radius in pixels for closing gaps and removing spikes.")] = 3,
+    smallest: Annotated[int, _mask("Remove specks and fill holes smaller than this many pixels.")] = 200,
 ) -> None:
-    """Mix recordings of song and of background into a dataset whose true masks and clean sounds are known."""
+    """Mix recordings of song and of background into a dataset with known masks and clean sounds."""
+    options = locals()  # named like the settings, except the ranges
     from benchmark.common.progress import bars
     from benchmark.tools.mix import make
     from benchmark.tools.mix.settings import Settings, checked
 
-    given = {
-        "seed": seed,
-        "train": train,
-        "val": val,
-        "test": test,
-        "slice_": slice_,
-        "seconds": seconds,
-        "sample_rate": sample_rate,
-        "channel": channel,
-        "highpass": highpass,
-        "lowpass": lowpass,
-        "snr_low": snr[0],
-        "snr_high": snr[1],
-        "active_db": active_db,
-        "peak": peak,
-        "gain_low": gain[0],
-        "gain_high": gain[1],
-        "foreign_db": foreign_db,
-        "smoothing": smoothing,
-        "floor_db": floor_db,
-        "radius": radius,
-        "smallest": smallest,
-        "bird": bird,
-        "species": species,
-        "site": site,
-    }
-    settings = checked(**given)
-    # Folders are named by a word, because paths differ between machines.
+    ranges = {"snr_low": snr[0], "snr_high": snr[1], "gain_low": gain[0], "gain_high": gain[1]}
+    settings = checked(**ranges, **{name: options[name] for name in Settings.model_fields if name in options})
+    # The command in the card has words in the place of folders, because paths differ between machines.
     words = ["bench", "data", "mix", "--song", "SONG", "--background", "BACKGROUND", "--out", "OUT"]
     words += [word for folder in other or () for word in ("--other", folder.name)]
     words += _changed(settings, Settings())
@@ -124,8 +104,9 @@ def mix(
         )
     say(made.card)
     again = f" ({made.kept} had been made before)" if made.kept else ""
-    say(f"{sum(made.counts.values())} mixtures in {out}{again}. Look: bench data audit {shlex.quote(str(out))}")
-    say(f"Train: bench run --arch all --protocol mix-quick --data {shlex.quote(str(out))}")
+    folder = shlex.quote(str(out))
+    say(f"{sum(made.counts.values())} mixtures in {out}{again}.")
+    say(f"Next: bench data audit {folder}, then bench run --arch all --protocol mix-quick --data {folder}")
 
 
 @data.command()
@@ -133,9 +114,12 @@ def mix(
 def audit(
     *,
     root: Annotated[Path, typer.Argument(help="The dataset's top folder.", metavar="ROOT")],
-    picture: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("audit.png"),
+    picture: Annotated[Path, typer.Option(help="File of the contact sheet.")] = Path("audit.png"),
 ) -> None:
-    """Look at a dataset before it is believed: damage, masks, duplicates, and leakage (exit code 2)."""
+    """Inspect a dataset: damaged files, masks, duplicates, the same recording in two splits.
+
+    Draws a contact sheet. Exit code 2 on leakage.
+    """
     from benchmark.common.progress import bars
     from benchmark.tools.audit import scan
 
@@ -152,7 +136,7 @@ def audit(
 
 
 def _changed(settings: "Settings", usual: "Settings") -> list[str]:
-    """The options that differ from their defaults, as they are typed."""
+    """The options that differ from their defaults, as a user types them."""
     words = []
     mine, theirs = settings.model_dump(), usual.model_dump()
     for name, value in mine.items():

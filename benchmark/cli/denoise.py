@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Mask(StrEnum):
-    """Weights as the network gives them, or cut at the protocol's threshold."""
+    """The mask: weights as the network gives them, or cut at the protocol's threshold."""
 
     hard = "hard"
     soft = "soft"
 
 
 class Above(StrEnum):
-    """What becomes of frequencies that the network has never met."""
+    """What happens to frequencies above those that the network was trained on."""
 
     remove = "remove"
     keep = "keep"
@@ -31,17 +31,25 @@ class Above(StrEnum):
 @speaking
 def denoise(
     *,
-    inputs: Annotated[list[Path], typer.Argument(help="WAV, FLAC, OGG or MP3 files, or folders.", metavar="IN...")],
-    run: Annotated[str, typer.Option("--run", help="A run's folder or key, or 'best' by validation IoU.")] = "best",
-    out: Annotated[Path, typer.Option(help="Folder of the cleaned recordings.", metavar="DIR")] = Path("denoised"),
-    table: Annotated[str, typer.Option(help="The table that 'best' chooses from, by the beginning of its key.")] = "",
-    mask: Annotated[Mask, typer.Option(help="Weigh, or cut at the threshold as the scores do.")] = Mask.soft,
-    above: Annotated[Above, typer.Option(help="Frequencies beyond what the network has met.")] = Above.remove,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="WAV, FLAC, OGG or MP3 files, or folders of them.", metavar="IN...")
+    ],
+    run: Annotated[
+        str, typer.Option("--run", help="A run's folder or key, an architecture, or 'best' (highest validation IoU).")
+    ] = "best",
+    out: Annotated[Path, typer.Option(help="Folder for the cleaned recordings.", metavar="DIR")] = Path("denoised"),
+    table: Annotated[str, typer.Option(help="Choose among this table's runs (first characters of its key).")] = "",
+    mask: Annotated[
+        Mask, typer.Option(help="soft: fade by how sure the network is. hard: keep or drop, as in the scores.")
+    ] = Mask.soft,
+    above: Annotated[
+        Above, typer.Option(help="Frequencies higher than any in training: remove or keep them.")
+    ] = Above.remove,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Clean recordings with a trained entry: WAV of the same rate, channels and length, with mask and picture."""
+    """Clean recordings with a trained network. Writes a WAV, the mask and a before/after picture of each."""
     add_plugins(plugins)
     from benchmark.tools.denoise import choose_run, clean
 
@@ -71,11 +79,11 @@ def denoise(
 
 
 def _line(cleaned: "Cleaned", above: Above) -> str:
-    done = "removed (--above keep keeps it)" if above == Above.remove else "kept as it is"
+    done = "removed (--above keep keeps them)" if above == Above.remove else "kept as they are"
     header = cleaned.header
     channels = f"{header.channels} channel{'s' if header.channels > 1 else ''}"
     parts = [f"{cleaned.source.name}: {header.seconds:.1f} s, {channels}, {header.sample_rate} Hz -> {cleaned.target}"]
-    parts.append("silent, and left so" if cleaned.silent else f"{100 * cleaned.kept:.1f} % of the spectrogram kept")
+    parts.append("silent, left unchanged" if cleaned.silent else f"{100 * cleaned.kept:.1f} % of the spectrogram kept")
     if cleaned.above is not None:
-        parts.append(f"above {cleaned.above / 1000:g} kHz the network has met nothing: {done}")
+        parts.append(f"frequencies above {cleaned.above / 1000:g} kHz were not in training: {done}")
     return "; ".join(parts)

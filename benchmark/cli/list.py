@@ -1,13 +1,10 @@
 """`bench list`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from benchmark.cli.common import Plugins, add_plugins, say, speaking
-
-if TYPE_CHECKING:
-    pass
 
 
 @speaking
@@ -16,7 +13,7 @@ def list_(
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Show architectures, datasets and protocols, each with title, parameter count and paper."""
+    """List architectures, datasets and protocols with title, number of parameters and paper."""
     add_plugins(plugins)
     from rich.console import Console
 

@@ -10,20 +10,21 @@ from benchmark.cli.common import option, say, speaking
 if TYPE_CHECKING:
     from benchmark.plugins.registry import Kind
 
+new = typer.Typer(no_args_is_help=True, help="Create a new network or dataset file that already works.")
 
-new = typer.Typer(no_args_is_help=True, help="Write a new plugin file that keeps the contract as it stands.")
+Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")]
 
 
 @new.command("arch")
 @speaking
 def new_architecture(
     *,
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
-    to: Annotated[Path, typer.Option(help="The folder that holds architectures/.", metavar="DIR")] = Path(),
+    name: Name,
+    to: Annotated[Path, typer.Option(help="Folder to put architectures/NAME.py into.", metavar="DIR")] = Path(),
 ) -> None:
-    """Write architectures/NAME.py: a small network to put your own in the place of."""
+    """Write architectures/NAME.py with a small network, to be replaced by your own."""
     path, plugins = _write("architectures", name, to)
-    say(f"{path} keeps the contract as it stands. Put your network into it, then:")
+    say(f"{path} is a network that works. Replace it by your own, then:")
     say(f"  bench check {name}{plugins}")
     say(f"  bench run --arch {name}{plugins}")
     say("  bench leaderboard")
@@ -33,18 +34,19 @@ def new_architecture(
 @speaking
 def new_dataset(
     *,
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
-    to: Annotated[Path, typer.Option(help="The folder that holds datasets/.", metavar="DIR")] = Path(),
+    name: Name,
+    to: Annotated[Path, typer.Option(help="Folder to put datasets/NAME.py into.", metavar="DIR")] = Path(),
 ) -> None:
-    """Write datasets/NAME.py: a few made images to put your own in the place of."""
+    """Write datasets/NAME.py with a few made-up images, to be replaced by your own."""
     path, plugins = _write("datasets", name, to)
-    say(f"{path} keeps the contract as it stands. Put your data into it, then:")
+    say(f"{path} is a dataset that works. Replace its images by your own, then:")
     say(f"  bench check --dataset {name}{plugins}")
     say(f"  bench run --arch all --dataset {name}{plugins}")
     say("  bench leaderboard")
 
 
 def _write(kind: "Kind", name: str, folder: Path) -> tuple[Path, str]:
+    """The new file, and the option with which commands find it."""
     from benchmark.plugins import scaffold
 
     path = scaffold.write(kind, name, folder)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,14 +33,16 @@ from benchmark.common.errors import UserError
 if TYPE_CHECKING:
     from benchmark.protocols import Protocol
     from benchmark.run import Outcome, Request
-
+    from benchmark.training.trial import Manner
 
 _BUDGET = 5
-_PROTOCOL, _JOBS = "Settings of the protocol (another table)", "Many runs"
+_recipe = partial(typer.Option, rich_help_panel="Change the recipe (results go to a table of their own)")
+_machine = partial(typer.Option, rich_help_panel=MANNER)
+_jobs = partial(typer.Option, rich_help_panel="Many runs")
 
 
 class DataPlace(StrEnum):
-    """Where the decoded data lie."""
+    """Where the decoded data are kept."""
 
     auto = "auto"
     device = "device"
@@ -50,111 +53,93 @@ class DataPlace(StrEnum):
 def run(
     *,
     arch: Annotated[
-        list[str], typer.Option("--arch", help="Architecture, e.g. unet or unet:width=32; 'all'. Repeatable.")
+        list[str],
+        typer.Option("--arch", help="Network to run, e.g. unet or unet:width=32, or 'all'. Repeatable."),
     ],
-    protocol: Annotated[str, typer.Option(help="Protocol by name, or a .toml file.")] = "quick",
-    dataset: Annotated[str | None, typer.Option(help="Another dataset, e.g. folder.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol: its name, or a .toml file.")] = "quick",
+    dataset: Annotated[
+        str | None, typer.Option(help="Use this dataset instead of the protocol's, e.g. folder.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder to read the dataset from.", metavar="ROOT")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="First seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from --seed.")] = 1,
     results: Results = Path("results"),
     plugins: Plugins = None,
-    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
     allow_leakage: Annotated[
-        bool, typer.Option("--allow-leakage", help="Accept a recording in two splits; the table says so.")
+        bool,
+        typer.Option("--allow-leakage", help="Run although a recording is in two splits; the table will say so."),
     ] = False,
-    epochs: Annotated[int | None, typer.Option(rich_help_panel=_PROTOCOL)] = None,
-    batch_size: Annotated[int | None, typer.Option(rich_help_panel=_PROTOCOL)] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", rich_help_panel=_PROTOCOL)] = None,
-    image_size: Annotated[int | None, typer.Option(help="Height and width.", rich_help_panel=_PROTOCOL)] = None,
-    weights: Annotated[str | None, typer.Option(help="none or pretrained.", rich_help_panel=_PROTOCOL)] = None,
+    epochs: Annotated[int | None, _recipe(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, _recipe(help="Images per training step.")] = None,
+    learning_rate: Annotated[float | None, _recipe("--learning-rate", "--lr", help="Step size.")] = None,
+    image_size: Annotated[int | None, _recipe(help="Height and width of the images in pixels.")] = None,
+    weights: Annotated[str | None, _recipe(help="Weights to start from: none or pretrained.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
+        _recipe(
             "--set",
             metavar="NAME=VALUE",
-            help="Any setting: image_size, channels, normalisation, weights, loss, optimiser, "
-            "learning_rate, learning_rates, weight_decay, schedule, epochs, batch_size, augmentation, selection, "
-            "threshold.",
-            rich_help_panel=_PROTOCOL,
+            help="Any setting: image_size, channels, normalisation, weights, loss, optimiser, learning_rate, "
+            "learning_rates, weight_decay, schedule, epochs, batch_size, augmentation, selection, threshold.",
         ),
     ] = None,
     tune: Annotated[
         str | None,
-        typer.Option(
-            metavar="lr",
-            help="Let each entry choose its learning rate by its validation IoU; the test is looked at once.",
-            rich_help_panel=_PROTOCOL,
-        ),
+        _recipe(metavar="lr", help="lr: let each network choose its learning rate on the validation images."),
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option(
+        _recipe(
             min=2,
             max=9,
-            help="Learning rates to choose from, by factors of sqrt(10) around the protocol's; 5 if not given.",
-            rich_help_panel=_PROTOCOL,
+            help="Number of learning rates to try, sqrt(10) apart, around the protocol's; 5 if not given.",
         ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
-    execution: Execution = "auto",
+    execution: Execution = "eager",
     micro_batch: Annotated[
         int | None,
-        typer.Option(
+        _machine(
             min=1,
-            help="Compute a batch's gradients so many images at a time: the same batch, less memory. Batch norms "
-            "average over these, so it is a row of its own.",
-            rich_help_panel=MANNER,
+            help="Work through each batch so many images at a time, to save memory. Batch norm then sees only these "
+            "images, so the run gets a row of its own.",
         ),
     ] = None,
     deterministic: Annotated[
-        bool,
-        typer.Option(
-            "--deterministic",
-            help="On CUDA, only kernels whose results repeat to the bit; slower. A CPU's always do.",
-            rich_help_panel=MANNER,
-        ),
+        bool, _machine("--deterministic", help="On CUDA, get the same bits every time (slower). CPUs always do.")
     ] = False,
     data_on: Annotated[
         DataPlace,
-        typer.Option(
-            help="Keep the decoded data on the device, or send batches from the host; auto: on the device if it takes "
-            "at most half of its memory.",
-            rich_help_panel=MANNER,
+        _machine(
+            help="Keep the decoded data on the device, or send batches from the host. auto: on the device if they take "
+            "at most half of its memory."
         ),
     ] = DataPlace.auto,
     checkpoint_every: Annotated[
         float,
-        typer.Option(
+        _machine(
             min=0,
             metavar="SECONDS",
-            help="Checkpoint after an epoch as soon as a kill would lose so much work; 0: after every epoch.",
-            rich_help_panel=MANNER,
+            help="Save a checkpoint after an epoch if more than this many seconds of work would be lost. 0: after "
+            "every epoch.",
         ),
     ] = 10.0,
     launcher: Annotated[
         str,
-        typer.Option(
-            help="here: a process per run, one per GPU at a time; slurm: a job per run, through submitit; local: the "
-            "same jobs on this machine.",
-            rich_help_panel=_JOBS,
-        ),
+        _jobs(help="here: a process per run, one run per GPU at a time. slurm: a job per run, through submitit."),
     ] = "here",
     job: Annotated[
         list[str] | None,
-        typer.Option(
+        _jobs(
             metavar="NAME=VALUE",
-            help="Parameter of submitit for the jobs, e.g. timeout_min=600 or slurm_partition=gpu. Repeatable.",
-            rich_help_panel=_JOBS,
+            help="A submitit parameter for the jobs, e.g. timeout_min=600 or slurm_partition=gpu. Repeatable.",
         ),
     ] = None,
 ) -> None:
-    """Train and test architectures under one protocol; each run leaves a folder in the results store.
-
-    What is finished is not run again; what was killed goes on after its last checkpoint.
-    """
+    """Train and test networks. Finished runs are skipped; interrupted ones continue from their last checkpoint."""
     add_plugins(plugins)
     given = {
         "dataset": dataset,
@@ -164,29 +149,17 @@ def run(
         "image_size": image_size,
         "weights": weights,
     }
-    settings, overrides = protocol_settings(
-        protocol,
-        {name: value for name, value in given.items() if value is not None},
-        set_ or [],
-        rates=_rates(tune, budget),
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    settings, overrides = protocol_settings(protocol, given, set_ or [], rates=_rates(tune, budget))
     check_architectures(arch)
-    changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
-    say(f"Protocol {settings.name}" + (f", changed, so another table: {changed}" if changed else f": {settings.about}"))
-    if launcher != "slurm":  # whose machines may have other disks
+    say(_announcement(settings, overrides))
+    if launcher != "slurm":  # its machines may have other disks
         check_data(settings.dataset, data)
     labels, broken = chosen_architectures(arch)
 
     from benchmark.run import Request
     from benchmark.training.trial import Manner
 
-    # Folders are named by a word, because paths differ between machines.
-    flags = [*(["--data", "ROOT"] if data else []), *(["--plugins", "DIR"] if plugins else [])]
-    flags += ["--allow-leakage"] if allow_leakage else []
-    flags += ["--micro-batch", str(micro_batch)] if micro_batch else []
-    flags += ["--deterministic"] if deterministic else []
-    flags += ["--execution", execution] if execution != "auto" else []
-    flags += ["--threads", str(threads)] if threads else []
     manner = Manner(
         device=device,
         precision=precision,
@@ -197,6 +170,8 @@ def run(
         data_on=data_on.value,
         checkpoint_seconds=checkpoint_every,
     )
+    changes = [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]
+    flags = [*changes, *_flags(manner, data=data, plugins=plugins, allow_leakage=allow_leakage)]
     requests = [
         Request(
             architecture=label,
@@ -205,7 +180,7 @@ def run(
             seed=number,
             data_root=data,
             results=results,
-            command=_command(label, protocol, overrides, number, flags=flags),
+            command=_command(label, protocol, number, flags),
             manner=manner,
             force=force,
             allow_leakage=allow_leakage,
@@ -216,11 +191,36 @@ def run(
     _launch(requests, launcher, job or [], broken=broken)
 
 
+def _announcement(settings: "Protocol", overrides: dict[str, Any]) -> str:
+    """One line that says what the protocol is, or what was changed in it."""
+    changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
+    if changed:
+        return f"Protocol {settings.name} with changes (results go to a table of their own): {changed}"
+    return f"Protocol {settings.name}: {settings.about}"
+
+
+def _flags(manner: "Manner", *, data: Path | None, plugins: Path | None, allow_leakage: bool) -> list[str]:
+    """The options that repeat this run elsewhere; a word stands for each folder, because paths differ."""
+    flags = [*(["--data", "ROOT"] if data else []), *(["--plugins", "DIR"] if plugins else [])]
+    flags += ["--allow-leakage"] if allow_leakage else []
+    flags += ["--micro-batch", str(manner.micro_batch)] if manner.micro_batch else []
+    flags += ["--deterministic"] if manner.deterministic else []
+    flags += ["--execution", manner.execution] if manner.execution != "eager" else []
+    flags += ["--threads", str(manner.threads)] if manner.threads else []
+    return flags
+
+
+def _command(label: str, protocol: str, seed: int, flags: Sequence[str]) -> str:
+    """The command that repeats this run; the run itself adds its device and precision."""
+    return shlex.join(["bench", "run", "--arch", label, "--protocol", Path(protocol).name, "--seed", str(seed), *flags])
+
+
 def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[str], *, broken: bool) -> None:
+    """Run all requests, print a line for each, and exit with 2 if one failed or, `broken`, a plugin was left out."""
     from benchmark.launch import launch
 
     failed = broken
-    with closing(launch(requests, launcher, parameters)) as outcomes:  # whatever ends this ends the runs
+    with closing(launch(requests, launcher, parameters)) as outcomes:  # so that an exception here ends the runs
         for request, outcome in outcomes:
             try:
                 say(_summary(outcome))
@@ -235,10 +235,10 @@ def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[s
 
 
 def _summary(outcome: "Outcome | UserError") -> str:
-    """What came of a run.
+    """The result of a run in one line.
 
     Raises:
-        UserError: it could not be done, or what was finished before is damaged.
+        UserError: the run failed, or the files of a run that finished earlier are damaged.
     """
     if isinstance(outcome, UserError):
         raise outcome
@@ -248,25 +248,29 @@ def _summary(outcome: "Outcome | UserError") -> str:
     from benchmark.records import store
 
     iou = mean_iou(outcome.path, store.read(outcome.path).headline_slice)
-    again = " (finished before; --force runs it again)" if outcome.again else ""
+    again = " (finished before; --force repeats it)" if outcome.again else ""
     return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
 
 
 def _rates(tune: str | None, budget: int | None) -> int:
-    """How many learning rates there are to choose from; 0: the protocol decides."""
+    """The number of learning rates to choose from; 0: the protocol decides."""
     if tune not in (None, "lr"):
-        raise UserError(f"--tune {tune}: what can be tuned is the learning rate, --tune lr")
+        raise UserError(f"--tune {tune}: only the learning rate can be tuned; write --tune lr")
     if tune is None and budget is not None:
-        raise UserError("--budget is for --tune lr")
+        raise UserError("--budget needs --tune lr")
     return (budget or _BUDGET) if tune else 0
 
 
 def protocol_settings(
     name: str, given: dict[str, Any], pairs: Sequence[str], *, rates: int = 0
 ) -> "tuple[Protocol, dict[str, Any]]":
-    """The protocol of that name with what was changed, and the changes alone.
+    """The protocol of that name with its changes applied, and the changes themselves.
 
-    `given` are options, `pairs` NAME=VALUE; `rates`: so many learning rates to choose from, around the protocol's.
+    `given` are settings by name, `pairs` are texts NAME=VALUE; `rates`: how many learning rates around the protocol's
+    to choose from.
+
+    Raises:
+        UserError: no such protocol or dataset, or a setting that it does not take.
     """
     from benchmark import protocols
 
@@ -278,15 +282,18 @@ def protocol_settings(
         given[key.strip()] = _parsed(value.strip())
     if rates:
         if "learning_rates" in given:
-            raise UserError("--tune and --set learning_rates both say what there is to choose from: give one of them")
+            raise UserError(
+                "--tune and --set learning_rates both list the learning rates to try; give only one of them"
+            )
         own = loaded.override({**given, "learning_rates": ()}).learning_rate
         given["learning_rates"] = protocols.rates_around(own, rates)
-    # One spelling of the dataset: a parameter written out at its default changes nothing.
-    loaded, changed = (_spelled(settings) for settings in (loaded, loaded.override(given)))
+    # A parameter of the dataset that is written out at its default is no change.
+    loaded, changed = (_canonical(settings) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)
 
 
-def _spelled(settings: "Protocol") -> "Protocol":
+def _canonical(settings: "Protocol") -> "Protocol":
+    """The protocol with its dataset in the canonical spelling."""
     from benchmark.plugins import registry
 
     return settings.override({"dataset": registry.load("datasets", settings.dataset).label})
@@ -298,14 +305,6 @@ def _parsed(text: str) -> Any:
 
     try:
         read = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, nested too deep
+    except (ValueError, RecursionError):  # not TOML, a number of 5,000 digits, nested too deep
         return text
-    return read["value"] if len(read) == 1 else text  # a line break would end the value, and begin another setting
-
-
-def _command(label: str, protocol: str, overrides: dict[str, Any], seed: int, *, flags: Sequence[str]) -> str:
-    """The command that makes this run again; the run adds its device and arithmetic."""
-    words = ["bench", "run", "--arch", label, "--protocol", Path(protocol).name, "--seed", str(seed)]
-    for name, value in overrides.items():
-        words += ["--set", f"{name}={value}"]
-    return shlex.join([*words, *flags])
+    return read["value"] if len(read) == 1 else text  # a line break would start another setting

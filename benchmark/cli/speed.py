@@ -27,44 +27,35 @@ from benchmark.common.errors import UserError
 
 @speaking
 def speed(
-    arch: Annotated[list[str] | None, typer.Argument(help="Architectures; all if none is named.")] = None,
+    arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
     *,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="notebook: also time the naive loop; lightning: the same network under Lightning. Repeatable; the "
-            "ratios are of runs side by side."
-        ),
-    ] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol whose sizes, loss and data are used.")] = "quick",
-    dataset: Annotated[str | None, typer.Option(help="Another dataset.")] = None,
+    protocol: Annotated[str, typer.Option(help="Take sizes, loss and data from this protocol.")] = "quick",
+    dataset: Annotated[str | None, typer.Option(help="Use this dataset instead of the protocol's.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that the dataset is read from.", metavar="ROOT")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Height and width.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Of the training.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Measure each figure for so long.")] = 3.0,
-    images: Annotated[int, typer.Option(min=1, help="Images of an epoch of the contestants.")] = 64,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of the contestants.")] = 3,
+    image_size: Annotated[int | None, typer.Option(help="Height and width; by default the protocol's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; by default the protocol's.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 3.0,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
-    execution: Execution = "auto",
+    execution: Execution = "eager",
     plugins: Plugins = None,
-    out: Annotated[Path, typer.Option(help="CSV to write; Markdown is written beside it.")] = Path("speed.csv"),
+    out: Annotated[Path, typer.Option(help="CSV file to write; a Markdown file is written next to it.")] = Path(
+        "speed.csv"
+    ),
 ) -> None:
-    """Measure cost, throughput, latency and memory of architectures; every one in a fresh process."""
+    """Measure speed, latency and memory of networks, and what limits them."""
     add_plugins(plugins)
     given = {"dataset": dataset, "image_size": image_size, "batch_size": batch_size, "weights": "none"}
     settings, _ = protocol_settings(protocol, {name: value for name, value in given.items() if value is not None}, [])
     check_architectures(arch or [])
     check_data(settings.dataset, data)
     labels, broken = chosen_architectures(arch or ["all"])
-    from rich.console import Console
 
     from benchmark.common.progress import bars
-    from benchmark.tools.speed import report, rivals, session
-    from benchmark.tools.speed.measure import Failure, Speed, Task
+    from benchmark.tools.speed import report, session
+    from benchmark.tools.speed.measure import Failure, Task
 
-    rivals.check(against or [])
     files.check_writable(out.parent, "--out")
     tasks = [
         Task(
@@ -79,28 +70,14 @@ def speed(
         )
         for label in labels
     ]
-    command = shlex.join(["bench", *sys.argv[1:]])
     with bars() as progress:
-        most = session.ceilings(tasks[0])
-        results = session.speeds(tasks, most, progress)
-        written = report.write(out, command, results, [], most)  # the races take long, and may fail
-        able = {result.label for result in results if isinstance(result, Speed) and result.train}
-        racing = [task for task in tasks if task.architecture in able]
-        races = session.races(racing, against or [], images, rounds, progress) if against else []
-    if races:
-        written = report.write(out, command, results, races, most)
-    console = Console(highlight=False)
-    measured = [result for result in results if isinstance(result, Speed)]
-    if measured:
-        for line in report.heading(measured, most):
-            say(line)
-        for table in report.speed_tables(results):
-            console.print(table)
-    if races:
-        console.print(report.race_table(races))
-        for line in report.notes(races):
-            say(line)
+        most = session.measure_ceiling(tasks[0])
+        results = session.measure_each(tasks, most, progress)
+    written = report.write(out, shlex.join(["bench", *sys.argv[1:]]), results, most)
+    say(f"{report.text(results, most)}\n")
     say(f"Written: {', '.join(str(path) for path in written)}")
-    if broken or len(measured) < len(results):
-        failed = [result for result in results if isinstance(result, Failure)]
-        raise UserError("; ".join(f"{failure.label}: {failure.message}" for failure in failed) or "some were left out")
+    failed = [result.label for result in results if isinstance(result, Failure)]
+    if failed:
+        raise UserError(f"not measured: {', '.join(failed)}; see above")
+    if broken:
+        raise typer.Exit(2)

@@ -28,20 +28,20 @@ def transfer(
     *,
     runs: Annotated[
         list[str],
-        typer.Argument(help="Finished runs, by architecture, folder or the beginning of their key.", metavar="RUN..."),
+        typer.Argument(help="Finished runs: architecture, folder, or first characters of the key.", metavar="RUN..."),
     ],
-    dataset: Annotated[str, typer.Option(help="The other dataset, e.g. folder.")],
-    data: Annotated[Path | None, typer.Option(help="Folder that it is read from.", metavar="ROOT")] = None,
+    dataset: Annotated[str, typer.Option(help="Dataset to test on, e.g. folder.")],
+    data: Annotated[Path | None, typer.Option(help="Folder to read the dataset from.", metavar="ROOT")] = None,
     results: Results = Path("results"),
     plugins: Plugins = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Do again what is finished.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat tests that are finished.")] = False,
     allow_leakage: Annotated[
         bool,
-        typer.Option("--allow-leakage", help="Accept what the run was trained on in the test; the record says so."),
+        typer.Option("--allow-leakage", help="Test on recordings that the run was trained on; the record will say so."),
     ] = False,
 ) -> None:
-    """Test finished runs on other data than they were trained on, at their own settings; nothing is trained."""
+    """Test trained networks on data they were not trained for."""
     add_plugins(plugins)
     paths = named_runs(results, runs)
     check_data(dataset, data)
@@ -51,7 +51,7 @@ def transfer(
 
     failed = 0
     for path in paths:
-        # Folders are named by a word, because paths differ between machines.
+        # A word stands for each folder, because paths differ between machines.
         words = ["bench", "transfer", path.name, "--dataset", dataset, *(["--data", "ROOT"] if data else [])]
         words += [*(["--plugins", "DIR"] if plugins else []), *(["--allow-leakage"] if allow_leakage else [])]
         request = Request(
@@ -83,7 +83,7 @@ def _transferred(outcome: "Outcome") -> str:
 
     found = outcome.found
     iou = mean_iou(outcome.path, manifest.headline(list(found.tested_on.test_slices)))
-    again = " (done before; --force does it again)" if outcome.again else ""
+    again = " (done before; --force repeats it)" if outcome.again else ""
     leaks = f", LEAKAGE: {', '.join(found.leakage)}" if found.leakage else ""
     return (
         f"{found.architecture}, seed {found.seed}, trained on {found.trained_on.dataset}: "

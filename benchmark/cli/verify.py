@@ -1,4 +1,4 @@
-"""`bench verify`, `bench transfer`."""
+"""`bench verify`."""
 
 import shlex
 from pathlib import Path
@@ -21,78 +21,63 @@ def verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Runs, by architecture, folder or the beginning of their key; all by default.", metavar="[RUN]..."
+            help="Runs, by architecture, folder or the first characters of their key. [default: all]",
+            metavar="[RUN]...",
         ),
     ] = None,
     results: Results = Path("results"),
     plugins: Plugins = None,
-    seal: Annotated[
-        bool,
-        typer.Option(
-            "--seal",
-            help="Write SHA256SUMS for runs that have none, being from before it was written, and are consistent.",
-        ),
-    ] = False,
     predict: Annotated[
         bool,
         typer.Option(
             "--predict",
-            help="Evaluate the weights on the test split, compare every count, write verification.json. Where device, "
-            "arithmetic, torch and threads are the run's, no pixel may differ; elsewhere 0.1 % of an image's.",
+            help="Also evaluate the weights on the test split, compare every count, and write verification.json. On a "
+            "machine like the run's no pixel may differ; elsewhere 0.1 % of an image's pixels may.",
             rich_help_panel=_PREDICT,
         ),
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder that the dataset is read from.", metavar="ROOT", rich_help_panel=_PREDICT),
+        typer.Option(help="Folder of the dataset.", metavar="ROOT", rich_help_panel=_PREDICT),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_PREDICT)] = "auto",
 ) -> None:
-    """Check that what the records say can be so: checksums, keys, counts, masks, against each other (exit code 2)."""
+    """Check that records are consistent: checksums, keys, counts and masks. Exit code 2 if not."""
     add_plugins(plugins)
     from benchmark.common.progress import bars
     from benchmark.records import find
-    from benchmark.records import verify as verification
+    from benchmark.records.verify import VERIFICATION, check
 
     if predict and not runs:
-        raise UserError("--predict wants the runs to be named, since they share one --data: bench verify --predict RUN")
+        raise UserError("--predict needs the names of runs, since they share one --data: bench verify --predict RUN")
     if predict:
         from benchmark.data import validate
 
         validate.check_folder(data)
     paths = named_runs(results, runs) if runs else find.folders(results)
-    named = paths if runs else None
     if not paths:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    sealed: list[Path] = []
     with bars() as report:
-        if seal:
-            sealed, findings = verification.seal(results, named, report)
-        else:
-            findings = verification.check(results, named, report)
+        findings = check(results, paths if runs else None, report)
     failed = {finding.run for finding in findings}
-    for path in dict.fromkeys([*paths, *sorted(failed)]):  # transfers are named where something is wrong with them
-        say(_line(path, [finding for finding in findings if finding.run == path], sealed=path in sealed))
+    for path in dict.fromkeys([*paths, *sorted(failed)]):  # a transfer is named only if something is wrong with it
+        say(_line(path, [finding for finding in findings if finding.run == path]))
     if predict:
-        ready = [
-            path
-            for path in paths
-            if all(finding.file.name == verification.VERIFICATION for finding in findings if finding.run == path)
-        ]
-        failed = (failed - set(ready)) | _predict_all(ready, results, data, device)
+        damaged = {finding.run for finding in findings if finding.file.name != VERIFICATION}
+        failed = damaged | _predict_all([path for path in paths if path not in damaged], results, data, device)
     say(f"{len(set(paths) - failed)} of {len(paths)} run(s) {'reproduced' if predict else 'consistent'}")
     if failed:
         raise typer.Exit(2)
 
 
-def _line(path: Path, findings: "list[Finding]", *, sealed: bool) -> str:
+def _line(path: Path, findings: "list[Finding]") -> str:
     if not findings:
-        return f"{path}: consistent{', sealed' if sealed else ''}"
+        return f"{path}: consistent"
     return "\n".join([f"{path}: {len(findings)} finding(s)", *(f"  {finding}" for finding in findings)])
 
 
 def _predict_all(paths: list[Path], results: Path, data: Path | None, device: str) -> set[Path]:
-    """Evaluate the weights of these runs; gives those that failed."""
+    """Evaluate the weights of these runs; returns those that failed."""
     from benchmark.common.progress import bars
     from benchmark.reproduce import predict
 

@@ -1,1 +1,1 @@
-"""What any program needs: errors, files, progress, worker processes."""
+"""Errors, files, progress bars and worker processes: nothing here knows about networks or birds."""

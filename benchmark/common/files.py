@@ -1,4 +1,4 @@
-"""Write files and folders atomically, lock them, and turn what a disk refuses into one line for the user."""
+"""Write files and folders atomically, lock them, and turn errors of the disk into one line for the user."""
 
 import errno
 import glob
@@ -20,44 +20,44 @@ _DAY = 24 * 60 * 60
 _OLD = "-old"
 _ELSEWHERE = "choose a folder that you may write to (--results, --out; BENCH_CACHE for decoded data)"
 _REMEDIES = {
-    errno.ENOSPC: "make room on that disk, then give the same command again: what is finished is kept",
+    errno.ENOSPC: "make room on that disk, then give the same command again: finished work is kept",
     errno.EROFS: _ELSEWHERE,
     errno.EACCES: f"change its permissions, or {_ELSEWHERE}",
 }
-"""What to do about the errors that users meet: a full disk, a read-only one, no permission."""
+"""The remedies for the errors that users meet: a full disk, a read-only disk, no permission."""
 
 
 def cache_folder() -> Path:
-    """`BENCH_CACHE`, or the user's cache folder: what lies there can be made again."""
+    """`BENCH_CACHE`, or the user's cache folder; everything in it can be made again."""
     return Path(os.environ.get("BENCH_CACHE") or user_cache_path("birdmask-bench"))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, sync it, and rename it.
+    """Let `write` write a temporary file, sync it, and rename it to `path`.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the file cannot be written.
     """
-    with beside(path) as temporary:
+    with atomic_file(path) as temporary:
         write(temporary)
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Where to write a file that becomes `path`, synced, when the block ends well, and else leaves nothing.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path. On success it is synced and renamed to `path`; on an error it is removed.
 
-    What killed processes left of the same file is removed.
+    Temporary files that killed processes left of the same file are removed.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the file cannot be written.
     """
-    with beside_each([path]) as (temporary,):
+    with atomic_files([path]) as (temporary,):
         yield temporary
 
 
 @contextmanager
-def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """The same for files of one folder that belong together: all are on the disk before the first one is renamed."""
+def atomic_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Like `atomic_file` for several files of one folder: all are synced before the first one is renamed."""
     temporaries = [path.with_name(f".tmp-{path.name}-{platform.node()}-{os.getpid()}") for path in paths]
     folder = paths[0].parent
     try:
@@ -65,9 +65,8 @@ def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
             for path in paths:
                 _remove_leftovers(path)
             for temporary in temporaries:
-                temporary.unlink(
-                    missing_ok=True
-                )  # a killed process that had our number; a link would be written through
+                # A killed process may have had our number; a link would be written through.
+                temporary.unlink(missing_ok=True)
             try:
                 yield temporaries
                 for temporary in temporaries:
@@ -77,7 +76,7 @@ def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
                 sync_folder(folder)
             finally:
                 for temporary in temporaries:
-                    with suppress(OSError):  # where nothing can be written, nothing can be removed
+                    with suppress(OSError):  # on a read-only disk nothing can be removed
                         temporary.unlink(missing_ok=True)
     except OSError as error:
         raise refused(paths[0], error) from error
@@ -85,7 +84,7 @@ def beside_each(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 @contextmanager
 def made_if_needed(folder: Path) -> Iterator[None]:
-    """A folder with its parents; those that were made for a block that fails go again, as far as they are empty."""
+    """Make a folder and its parents; if the block fails, remove those that were made and are empty."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,9 +97,9 @@ def made_if_needed(folder: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Those of processes of this machine that are no more, and those of other machines that are older than a day.
+    """Remove temporary files of ended processes of this machine, and those of other machines after a day.
 
-    A number that belongs to another process by now keeps its leftover until that one ends as well.
+    If another process has the number by now, the file stays until that process ends.
     """
     start = f".tmp-{path.name}-"
     for left in path.parent.glob(f"{glob.escape(start)}*"):
@@ -111,18 +110,18 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _alive(process: str) -> bool:
-    """Whether a process of this machine, by its number, is still there to finish its file."""
+    """Whether a process of this machine with this number is running."""
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, OverflowError, ValueError):
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True
 
 
 def sync(path: Path) -> None:
-    """Have what was written on the disk before going on."""
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -131,22 +130,22 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names of what was renamed on the disk: the files are whole already, and not every system can do it."""
+    """Wait until the renamed files of a folder are on the disk, on systems that can do it."""
     with suppress(OSError):
         sync(folder)
 
 
 def lock_file(path: Path) -> FileLock:
-    """A lock that the system ends with its process; where the file system has none, taking it is an OSError."""
-    return FileLock(path, fallback_to_soft=False)  # a soft lock is a file, and would outlive a killed process
+    """A lock that the system releases when its process ends; on a disk without locks, taking it is an OSError."""
+    return FileLock(path, fallback_to_soft=False)  # a soft lock would stay after a killed process
 
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock file that ends with its process; `waiting` is called once if another one holds it.
+    """Hold a lock file until the block or the process ends; `waiting` is called once if another process holds it.
 
     Raises:
-        UserError: the disk refuses, or has no locks.
+        UserError: the file cannot be written, or the disk has no locks.
     """
     lock = lock_file(path)
     try:
@@ -157,7 +156,7 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()  # while it is held: who waits for it notices, and makes a new one
+            path.unlink()  # while it is held: a process that waits for it notices, and makes a new one
         lock.release()
 
 
@@ -169,7 +168,7 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> Non
             lock.acquire(timeout=patience)
         except Timeout:
             waiting()
-            patience = -1  # for ever
+            patience = -1  # without end
         except FileNotFoundError:  # the process that held it has just removed the empty folder
             if not tries_left:
                 raise
@@ -179,12 +178,12 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> Non
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
+    """Yield a temporary folder. On success it is synced and renamed to `path`; on an error it is removed.
 
-    A folder that was there is replaced: until the last moment it is there, and after an error it still is.
+    A folder that exists is replaced at the last moment, and stays if there is an error.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the folder cannot be written.
     """
     try:
         with made_if_needed(path.parent):
@@ -195,7 +194,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def _written(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".tmp-{path.name}-{platform.node()}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process that had our number
     temporary.mkdir()
     try:
         yield temporary
@@ -226,15 +225,15 @@ def _put_back(old: Path, path: Path, error: OSError) -> None:
     try:
         old.rename(path)
     except OSError:
-        lies = f"what was there lies in {old}, and the same command puts it back"
-        raise UserError(f"{refused(path, error)}; {lies}") from error
+        moved = f"the old folder is now {old}; the same command puts it back"
+        raise UserError(f"{refused(path, error)}; {moved}") from error
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what killed processes left beside `path`, and put back a folder that one was about to replace.
+    """Remove temporary folders that killed processes left of `path`, and put back a folder that one was replacing.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: they cannot be removed or renamed.
     """
     try:
         for left in sorted(path.parent.glob(f".tmp-{path.name}-*")):
@@ -257,7 +256,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
 
 
 def unusable(error: OSError) -> UserError:
-    """The error of a path, where it is not known whether it was to be read or written."""
+    """The error of a file or folder that could not be read or written."""
     return UserError(f"cannot use {error.filename or 'the disk'}: {_reason(error)}{_remedy(error)}")
 
 
@@ -266,30 +265,28 @@ def _reason(error: Exception) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    """Looked up by the text as well: libraries raise errors of their own that quote the system's."""
+    """The remedy, found by the error's text, because libraries quote the system's text in errors of their own."""
     text = str(error)
     found = (remedy for number, remedy in _REMEDIES.items() if os.strerror(number) in text)
     return f"; {remedy}" if (remedy := next(found, "")) else ""
 
 
 def check_regular(path: Path, mode: int) -> None:
-    """Refuse a folder, pipe, socket or device in the place of a file: opening a pipe would wait for ever.
-
-    `mode` is what `stat` gives.
+    """Require a regular file: opening a pipe would wait without end. `mode` is the mode of its `stat`.
 
     Raises:
-        UserError: it is no regular file.
+        UserError: it is a folder, pipe, socket or device.
     """
     if not stat.S_ISREG(mode):
         raise UserError(f"{path} is not a regular file; remove it, or put the file itself in its place")
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Refuse a folder that cannot be written to, before hours are spent; it need not exist yet.
+    """Require a folder that can be written to, before hours of work; it need not exist yet.
 
     Raises:
-        UserError: it, or the folder that it would be made in, is no folder or may not be written to.
+        UserError: the folder, or the nearest parent that exists, is not a folder or not writable.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write to {folder}: {existing} is no folder that you may write to; use {option}")
+        raise UserError(f"cannot write to {folder}: {existing} is not a folder that you may write to; use {option}")

@@ -1,4 +1,4 @@
-"""Progress of long work: one callable that every stage reports to."""
+"""Progress bars: every stage of long work reports to one callable."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from benchmark.common.errors import printable
 
 Report: TypeAlias = Callable[[str, int, int, str], None]
-"""`report(stage, done, total, note)`; a total of 0 is a remark without a bar."""
+"""`report(stage, done, total, note)`; a total of 0 prints a line without a bar."""
 
 
 def silent(stage: str, done: int, total: int, note: str) -> None:
@@ -18,9 +18,9 @@ def silent(stage: str, done: int, total: int, note: str) -> None:
 
 @contextmanager
 def bars() -> Iterator[Report]:
-    """A bar per stage on standard error, with the time left, and the time taken when done.
+    """Yield a `Report` that shows a bar per stage on standard error, with the time left, then the time taken.
 
-    Without a terminal it is a line whenever a stage's note changes.
+    Without a terminal it prints a line whenever a stage's note changes.
     """
     if not sys.stderr.isatty():
         yield _lines()
@@ -44,7 +44,7 @@ def bars() -> Iterator[Report]:
                 progress.console.print(f"{stage}: {note}", markup=False, highlight=False)
                 return
             if stage not in tasks:
-                # What was done by a former process says nothing of how fast this one is.
+                # The steps of an earlier process do not count for this one's speed.
                 tasks[stage] = progress.add_task(stage, total=total, completed=done, note=note)
             progress.update(tasks[stage], completed=done, total=total, note=note)
 
@@ -57,7 +57,7 @@ def _lines() -> Report:
     def report(stage: str, done: int, total: int, note: str) -> None:
         line = note or f"{done}/{total}"
         if (note and last.get(stage) != note) or (not note and done in (0, total)):
-            print(printable(f"{stage}: {line}"), file=sys.stderr, flush=True)  # noqa: T201 - a log line for whoever redirected us
+            print(printable(f"{stage}: {line}"), file=sys.stderr, flush=True)  # noqa: T201 - a line for a log file
         last[stage] = line
 
     return report

@@ -10,34 +10,41 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, TypeVar
-
-from benchmark.plugins import loading
+from typing import Any, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Start: TypeAlias = Callable[[], object]
+
 _AHEAD = 4
 _PATIENCE_SECONDS = 1.0
+_starts: list[Callable[[], Start]] = []
+_environment_lock = threading.Lock()
 
 
 class UnsendableError(Exception):
-    """(number, reason): the item of that number, from 0, cannot be sent to workers, or not be received by them."""
+    """(number, reason): the item of that number, counted from 0, cannot be pickled here or unpickled in a worker."""
+
+
+def at_start(prepare: Callable[[], Start]) -> None:
+    """Let the workers of all later pools begin with the picklable function that `prepare` returns in this process."""
+    _starts.append(prepare)
 
 
 def processors() -> int:
-    """The processors that this process may use, by its affinity and by the time that its control group grants."""
+    """The number of processors that this process may use, by its affinity and its control group."""
     present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(present, granted())
 
 
 def granted() -> int:
-    """How many processors' time the control group grants (a container given two of 64 cores); no limit is huge."""
+    """The processors that the control group grants (a container may have two of 64 cores); huge without a limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
         return max(1, math.ceil(int(quota) / int(period)))
@@ -46,13 +53,13 @@ def granted() -> int:
 
 
 class Watch:
-    """How busy other processes keep the machine from now on. Linux says; elsewhere nothing is known."""
+    """Measures how busy other processes keep the machine from now on; on Linux only."""
 
     def __init__(self) -> None:
         self._started = _processor_times()
 
     def others(self) -> float | None:
-        """The share of the machine's processor time that they took since, within 0 ... 1."""
+        """The share of the machine's processor time that they took since then, 0 to 1; None if unknown."""
         before, now = self._started, _processor_times()
         if before is None or now is None or now[1] <= before[1]:
             return None
@@ -61,24 +68,24 @@ class Watch:
 
 
 def _processor_times() -> tuple[float, float, float] | None:
-    """Seconds of all processors since the start: busy, in all, and busy with this process."""
+    """Processor seconds since the machine started: busy, in total, and of this process."""
     try:
         fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
         user, nice, system, idle, waiting, *interrupts = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields)
     except (OSError, ValueError):
         return None
-    busy = user + nice + system + sum(interrupts)  # and what a host took away from a virtual machine
+    busy = user + nice + system + sum(interrupts)  # with the time that the host took from a virtual machine
     return busy, busy + idle + waiting, time.process_time()
 
 
 def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """`function` of each item, in order, by a worker per processor.
+    """Yield `function(item)` for each item, in order, computed by one worker per processor.
 
-    At most four results per worker are under way or wait to be taken: a `map` of the pool would take all items at
-    once, and let the results pile up where they are used more slowly than made.
+    At most four results per worker are under way or wait to be taken. The pool's own `map` would take all items at
+    once, and results would pile up if they are used more slowly than they are made.
 
     Raises:
-        UnsendableError: an item cannot be pickled, or is of a module that workers cannot import.
+        UnsendableError: an item cannot be pickled, or its module cannot be imported by a worker.
     """
     room = _AHEAD * processors()
     with pool() as executor:
@@ -92,7 +99,7 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
 
 
 def _pickled(number: int, *values: Any) -> bytes:
-    # Here, because a pool that fails to pickle what it is to send may never end (seen with Python 3.11).
+    # Pickled here, because a pool that fails to pickle an item may never end (seen with Python 3.11).
     try:
         return pickle.dumps(values)
     except Exception as error:
@@ -108,30 +115,30 @@ def _call(number: int, pickled: bytes) -> Any:
 
 
 def pool(workers: int | None = None) -> ProcessPoolExecutor:
-    """Spawned workers, by default one for each processor that this process may use.
+    """A pool of spawned worker processes, by default one for each processor that this process may use.
 
-    A fork would copy torch's threads in an undefined state. They leave an interruption to the process that started
-    them: leaving the pool by it ends them at once, whatever they do. Leaving it by another exception cancels what has
-    not begun.
+    A fork would copy torch's threads in an undefined state. Workers ignore Ctrl-C: leaving the pool by it ends them at
+    once. Leaving the pool by another exception cancels what has not begun.
     """
     context = multiprocessing.get_context("spawn")
+    starts = tuple(prepare() for prepare in _starts)
     with _safe_path():
-        made = _Pool(workers or processors(), context, _begin, (os.getpid(), *loading.executed()))
+        made = _Pool(workers or processors(), context, _begin, (os.getpid(), starts))
     _pools.add(made)
     return made
 
 
 def end() -> None:
-    """End the workers of every pool of this process at once; who waits for them finds the pool broken."""
+    """End the workers of every pool of this process at once; waiting for their results raises BrokenProcessPool."""
     for each in list(_pools):
         each.end()
 
 
 class _Pool(ProcessPoolExecutor):
-    """One whose workers do not look for modules in the current folder; Python starts them as work is handed in."""
+    """A pool whose workers do not import from the current folder; Python starts them when work is submitted."""
 
     def submit(self, *arguments: Any, **named: Any) -> Future[Any]:
-        """As the parent class does."""
+        """Submit a call, as the parent class does."""
         with _safe_path():
             return super().submit(*arguments, **named)
 
@@ -141,7 +148,7 @@ class _Pool(ProcessPoolExecutor):
         self.shutdown(cancel_futures=kind is not None)
 
     def end(self) -> None:
-        """End every worker now, and do not wait for what it was doing: a run may be killed at any moment."""
+        """End every worker now, whatever it is doing: a run may be killed at any moment."""
         running = list((self._processes or {}).values())
         for process in running:
             process.terminate()
@@ -158,23 +165,25 @@ _pools: "weakref.WeakSet[_Pool]" = weakref.WeakSet()
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """What Python starts of its own begins as `python -c`, which looks for modules in the current folder first.
+    """Keep Python processes that start meanwhile from importing modules of the current folder.
 
-    Even for Python's own modules; but not where PYTHONSAFEPATH is set.
+    They start as `python -c`, which would search that folder first, even for Python's own modules.
     """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
+    with _environment_lock:  # several threads start workers
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = before or "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
 
 
-def _begin(parent: int, packages: frozenset[str], texts: Mapping[str, bytes]) -> None:
-    """A parent that was killed cannot stop its workers: they notice it themselves."""
-    loading.receive(packages, texts)
+def _begin(parent: int, starts: Sequence[Start]) -> None:
+    """Prepare a worker. It watches its parent, because a parent that is killed cannot stop its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for start in starts:
+        start()
 
     def watch() -> None:
         while os.getppid() == parent:

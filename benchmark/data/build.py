@@ -1,69 +1,72 @@
-"""From a listing to a cache entry, by the shortest way: what was stored of a sample before is not decoded again.
+"""Build an entry of the cache: a file per decoded sample, and then, from all of them, the arrays of each split.
 
-While it is built, an entry is called `.unfinished-<name>`. Names begin with the digest of settings and code: entries of
-the same beginning hold samples alike, so that after a repair, or with images added or removed, the rest is copied. When
-it is complete, those that it supersedes go (`tidying`).
+The files of the samples lie in `.unfinished-<settings>`, each named after its sample's key and written atomically. A
+build that was killed, or that found bad samples, goes on with the files that are there. A repaired sample has a new
+key, so only it is decoded again.
 """
 
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data import cleanup, decode, images
-from benchmark.data import entry as storing
-from benchmark.data.cleanup import SETTINGS_DIGITS, UNFINISHED
-from benchmark.data.decode import Decoded, Unusable
-from benchmark.data.sample_keys import Listed
+from benchmark.data.sample_keys import KeyedSample
+from benchmark.data.validate import SPLITS
 
-_NAMED = 20  # bad samples that a refusal names
-_HOPELESS = 50  # so many bad samples without a good one: the reader is at fault, or the folder
+_NAMED = 20  # bad samples that a message names
+_HOPELESS = 50  # bad samples without a single good one: the reader is at fault, or the folder
 _PACE = 20.0  # seconds between two statements of the pace
 
 
-def build(entry: Path, listing: Sequence[Listed], *, size: tuple[int, int], grey: bool, report: Report) -> None:
-    """Decode what is not stored yet and give the entry its name. The caller holds the entry's lock.
+def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int], grey: bool, report: Report) -> None:
+    """Decode the samples that are missing, and make the entry of all of them. The caller holds the entry's lock.
 
     Raises:
-        UserError: samples that cannot be used (all are named), or the disk refuses. What is stored stays.
+        UserError: samples that cannot be used (all are named), or the disk refuses. Decoded samples stay.
     """
     images.require_same_pixels()
-    folder = entry.with_name(f"{UNFINISHED}{entry.name}")
+    folder = cleanup.unfinished(entry)
+    files.clear_leftovers(entry)
     try:
-        cleanup.remove_leftovers(entry.parent, folder)
-        _take_over(folder, listing)
         _check_space(folder, listing, size, grey)
-        with storing.Store(folder, listing, size) as store:
-            store.restore(report)
-            _copy_from_others(store, entry, report)
-            _decode(store, len(listing), size, grey, report)
-            shutil.rmtree(entry, ignore_errors=True)  # without a manifest: somebody took it to pieces
-            store.finish(entry)
-        cleanup.tidy(entry)
+        _decode(folder, listing, size, grey, report)
+        with files.atomic_folder(entry) as target:
+            _assemble(target, folder, listing, size, report)
     except OSError as error:
         raise files.refused(folder, error) from error
 
 
-def _decode(store: storing.Store, total: int, size: tuple[int, int], grey: bool, report: Report) -> None:
-    missing, bad = store.missing(), []
+def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool, report: Report) -> None:
+    """Give every sample its file.
+
+    Raises:
+        UserError: samples that cannot be used.
+    """
+    missing = [one for one in listing if not decode.file_of(folder, one).is_file()]
+    bad: list[str] = []
+    total = len(listing)
     done = total - len(missing)
     pace = _Pace(done, total)
     report("decoding", done, total, "")
-    with closing(decode.decode_all(missing, size=size, grey=grey)) as results:
-        for number, (one, decoded) in enumerate(zip(missing, results, strict=True), start=1):
-            if isinstance(decoded, Unusable):
-                bad.append(decoded.reason)
-                if len(bad) == number == _HOPELESS:
-                    break
+    with closing(decode.decode_all(missing, folder, size=size, grey=grey)) as refusals:
+        for number, refusal in enumerate(refusals, start=1):
+            if refusal is None:
+                done += 1
+                report("decoding", done, total, pace.note(done, len(bad)))
                 continue
-            store.put(one, decoded)
-            done += 1
-            report("decoding", done, total, pace.note(done, len(bad)))
+            bad.append(refusal)
+            if len(bad) == number == _HOPELESS:
+                break
     if bad:
         raise UserError(_refusal(bad))
 
@@ -74,7 +77,7 @@ def _refusal(bad: Sequence[str]) -> str:
         return bad[0]
     more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
     named = "; ".join(f"({number}) {reason}" for number, reason in enumerate(bad[:_NAMED], start=1))
-    return f"{len(bad)} samples cannot be used (after their repair only they are decoded): {named}{more}"
+    return f"{len(bad)} samples cannot be used (fix them, and only those are decoded again): {named}{more}"
 
 
 class _Pace:
@@ -86,7 +89,7 @@ class _Pace:
         self._note = ""
 
     def note(self, done: int, bad: int) -> str:
-        """Images per second and time left, said anew every twenty seconds; nothing before."""
+        """Images per second and time left, computed anew every twenty seconds; nothing before."""
         now = time.monotonic()
         if now - self._said >= _PACE:
             self._said = now
@@ -97,93 +100,81 @@ class _Pace:
         return self._note
 
 
-# ---------------------------------------------------------------- what was stored before
+# ---------------------------------------------------------------- from samples to arrays
 
 
-def _take_over(folder: Path, listing: Sequence[Listed]) -> None:
-    """Go on with the build of a listing that differed in the state of some files only."""
-    if folder.exists():
-        return
-    places = {one.key: (one.split, one.index) for one in listing}
-    counts = Counter(one.split for one in listing)
-    for other in sorted(folder.parent.glob(f"{_start(folder)}*")):
-        with cleanup.unlocked(other) as free:
-            lines = storing.read_journal(other) if free else []
-            alike = [line for line in lines if line.key in places]
-            fits = all(places[line.key] == (line.split, line.index) for line in alike)
-            if alike and fits and storing.counts(other, counts) == counts:
-                other.rename(folder)
-                return
+def _assemble(
+    target: Path, folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], report: Report
+) -> None:
+    """Write the arrays of every split and the manifest; one sample at a time is in memory."""
+    with (target / cleanup.MANIFEST).open("w", encoding="utf-8") as manifest:
+        done = 0
+        for split in SPLITS:
+            paths = [decode.file_of(folder, one) for one in listing if one.split == split]
+            for row in _write_split(target, split, paths, size):
+                manifest.write(f"{row}\n")
+                done += 1
+                report("assembling", done, len(listing), "")
 
 
-def _copy_from_others(store: storing.Store, entry: Path, report: Report) -> None:
-    """Samples that another listing of the same settings has, finished or not."""
-    unfinished = entry.with_name(f"{UNFINISHED}{entry.name}")
-    finished = [path for path in entry.parent.glob(f"{entry.name[:SETTINGS_DIGITS]}*") if path.is_dir()]
-    for other in sorted(finished):
-        _copy(store, other, report)
-    for other in sorted(entry.parent.glob(f"{_start(unfinished)}*")):
-        if other == unfinished:
-            continue
-        with cleanup.unlocked(other) as free:
-            if free and _copy(store, other, report):
-                shutil.rmtree(other, ignore_errors=True)
+def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[int, int]) -> Iterator[str]:
+    """Write the four files of a split, sample by sample, and give the manifest's line of each.
+
+    One image in colour makes the split colour: grey images are repeated in three channels.
+    """
+    colour = any(map(decode.is_colour, paths))
+    shape = (len(paths), *size)
+    with ExitStack() as stack:
+        names = ("images.npy", "masks.npy", "native.bin", "sounds.bin")
+        # By plain writes: through a memory map, a full disk would end the process without a word (SIGBUS).
+        opened = [stack.enter_context((target / f"{split}.{name}").open("wb")) for name in names]
+        _write_header(opened[0], np.uint8, (*shape, 3) if colour else shape)
+        _write_header(opened[1], np.bool_, shape)
+        for path in paths:
+            sample = decode.read(path)
+            image = sample.image
+            if colour and image.ndim == 2:
+                image = np.repeat(image[..., None], 3, axis=2)
+            arrays: tuple[NDArray[Any], ...] = (image, sample.mask, sample.native, sample.sounds)
+            for file, array in zip(opened, arrays, strict=True):
+                file.write(array.tobytes())
+            yield sample.row.line()
 
 
-def _copy(store: storing.Store, other: Path, report: Report) -> bool:
-    """Whether the other folder had anything that is wanted here."""
-    lines = {line.key: line for line in storing.read_journal(other)}
-    wanted = [one for one in store.missing() if one.key in lines]
-    if not wanted:
-        return False
-    try:
-        shelves = {split: storing.SplitFiles(other, split, writable=False) for split in {one.split for one in wanted}}
-    except (OSError, ValueError):  # it is being removed, or was damaged
-        return False
-    for number, one in enumerate(wanted, start=1):
-        decoded: Decoded | None = shelves[one.split].get(lines[one.key])
-        if decoded is not None:
-            store.put(one, decoded)
-        report("copying", number, len(wanted), "")
-    for shelf in shelves.values():
-        shelf.close(sync=False)
-    return True
-
-
-def _start(unfinished: Path) -> str:
-    return unfinished.name[: len(UNFINISHED) + SETTINGS_DIGITS]
+def _write_header(file: IO[bytes], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
 # ---------------------------------------------------------------- room on the disk
 
 
-def _check_space(folder: Path, listing: Sequence[Listed], size: tuple[int, int], grey: bool) -> None:
+def _check_space(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool) -> None:
     """Refuse at once what would fail after hours. Few samples are not worth the look.
 
     Raises:
-        UserError: there is not enough.
+        UserError: the files of the samples and the arrays, which are there together at the end, do not fit.
     """
     if len(listing) <= decode.IN_PROCESS:
         return
-    there = sum(path.stat().st_blocks * 512 for path in folder.glob("*")) if folder.is_dir() else 0
-    wanted = max(0, _bytes(listing, size, grey) - there)
-    free = shutil.disk_usage(folder.parent).free
+    there = sum(path.stat().st_size for path in folder.rglob("*.npz"))
+    wanted = max(0, 2 * _bytes(listing, size, grey) - there)
+    existing = next(path for path in folder.parents if path.exists())
+    free = shutil.disk_usage(existing).free
     if wanted > free:
-        held = sum(path.stat().st_blocks * 512 for path in folder.parent.rglob("*") if path.is_file()) - there
-        other = f" ({folder.parent} holds {_gb(held)} of other decoded data)" if held > wanted / 100 else ""
         raise UserError(
-            f"the decoded images take {_gb(wanted)} in {folder.parent}, where {_gb(free)} are free{other}; "
-            "make room, or name another folder with BENCH_CACHE"
+            f"decoding needs {_gb(wanted)} in {folder.parent}, half of it only until it is done, and {_gb(free)} are "
+            "free; make room, or name another folder with BENCH_CACHE"
         )
 
 
-def _bytes(listing: Sequence[Listed], size: tuple[int, int], grey: bool) -> int:
-    """What the entry takes, if all samples of a split are as large as its first."""
+def _bytes(listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool) -> int:
+    """The size of the entry, if all samples of a split are as large as its first."""
     pixels, total = size[0] * size[1], 0
     for split, count in Counter(one.split for one in listing).items():
-        first = decode.decode(next(one for one in listing if one.split == split), size=size, grey=grey)
         each = 2 * pixels
-        if isinstance(first, Decoded):
+        with suppress(UserError):  # an unusable sample is named later, with the others
+            first = decode.decode(next(one for one in listing if one.split == split), size=size, grey=grey)
             each = first.image.nbytes + first.mask.nbytes + first.native.nbytes + first.sounds.nbytes
         total += count * each
     return total

@@ -1,12 +1,11 @@
-"""Every image is decoded, hashed and resized once; later runs map the result into memory and start at once.
+"""Decode a dataset once: every image is read, hashed and resized, and later runs map the result into memory.
 
-A cache entry holds, per split, `<split>.images.npy` uint8 (N, H, W) or (N, H, W, 3) and `<split>.masks.npy` bool
-(N, H, W) at the protocol's size, of the test split the native masks packed to one bit per pixel and the sounds, and
-`manifest.jsonl`: one line per sample with its groups and the SHA-256 of its decoded pixels and sounds. The manifest's
-own SHA-256 locks the split: one changed pixel, and a run belongs to another table.
+An entry of the cache is a folder. It holds for each split `<split>.images.npy` uint8 (N, H, W) or (N, H, W, 3) and
+`<split>.masks.npy` bool (N, H, W) at the protocol's size, and for the test split the native masks, packed to one bit
+per pixel, and the sounds. `manifest.jsonl` has a line per sample with its groups and the SHA-256 of its decoded pixels
+and sounds. The SHA-256 of the manifest is part of a run's key: one changed pixel, and the run belongs to another table.
 
-A build that was interrupted, or that found bad samples, keeps what it decoded (`building`). Entries that a new one
-supersedes, and those that were not used for 60 days, are removed when one is built (`tidying`).
+`build` makes an entry and goes on with an interrupted one. `cleanup` removes old entries.
 """
 
 import hashlib
@@ -23,15 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import protocols
-from benchmark.common import files
+from benchmark.common import code, files
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.contract import Splits
-from benchmark.data import arrays, build, cleanup, decode, images, recordings, spectrogram, validate
-from benchmark.data import entry as storing
-from benchmark.data.entry import MANIFEST
-from benchmark.data.manifest import Row, read_line
-from benchmark.data.sample_keys import Listed, listed
+from benchmark.data import build, cleanup, decode, images, manifest, recordings, spectrogram, validate
+from benchmark.data.cleanup import MANIFEST
+from benchmark.data.manifest import Row, read_rows
+from benchmark.data.sample_keys import KeyedSample, keyed_samples
 from benchmark.data.validate import SPLITS
 
 
@@ -44,9 +42,9 @@ class CachedSplit:
     masks: NDArray[np.bool_]
     rows: tuple[Row, ...]
     native: NDArray[np.uint8]
-    """Native masks of the test split, packed and end to end; empty for the others."""
+    """The native masks of the test split, packed and end to end; empty for the other splits."""
     sounds: NDArray[np.float32]
-    """Of the test split, noisy and clean of each sample that has them, end to end; empty for the others."""
+    """The noisy and the clean sound of each test sample that has them, end to end; empty for the other splits."""
 
     @property
     def has_sounds(self) -> bool:
@@ -54,7 +52,7 @@ class CachedSplit:
         return all(row.sound is not None for row in self.rows)
 
     def native_sounds(self) -> "Iterator[tuple[NDArray[np.float32], NDArray[np.float32]] | None]":
-        """The noisy and the clean sound of each sample, (samples,) each; None where they are not known."""
+        """The noisy and the clean sound of each sample, (samples,) each; None for a sample without sounds."""
         start = 0
         for row in self.rows:
             if row.sound is None:
@@ -91,50 +89,57 @@ class Cached:
 def prepare(
     splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report
 ) -> Cached:
-    """Decode a dataset, or map what was decoded before.
+    """Map the decoded dataset into memory, and decode it first if the cache does not have it.
 
-    `identity` names the dataset (label, source hash, folder); of what it does not tell apart, the cache keeps the last
-    listing. `size` is (height, width); `grey` turns colour into luma.
+    `identity` names the dataset (label, source hash, folder). Of listings with the same identity and settings the
+    cache keeps the last one. `size` is (height, width); `grey` turns colour into luma.
 
     Raises:
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
             the disk has no room.
     """
-    listing = listed(validate.checked_listing(splits))
-    entry = files.cache_folder() / _name(listing, {**identity, "size": list(size), "grey": grey})
-    if (entry / MANIFEST).is_file():
-        cleanup.remove_lock(entry)
-        with suppress(FileNotFoundError):  # in this moment another process removed it
+    listing = keyed_samples(validate.checked_listing(splits))
+    settings = _settings_digest({**identity, "size": list(size), "grey": grey})
+    entry = files.cache_folder() / f"{settings}{_listing_digest(listing)}"
+    lock = entry.with_name(f"{settings}.lock")
+    # A lock is there while somebody builds, or after a kill; whoever takes it clears up.
+    if (entry / MANIFEST).is_file() and not lock.exists():
+        with suppress(FileNotFoundError):  # another process has just removed the entry
             return _open(entry)
     waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
-    with files.locked(entry.with_suffix(".lock"), waiting):
+    with files.locked(lock, waiting):
         if not (entry / MANIFEST).is_file():
             build.build(entry, listing, size=size, grey=grey, report=report)
+        cleanup.clean(entry)
         try:
-            return _open(entry)  # before the lock is released: nobody removes it
+            return _open(entry)  # under the lock: no other listing can replace the entry
         except FileNotFoundError as error:
             raise _damaged(entry, error) from error
 
 
-def _name(listing: Sequence[Listed], identity: Mapping[str, Any]) -> str:
-    """Whatever can move a decoded pixel: the settings and the code that decodes; then the listing and its files."""
-    modules = (images, recordings, spectrogram, decode, arrays, storing, sys.modules[__name__])
-    code = [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in modules]
-    settings = hashlib.sha256(json.dumps([protocols.REVISION, identity, code], sort_keys=True).encode())
-    samples = hashlib.sha256("".join(one.key for one in listing).encode())
-    return settings.hexdigest()[: cleanup.SETTINGS_DIGITS] + samples.hexdigest()[: 24 - cleanup.SETTINGS_DIGITS]
+def _settings_digest(identity: Mapping[str, Any]) -> str:
+    """All that decides how a sample is decoded: the settings, and the code without its comments."""
+    modules = (images, recordings, spectrogram, decode, manifest, build, sys.modules[__name__])
+    hashes = [code.digest(Path(str(module.__file__)).read_bytes()) for module in modules]
+    text = json.dumps([protocols.REVISION, identity, hashes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[: cleanup.SETTINGS_DIGITS]
+
+
+def _listing_digest(listing: Sequence[KeyedSample]) -> str:
+    """Which samples there are, and the states of their files."""
+    return hashlib.sha256("".join(one.key for one in listing).encode()).hexdigest()[: cleanup.LISTING_DIGITS]
 
 
 def _open(entry: Path) -> Cached:
     """Map an entry, and note that it is used.
 
     Raises:
-        FileNotFoundError: one of its files is not there.
+        FileNotFoundError: one of its files is missing.
         UserError: it is damaged otherwise.
     """
     cleanup.mark_used(entry)
     try:
-        return _opened(entry)
+        return _mapped_entry(entry)
     except FileNotFoundError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
@@ -146,9 +151,9 @@ def _damaged(entry: Path, error: Exception) -> UserError:
     return UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again")
 
 
-def _opened(entry: Path) -> Cached:
-    manifest = (entry / MANIFEST).read_text(encoding="utf-8")
-    rows = [read_line(line) for line in manifest.splitlines()]
+def _mapped_entry(entry: Path) -> Cached:
+    text = (entry / MANIFEST).read_text(encoding="utf-8")
+    rows = read_rows(text)
     splits = {
         name: CachedSplit(
             name=name,
@@ -157,24 +162,24 @@ def _opened(entry: Path) -> Cached:
             images=np.lib.format.open_memmap(entry / f"{name}.images.npy", "c"),
             masks=np.lib.format.open_memmap(entry / f"{name}.masks.npy", "c"),
             rows=tuple(row for row in rows if row.split == name),
-            native=_mapped(entry / f"{name}.native.bin", np.uint8),
-            sounds=_mapped(entry / f"{name}.sounds.bin", np.float32),
+            native=_mapped_numbers(entry / f"{name}.native.bin", np.uint8),
+            sounds=_mapped_numbers(entry / f"{name}.sounds.bin", np.float32),
         )
         for name in SPLITS
     }
     for split in splits.values():
         _check_lengths(split)
-    return Cached(splits=splits, manifest=manifest, digest=hashlib.sha256(manifest.encode()).hexdigest())
+    return Cached(splits=splits, manifest=text, digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _check_lengths(split: CachedSplit) -> None:
-    """NumPy sees that an array lacks its end; what lies end to end is counted."""
+    """NumPy notices that an array lacks its end; the files without a header are measured here."""
     masks = sum(-(-row.height * row.width // 8) for row in split.rows) if split.name == "test" else 0
     sounds = sum(2 * row.sound.samples for row in split.rows if row.sound)
     if len(split.images) != len(split.rows) or (split.native.size, split.sounds.size) != (masks, sounds):
         raise ValueError(f"the files of split '{split.name}' are not as long as the manifest says")
 
 
-def _mapped(path: Path, dtype: Any) -> NDArray[Any]:
-    """A file of numbers; an empty one cannot be mapped."""
+def _mapped_numbers(path: Path, dtype: Any) -> NDArray[Any]:
+    """A file of numbers; an empty file cannot be mapped."""
     return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)

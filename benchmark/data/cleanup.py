@@ -1,107 +1,74 @@
-"""What goes from the cache: what killed builds left, what a new entry supersedes, and what nobody has used for long.
+"""Remove old entries of the cache, and what killed builds left.
 
-Entries go under their lock, and at once, by a rename. Who has one mapped goes on with it: the system keeps the pages of
-a removed file (a network's disk does so for processes of the same machine only). Who is about to open one finds that it
-is gone, and builds it again. What the disk does not let go stays until the next time.
+An entry goes by one rename. A process that has it mapped goes on with it: the system keeps the pages of a removed file
+(a network disk does so for processes of the same machine only). A process that is about to open it finds no manifest
+and builds it again. Whatever the disk does not let go stays until the next time.
 """
 
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from filelock import Timeout
-
-from benchmark.common import files
-from benchmark.data import entry as storing
-
+MANIFEST = "manifest.jsonl"
 UNFINISHED = ".unfinished-"
-SETTINGS_DIGITS = 12
-"""So many digits of an entry's name say how samples are decoded, the others which."""
+SETTINGS_DIGITS, LISTING_DIGITS = 12, 12
+"""An entry's name is a digest of how samples are decoded, and a digest of which samples."""
 
-_REMOVED = ".tmp-"
-_NAME = re.compile(r"[0-9a-f]{24}")
-"""Of an entry; what else lies there is not ours."""
-_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which nobody is expected to go on with a build
-_UNUSED = 60 * 24 * 3600.0  # seconds after which nobody is expected to want an entry again
+_ENTRY = re.compile(rf"[0-9a-f]{{{SETTINGS_DIGITS + LISTING_DIGITS}}}")
+_LEFTOVER = re.compile(
+    rf"{re.escape(UNFINISHED)}[0-9a-f]{{{SETTINGS_DIGITS}}}|[0-9a-f]{{{SETTINGS_DIGITS}}}\.lock"
+    rf"|\.tmp-{_ENTRY.pattern}-.*"
+)
+_DAY = 24 * 3600.0
+_UNUSED = 60 * _DAY  # nobody is expected to want an entry again
+_FORGOTTEN = 7 * _DAY  # nobody is expected to go on with a build
+
+
+def unfinished(entry: Path) -> Path:
+    """The folder of decoded samples from which the entry is built; other listings of the same settings share it."""
+    return entry.with_name(f"{UNFINISHED}{entry.name[:SETTINGS_DIGITS]}")
 
 
 def mark_used(entry: Path) -> None:
-    """Note that the entry is in use, where the disk takes the note."""
+    """Set the time at which the entry was last used, if the disk allows it."""
     with suppress(OSError):
-        os.utime(entry / storing.MANIFEST)
+        os.utime(entry / MANIFEST)
 
 
-def remove_lock(entry: Path) -> None:
-    """Of an entry that is finished: that of a process that was killed when it had built it."""
-    if entry.with_suffix(".lock").exists():
-        with unlocked(entry):
-            pass  # a lock that is free needs no file
+def clean(entry: Path) -> None:
+    """With `entry` complete and its lock held, remove all that is no longer needed.
 
-
-def tidy(entry: Path) -> None:
-    """With `entry` complete, and its lock held: remove what it supersedes, what is unused, and locks of dead processes.
-
-    Superseded are other listings of the same folder, decoded alike.
+    That is the samples it was built from, other listings of the same settings, entries that were not used for 60 days,
+    and leftovers of builds that nobody continued for 7 days. Other files in the folder are left alone.
     """
-    for path in sorted(entry.parent.glob("*")):
-        if path.stem == entry.name or not _NAME.fullmatch(path.stem):
-            continue
+    for path in sorted(entry.parent.iterdir()):
         with suppress(OSError):
-            if path.suffix == ".lock":
-                remove_lock(path.with_suffix(""))
-            elif _is_finished(path):
-                _remove_if_superseded(path, entry)
+            if path != entry and _is_old(path, entry):
+                _remove(path)
 
 
-def _is_finished(path: Path) -> bool:
-    return (path / storing.MANIFEST).is_file() or (path / storing.JOURNAL).is_file()
+def _is_old(path: Path, entry: Path) -> bool:
+    settings = entry.name[:SETTINGS_DIGITS]
+    if path == unfinished(entry) or path.name.startswith(f".tmp-{settings}"):
+        return True
+    if _ENTRY.fullmatch(path.name):
+        return path.name.startswith(settings) or _idle(path) > _UNUSED
+    return bool(_LEFTOVER.fullmatch(path.name)) and _idle(path) > _FORGOTTEN
 
 
-def _remove_if_superseded(path: Path, entry: Path) -> None:
-    alike = path.name[:SETTINGS_DIGITS] == entry.name[:SETTINGS_DIGITS]
-    if not alike and time.time() - _touched(path) <= _UNUSED:
-        return
-    with unlocked(path) as free:
-        if free:
-            removed = path.with_name(f"{_REMOVED}{path.name}")
-            shutil.rmtree(removed, ignore_errors=True)  # of a killed process
-            path.rename(removed)
-            shutil.rmtree(removed, ignore_errors=True)
+def _idle(path: Path) -> float:
+    """Seconds since an entry was used, or a leftover written to."""
+    times = [one.stat().st_mtime for one in (path, *path.glob("*"))]
+    return time.time() - max(times)
 
 
-def remove_leftovers(cache: Path, folder: Path) -> None:
-    """What killed processes left, and builds, other than that in `folder`, that nobody went on with for a week."""
-    for left in (*cache.glob(f"{_REMOVED}*"), *cache.glob(f"{UNFINISHED}*")):
-        if left == folder or not left.is_dir():
-            continue
-        with unlocked(left) as free:
-            if free and (left.name.startswith(_REMOVED) or time.time() - _touched(left) > _FORGOTTEN):
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _touched(folder: Path) -> float:
-    """When the folder was last built or used, in seconds since 1970."""
-    paths = (folder, folder / storing.JOURNAL, folder / storing.MANIFEST)
-    return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
-
-
-@contextmanager
-def unlocked(path: Path) -> Iterator[bool]:
-    """Whether nobody is at work on an entry, finished or not; its lock is held meanwhile, and does not stay behind."""
-    name = path.name.removeprefix(UNFINISHED).removeprefix(_REMOVED)
-    lock = files.lock_file(path.with_name(f"{name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()  # while it is held: who waits for it notices, and makes a new one
-        lock.release()
+def _remove(path: Path) -> None:
+    if _ENTRY.fullmatch(path.name):
+        path = path.rename(path.with_name(f".tmp-{path.name}-removed"))
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

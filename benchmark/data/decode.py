@@ -1,33 +1,36 @@
-"""A sample -> what the cache stores of it; many of them on all processors, in order, and with few held in memory.
+"""Decode samples into files of the cache: on all processors, with few of them in memory.
 
 Workers import this module, so it stays free of torch.
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+import zipfile
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.common import workers
+from benchmark.common import files, workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import Example, Sample
 from benchmark.data import images, spectrogram, validate
-from benchmark.data.manifest import Row, SoundRow
-from benchmark.data.sample_keys import Listed
+from benchmark.data.manifest import Row, SoundRow, read_line
+from benchmark.data.sample_keys import KeyedSample
 
-IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
+IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
-    """Image uint8 (H, W) or (H, W, 3) and mask bool (H, W) at the protocol's size, and the line of the manifest.
+    """A sample at the protocol's size: image uint8 (H, W) or (H, W, 3), mask bool (H, W), and its manifest row.
 
-    Of the test also the native mask, packed, and noisy and clean sound end to end; empty for the others.
+    A test sample also has the native mask, packed, and the noisy and clean sound end to end; others have them empty.
     """
 
     row: Row
@@ -35,33 +38,26 @@ class Decoded:
     mask: NDArray[np.bool_]
     native: NDArray[np.uint8]
     sounds: NDArray[np.float32]
-    sha256: str
-    """Of all that is stored of the sample."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unusable:
-    """Why a sample cannot be stored, in one line that names it."""
-
-    reason: str
 
 
 def decode_all(
-    samples: Sequence[Listed], *, size: tuple[int, int], grey: bool
-) -> Generator[Decoded | Unusable, None, None]:
-    """What `decode` gives for each sample, in order: by worker processes, or by this one where the work is small.
+    samples: Sequence[KeyedSample], folder: Path, *, size: tuple[int, int], grey: bool
+) -> Generator[str | None, None, None]:
+    """Write the file of each sample into `folder`, and yield in order why a sample cannot be used, or None.
+
+    Worker processes do it, or this process where the work is small.
 
     Raises:
-        UserError: a sample cannot be sent to workers, or a worker was killed.
+        UserError: a sample cannot be sent to workers, a worker was killed, or the disk refuses.
     """
-    work = partial(decode, size=size, grey=grey)
+    work = partial(_write, folder=folder, size=size, grey=grey)
     if len(samples) <= IN_PROCESS:
         yield from map(work, samples)
         return
     done = 0
     try:
-        for decoded in workers.ordered(work, samples):
-            yield decoded
+        for refusal in workers.ordered(work, samples):
+            yield refusal
             done += 1
     except workers.UnsendableError as error:
         number, reason = error.args
@@ -76,18 +72,72 @@ def decode_all(
         ) from error
 
 
-def decode(listed: Listed, *, size: tuple[int, int], grey: bool) -> Decoded | Unusable:
-    """Read, check, hash and resize; a sample that cannot be used is a result as well."""
-    sample = listed.sample
+def file_of(folder: Path, keyed: KeyedSample) -> Path:
+    """The file of a sample: in one of 256 folders, because writing into a folder of thousands is slow."""
+    return folder / keyed.key[:2] / f"{keyed.key}.npz"
+
+
+def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
+    """Decode a sample into its file; why that cannot be done, or None."""
     try:
-        example = _read(sample)
-        validate.check_example(sample, example)
+        decoded = decode(keyed, size=size, grey=grey)
     except UserError as error:
-        return Unusable(reason=str(error))
-    keep_native = listed.split == "test"
+        return str(error)
+    arrays = {name: getattr(decoded, name) for name in ("image", "mask", "native", "sounds")}
+
+    def save(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, row=decoded.row.line(), colour=decoded.image.ndim == 3, **arrays)
+
+    files.write_atomically(file_of(folder, keyed), save)
+    return None
+
+
+def is_colour(path: Path) -> bool:
+    """Whether the image in the file of a sample has three channels.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with _opened(path) as sample:
+        return bool(sample["colour"])
+
+
+def read(path: Path) -> Decoded:
+    """The sample in a file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with _opened(path) as sample:
+        arrays = {name: sample[name] for name in ("image", "mask", "native", "sounds")}
+        return Decoded(row=read_line(str(sample["row"])), **arrays)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as sample:
+            yield sample
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} in the cache is damaged ({first_line(error)}); remove it, and only that sample is decoded again"
+        ) from error
+
+
+def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> Decoded:
+    """Read, check, hash and resize a sample.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    sample = keyed.sample
+    example = _read(sample)
+    validate.check_example(sample, example)
+    keep_native = keyed.split == "test"
     sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
     row = Row(
-        split=listed.split,
+        split=keyed.split,
         id=sample.id,
         slice=sample.slice,
         groups=dict(sample.groups),
@@ -99,21 +149,13 @@ def decode(listed: Listed, *, size: tuple[int, int], grey: bool) -> Decoded | Un
         mask_sha256=_pixel_digest(example.mask),
         sound=sound,
     )
-    image = images.resize_image(images.to_grey(example.image) if grey else example.image, size)
-    mask = images.resize_mask(example.mask, size)
-    native = np.packbits(example.mask) if keep_native else np.empty(0, np.uint8)
     return Decoded(
-        row=row, image=image, mask=mask, native=native, sounds=sounds, sha256=digest(image, mask, native, sounds)
+        row=row,
+        image=images.resize_image(images.to_grey(example.image) if grey else example.image, size),
+        mask=images.resize_mask(example.mask, size),
+        native=np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
+        sounds=sounds,
     )
-
-
-def digest(*arrays: NDArray[Any]) -> str:
-    """The SHA-256 of what is stored of a sample: image, mask, native mask and sounds."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
 
 
 def _read(sample: Sample) -> Example:
@@ -127,7 +169,7 @@ def _read(sample: Sample) -> Example:
 
 
 def _sounds(example: Example) -> tuple[NDArray[np.float32], SoundRow | None]:
-    """Noisy and clean sound end to end, as far as the image's frames reach, and their line of the manifest."""
+    """The noisy and clean sound end to end, as long as the image's frames, and their part of the manifest row."""
     audio = example.audio
     if audio is None:
         return np.empty(0, np.float32), None

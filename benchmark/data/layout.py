@@ -1,10 +1,8 @@
-"""The published layout of BirdSoundsDenoising on disk, and the table of samples that made datasets add to it.
+"""The folders of BirdSoundsDenoising, and the table of samples that `bench data mix` adds to them.
 
-Train|Valid|Test/
-Images/ Masks/              PNG of equal names
-Raw_audios/ Denoised_audios/    the recording, and the recording under its mask
-Clean_audios/               the bird alone: only where the recording is a mixture
-samples.csv                     a line per sample: only where the recordings are mixtures
+`Train|Valid|Test` hold `Images` and `Masks` (PNG of equal names), `Raw_audios` (the recordings), `Denoised_audios` (the
+recordings under their masks) and, of mixtures only, `Clean_audios` (the bird alone). Mixtures also have `samples.csv`,
+a line per sample, and `mix.json`, the recipe.
 """
 
 import csv
@@ -34,11 +32,10 @@ _CHANNEL = re.compile(r"_(left|right)$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixedSample:
-    """A line of samples.csv. Empty groups are not stated; times in s, frequencies in Hz, gains and SNR in dB.
+    """A line of samples.csv. A group that is not stated is empty. Times in s, frequencies in Hz, gains and SNR in dB.
 
-    `song` and `background` are recordings: the files of both channels of one, or of several cuts, bear its name.
-
-    `snr_db` is that over the song's active frames, `gain_db` the loudness below the peak rule; `song_gain` and
+    `song` and `background` are recordings; several files (two channels, several cuts) may belong to one of them.
+    `snr_db` is measured over the song's active frames, `gain_db` is relative to the peak rule; `song_gain` and
     `background_gain` are the factors by which the filtered stems were multiplied in all.
     """
 
@@ -80,12 +77,12 @@ def folder(parent: Path, spellings: Sequence[str]) -> Path | None:
 
 
 def has_number(stem: str) -> bool:
-    """Whether a file is called after a xeno-canto recording."""
+    """Whether a file name begins with a xeno-canto number."""
     return _RECORDING.match(stem) is not None
 
 
 def recording(stem: str) -> str:
-    """The xeno-canto recording of an image: left and right channel are one."""
+    """The recording that a file belongs to: its xeno-canto number, or its name without `_left` or `_right`."""
     match = _RECORDING.match(stem)
     return match[0].upper() if match else _CHANNEL.sub("", stem)
 
@@ -108,7 +105,7 @@ def read_samples(root: Path) -> dict[tuple[str, str], MixedSample] | None:
     path = root / SAMPLES
     if not path.is_file():
         if (root / RECIPE).is_file():
-            raise UserError(f"{path} is missing; restore it, or remove {root} and make the dataset again")
+            raise UserError(f"{path} is missing; restore it, or give the same bench data mix again")
         return None
     try:
         with path.open(encoding="utf-8", newline="") as file:

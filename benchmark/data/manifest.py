@@ -1,12 +1,15 @@
-"""The manifest of a decoded dataset: a row per sample, and which groups the splits share."""
+"""The manifest of a decoded dataset: a row per sample, and the groups that splits share."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
-"""Groups that no two splits may share; the table names the others (bird, species, site) as disjoint or shared."""
+"""Kinds of group that no two splits may share; tables say of other kinds (bird, species, site) whether they do."""
 MAIN_SLICE = "main"
 
 
@@ -23,7 +26,7 @@ class SoundRow:
 class Row:
     """One line of the manifest. `foreground` counts mask pixels at native size (height x width).
 
-    `sound` is there in the test split where the dataset knows the clean sound.
+    `sound` is there for test samples whose clean sound the dataset knows.
     """
 
     split: str
@@ -39,10 +42,22 @@ class Row:
     sound: SoundRow | None = None
 
     def line(self) -> str:
-        """Canonical JSON; what is not known is left out."""
+        """Canonical JSON; unknown values are left out."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values["sound"] = asdict(self.sound) if self.sound else None
         return json.dumps({name: value for name, value in values.items() if value is not None}, sort_keys=True)
+
+
+_ROW = TypeAdapter(Row)
+
+
+def read_rows(text: str) -> list[Row]:
+    """The rows of a manifest.
+
+    Raises:
+        ValueError: a line is not a row.
+    """
+    return [_ROW.validate_json(line) for line in text.splitlines()]
 
 
 def read_line(line: str) -> Row:
@@ -54,11 +69,12 @@ def read_line(line: str) -> Row:
 
 def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
-    return {kind: {split: len(found) for split, found in members.items()} for kind, members in _members(rows).items()}
+    found = members((row.split, groups(row)) for row in rows)
+    return {kind: {split: len(inside) for split, inside in by_split.items()} for kind, by_split in found.items()}
 
 
 def counted(rows: Sequence[Row]) -> dict[str, Any]:
-    """What a record says of its data's size and groups, under the names that `DatasetRecord` has for it."""
+    """Sizes and groups of the data, under the names of the fields of `DatasetRecord`."""
     by_split = {
         split: [row for row in rows if row.split == split] for split in dict.fromkeys(row.split for row in rows)
     }
@@ -77,7 +93,7 @@ def counted(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _slice(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """Of a slice of the test, by kind: its groups, and images with one that training and validation had not met."""
+    """By kind of group: how many a test slice has, and how many of its images have one that training never met."""
     inside = [row for row in rows if row.split == "test" and row.slice == name]
     learned = [row for row in rows if row.split != "test"]
     kinds = list(dict.fromkeys(kind for row in inside for kind in row.groups))
@@ -96,24 +112,30 @@ def _of_kind(rows: Sequence[Row], kind: str) -> set[str]:
 
 def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
+    return shared_members(members((row.split, groups(row)) for row in rows))
+
+
+def shared_members(by_kind: Mapping[str, Mapping[str, set[str]]]) -> dict[str, list[str]]:
+    """The same from kind -> split -> groups."""
     result = {}
-    for kind, members in _members(rows).items():
-        several = sorted(
-            {
-                group
-                for split in members
-                for other in members
-                if split != other
-                for group in members[split] & members[other]
-            }
-        )
-        if several:
+    for kind, by_split in by_kind.items():
+        counts = Counter(group for inside in by_split.values() for group in inside)
+        if several := sorted(group for group, count in counts.items() if count > 1):
             result[kind] = several
     return result
 
 
+def members(samples: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, dict[str, set[str]]]:
+    """From each sample's split and groups: kind of group -> split -> groups."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for split, named in samples:
+        for kind, group in named.items():
+            found.setdefault(kind, {}).setdefault(split, set()).add(group)
+    return found
+
+
 def met(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
-    """Kind of group whose disjointness matters -> groups that stand in both; kinds without any are left out."""
+    """Kind of group that no two splits may share -> groups that stand in both; kinds without any are left out."""
     found = {}
     for kind in LEAKAGE_GROUPS:
         known, here = ({groups(row).get(kind) for row in rows} - {None} for rows in (trained, tested))
@@ -129,18 +151,10 @@ def example_of_leakage(rows: Sequence[Row], kind: str, group: str) -> tuple[Row,
 
 
 def groups(row: Row) -> dict[str, str]:
-    """The groups of a sample by kind; "pixels" are those of its image."""
+    """The groups of a sample by kind; its image counts as a group of the kind "pixels"."""
     return {**row.groups, "pixels": row.image_sha256}
 
 
-def _members(rows: Sequence[Row]) -> dict[str, dict[str, set[str]]]:
-    members: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        for kind, group in groups(row).items():
-            members.setdefault(kind, {}).setdefault(row.split, set()).add(group)
-    return members
-
-
 def headline(slices: Sequence[str]) -> str:
-    """The slice that the scores are of: "main", or the first where none is called so."""
+    """The slice that scores are computed on: "main", or the first if none has that name."""
     return MAIN_SLICE if MAIN_SLICE in slices else slices[0]

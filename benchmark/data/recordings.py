@@ -1,7 +1,7 @@
-"""Recordings: files -> samples, resampling, zero-phase filters, and back to files.
+"""Read and write recordings, resample them, and filter them without delay.
 
-WAV, FLAC, OGG and MP3 are read through libsndfile. scipy.signal takes half a second to import, so the functions that
-filter import it. Legend: S samples, C channels, rates in Hz.
+libsndfile reads WAV, FLAC, OGG and MP3. scipy.signal takes half a second to import, so the functions that filter import
+it. Legend: S samples, C channels, rates in Hz.
 """
 
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ from benchmark.common.errors import UserError
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
 
 LOUDEST = 1e9
-"""Of samples, whose full scale is 1, or 2 ** 15 where integers are stored as floats: sums of squares stay finite."""
+"""The largest sample. Full scale is 1, or 2 ** 15 if integers are stored as floats; sums of squares stay finite."""
 HIGHEST_RATE = 384_000
-"""Hz; bats are recorded at this."""
+"""Hz; recordings of bats have it."""
 _LARGEST_FACTOR = 100_000
-"""Of a resampling; the filter has some 90 taps for each."""
+"""The largest factor of a resampling; the filter has about 90 taps for each unit of it."""
 
 Real = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of itself; `subtype` is libsndfile's name of its number format (PCM_16, FLOAT, ...)."""
+    """The header of a file; `subtype` is libsndfile's name of its number format (PCM_16, FLOAT, ...)."""
 
     sample_rate: int
     channels: int
@@ -48,12 +48,12 @@ class Header:
 
 
 def find(path: Path) -> list[Path]:
-    """The recordings below a folder in the order of their paths, or the one file that was named.
+    """The recordings below a folder in the order of their paths, or the one file that `path` names.
 
-    What is called like a recording and is no file (a pipe, a link to nothing) is among them: `opened` refuses it.
+    A pipe or a broken link with a recording's suffix is among them; `opened` refuses it.
 
     Raises:
-        UserError: no such file or folder, or a folder without recordings.
+        UserError: `path` does not exist, or is a folder without recordings.
     """
     if not path.exists():
         raise UserError(f"no file or folder {path}")
@@ -67,7 +67,7 @@ def find(path: Path) -> list[Path]:
 
 
 def header(path: Path) -> Header:
-    """Rate, channels and length, without decoding (but an MP3: what it states of its length is a guess).
+    """Rate, channels and length. Only an MP3 is decoded for it, because its stated length is a guess.
 
     Raises:
         UserError: the file is not a recording.
@@ -91,10 +91,10 @@ def _pieces(file: soundfile.SoundFile) -> Iterator[Real]:
 
 
 def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
-    """A whole recording in float64, (S,) of one channel or (S, C) of all with `channel` None, and its rate.
+    """A whole recording in float64, and its rate: (S,) of one channel, or (S, C) of all if `channel` is None.
 
     Raises:
-        UserError: not a recording, damaged, no such channel, or samples that are not numbers.
+        UserError: it is not a recording, is damaged, lacks the channel, or has samples that are not numbers.
     """
     with opened(path) as file:
         # Piece by piece: a damaged header may promise more samples than memory holds.
@@ -112,18 +112,18 @@ def read(path: Path, *, channel: int | None = 0) -> tuple[Real, int]:
 
 
 def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """A recording of any length in sections of whole seconds, read once from front to end.
+    """A recording of any length in sections of `seconds`, read once from front to end.
 
-    Yields begin and end of each section in samples of the file, and the samples (n, C) from `margin` seconds before
-    it to `margin` seconds after it, as far as there are any.
+    Yields begin and end of each section in samples of the file, and the samples (n, C) from `margin` seconds before the
+    section to `margin` seconds after it, as far as the file has them.
 
     Raises:
-        UserError: not a recording, damaged, or samples that are not numbers.
+        UserError: it is not a recording, is damaged, or has samples that are not numbers.
     """
     total = header(path).samples
     with opened(path) as file:
         rate = int(file.samplerate)
-        # What is held begins at `first`; decoders of compressed files need not be asked to jump.
+        # `held` begins at sample `first`. The file is never rewound: decoders of compressed files do that badly.
         held, first = np.empty((0, file.channels), np.float32), 0
         for begin in range(0, total, seconds * rate):
             end = min(begin + seconds * rate, total)
@@ -138,26 +138,26 @@ def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, in
 
 
 def check_numbers(samples: Real, path: Path | str) -> None:
-    """Refuse NaN and infinity, and numbers so large that their powers would become infinite.
+    """Refuse NaN, infinity, and numbers so large that their powers would become infinite.
 
     Raises:
-        UserError: there are some.
+        UserError: the samples have some.
     """
     bad = int((~np.isfinite(samples)).sum())
     if bad:
-        raise UserError(f"{path} has {bad} sample(s) that are no finite numbers; export it again")
+        raise UserError(f"{path} has {bad} sample(s) that are not finite numbers; export it again")
     if samples.size and (largest := float(np.abs(samples).max())) > LOUDEST:
         raise UserError(f"{path} has samples of {largest:.3g}, where 1 is full scale; export it again")
 
 
 def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
-    """Write (S,) as WAV of 32-bit floats: the same bytes each time, where libsndfile would add the time of day."""
+    """Write (S,) as WAV of 32-bit floats. The bytes are the same each time; libsndfile would add the time of day."""
     wavfile.write(path, sample_rate, samples)
 
 
 @contextmanager
 def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
-    """A WAV file to write to piece by piece. Its caller sees to it that half a file is none: `files.beside`.
+    """A WAV file to write to piece by piece; the caller makes that atomic with `files.beside`.
 
     Raises:
         OSError: the disk refuses.
@@ -171,11 +171,11 @@ def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterato
 
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """The open file.
+    """Open a recording.
 
     Raises:
-        UserError: it is missing, no file, empty, not a recording, of a sample rate that none has, or turns out to be
-            damaged while it is read.
+        UserError: it is missing, not a file, empty, not a recording, of an impossible sample rate, or damaged; damage
+            may be noticed while it is read.
     """
     try:
         state = path.stat()
@@ -198,23 +198,23 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _shorter_than_it_says(path: Path) -> bool:
-    """Whether a RIFF file lacks its end: libsndfile plays what is there without a word."""
+    """Whether a RIFF file lacks its end; libsndfile would read the rest without a warning."""
     with path.open("rb") as file:
         kind, size = file.read(4), int.from_bytes(file.read(4), "little")
-    unknown = size in (0, 0xFFFF_FFFF)  # written by a stream that could not go back
-    return kind == b"RIFF" and not unknown and size + 8 > path.stat().st_size + 1  # a last odd byte may lack its pad
+    unknown = size in (0, 0xFFFF_FFFF)  # written to a stream, where the header cannot be corrected
+    return kind == b"RIFF" and not unknown and size + 8 > path.stat().st_size + 1  # an odd end may lack its pad
 
 
 # ---------------------------------------------------------------- samples -> samples
 
 
 def resample(samples: Real, rate: int, to: int) -> Real:
-    """(S,) at `rate` -> about S to / rate samples at `to` Hz, by a polyphase filter without delay.
+    """Resample (S,) at `rate` to about S to / rate samples at `to` Hz, by a polyphase filter without delay.
 
-    Flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would be 2 dB down there.
+    It is flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would lose 2 dB there.
 
     Raises:
-        UserError: the rates have so little in common that the filter would take gigabytes.
+        UserError: the common divisor of the rates is so small that the filter would take gigabytes.
     """
     if rate == to:
         return samples
@@ -229,7 +229,7 @@ def resample(samples: Real, rate: int, to: int) -> Real:
 
 @cache
 def _steep(factor: int) -> Real:
-    """Low-pass at a `factor`-th of the Nyquist frequency, 80 dB within +-5.5 % of it."""
+    """A low-pass at 1 / `factor` of the Nyquist frequency that falls by 80 dB within ±5.5 % of it."""
     from scipy import signal
 
     taps, beta = signal.kaiserord(80, 0.11 / factor)
@@ -237,7 +237,7 @@ def _steep(factor: int) -> Real:
 
 
 def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
-    """Zero-phase Butterworth high-pass, 4th order forwards and backwards: (S,) -> (S,); 0 Hz leaves all as it is."""
+    """Zero-phase Butterworth high-pass, 4th order forwards and backwards: (S,) -> (S,); 0 Hz changes nothing."""
     if cutoff <= 0:
         return samples
     from scipy import signal
@@ -247,9 +247,9 @@ def high_pass(samples: Real, rate: int, cutoff: float) -> Real:
 
 
 def low_pass(samples: Real, rate: int, cutoff: float, *, width: float = 0.05) -> Real:
-    """Zero-phase low-pass, 80 dB down at `cutoff` (1 + width): (S,) -> (S,); at Nyquist or above, all stays.
+    """Zero-phase low-pass, 80 dB down at `cutoff` (1 + width): (S,) -> (S,); from Nyquist on it changes nothing.
 
-    A symmetric Kaiser window design: steep, so that no trace is left of where a source's own band ended.
+    A symmetric Kaiser window design, steep enough to leave no trace of where a source's own band ended.
     """
     if cutoff * (1 + width) >= rate / 2:
         return samples

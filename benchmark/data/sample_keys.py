@@ -1,10 +1,10 @@
-"""The samples of a dataset in the order of the cache, each with a key that changes with whatever it is decoded from.
+"""Give each sample of a dataset a key that changes with all that it is decoded from.
 
-Files are told apart by what the system notes of them, so that thousands are looked at within a second. It notes every
-change of a file's content and name, also of one whose time of modification was put back, as archives and `cp -p` do.
-Not seen is what leaves no note: a change of equal size on a file system without times of change (FAT, some network
-and FUSE mounts) that puts the time of modification back, with the clock set back, or within one tick of the clock (some
-milliseconds) of the change before.
+The key looks at the sizes and times of files and not at their content, so thousands take a second. The system notes
+every change of a file's content and name, even if an archive or `cp -p` puts the time of modification back. One case
+goes unnoticed: a change of equal size on a file system without times of change (FAT, some network and FUSE mounts) that
+puts the time of modification back, is made with the clock set back, or comes within some milliseconds of the change
+before.
 """
 
 import hashlib
@@ -23,42 +23,41 @@ from benchmark.data.validate import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A sample and its place. Equal keys: the same sample, read from files of the same states (`_state`)."""
+class KeyedSample:
+    """A sample and its split. Two equal keys mean the same sample, read from files in the same state (`_state`)."""
 
     split: str
-    index: int
     sample: Sample
     key: str
 
 
-def listed(splits: Splits) -> list[Listed]:
+def keyed_samples(splits: Splits) -> list[KeyedSample]:
     """Every sample, split by split.
 
     Raises:
-        UserError: a file that a sample is read from is not there, or no file.
+        UserError: a file that a sample is read from is missing or not a file.
     """
-    # Thousands of files lie in a few folders: those are resolved once.
+    # Thousands of files lie in a few folders, which are resolved once.
     resolved = lru_cache(maxsize=None)(os.path.realpath)
     return [
-        Listed(split=split, index=index, sample=sample, key=_key(split, sample, resolved))
+        KeyedSample(split=split, sample=sample, key=_key(split, sample, resolved))
         for split in SPLITS
-        for index, sample in enumerate(splits[split])
+        for sample in splits[split]
     ]
 
 
 def _key(split: str, sample: Sample, resolved: Callable[[Path], str]) -> str:
     state = [_state(path, resolved) for path in sample.files]
-    # Of the split because the test's samples are stored with more than those of the others.
+    # The split is part of the key because test samples are stored with more than others.
     values = [split, sample.id, sample.slice, dict(sample.groups), dict(sample.strata), state]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _state(path: Path, resolved: Callable[[Path], str]) -> tuple[str, int, int, int]:
-    """The file's own path, its size in bytes, when its content was changed and when anything of it was, both in ns.
+    """The file's real path, its size in bytes, and the times of its last modification and last change, in ns.
 
-    The first of these times can be set by anybody, the second cannot: it changes with a rename as well. The inode's
-    number is left out: some mounts (FUSE) give new ones each time.
+    Anybody can set the time of modification; nobody can set the time of change, and a rename changes it too. The inode
+    number is left out, because some mounts (FUSE) give new ones each time.
     """
     try:
         found = path.lstat()

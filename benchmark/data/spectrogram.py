@@ -1,14 +1,14 @@
-"""Audio -> image and mask -> audio, as BirdSoundsDenoising was made (Zhang & Li, WACV 2023, arXiv 2210.10196).
+"""Turn sound into images, and masked images into sound, like BirdSoundsDenoising (Zhang & Li, arXiv 2210.10196).
 
 The parameters were verified on the authors' public example XC41136: symmetric Hamming window of 128 samples, hop 64,
 FFT length 1024, no padding; two-sided, rows from the lowest negative frequency up, the Nyquist bin last.
 
 Legend: S samples, T frames = 1 + (S - 128) // 64, K = 513 bins of the one-sided spectrum, 1024 image rows; `...` are
 leading axes (none, channels, a batch). Everything is computed in the precision of its input. Datasets render in
-float64: after rounding to 8 bits the same bytes come out on every processor, which float32 does not give.
+float64: rounded to 8 bits, that gives the same bytes on every processor; float32 does not.
 
-`stft` and `reconstruct` take NumPy arrays and torch tensors alike, so that a mask is scored on the device where it
-was predicted by the very code that wrote the dataset. Any sample rate will do: the image's rows are fractions of it.
+`stft` and `reconstruct` take NumPy arrays and torch tensors, so the code that wrote the dataset also scores masks on
+the device that predicted them. Any sample rate is possible: the image's rows are fractions of it.
 """
 
 import sys
@@ -25,7 +25,7 @@ FFT_LENGTH = 1024
 BINS = FFT_LENGTH // 2 + 1
 ROWS = FFT_LENGTH
 _BLOCK = 8192
-"""Frames that are transformed at a time where a recording may be long: 70 MB of spectrum in float64."""
+"""Frames of a long recording that are transformed at a time: 70 MB of spectrum in float64."""
 
 Real = NDArray[np.floating[Any]]
 Complex = NDArray[np.complexfloating[Any, Any]]
@@ -35,12 +35,12 @@ _ROW_TO_BIN = np.abs(np.arange(FFT_LENGTH) - (FFT_LENGTH // 2 - 1))
 
 
 def frame_count(samples: int) -> int:
-    """Frames T of a recording of S samples; what is left over at its end belongs to none."""
+    """The frames T of a recording of S samples; the rest at its end belongs to no frame."""
     return max(0, 1 + (samples - WINDOW_LENGTH) // HOP)
 
 
 def sample_count(frames: int) -> int:
-    """Samples that T frames span."""
+    """The samples that T frames span."""
     return WINDOW_LENGTH + HOP * (frames - 1)
 
 
@@ -66,16 +66,16 @@ def stft(samples: Any) -> Any:
 
 
 def reconstruct(spectrum: Any, mask: Any) -> Any:
-    """Audio of the masked spectrum: (..., K, T) and (..., 1024, T) -> (..., 128 + 64 (T - 1)).
+    """The sound of a masked spectrum: (..., K, T) and (..., 1024, T) -> (..., 128 + 64 (T - 1)).
 
-    The mask is of bool, or of weights in 0 ... 1 (a soft mask). The real part is taken after the inverse transform
-    (published masks are not perfectly symmetric), the first 128 samples of each frame are overlap-added with the
+    The mask holds bools, or weights from 0 to 1 (a soft mask). After the inverse transform the real part is taken,
+    because published masks are not perfectly symmetric. The first 128 samples of each frame are overlap-added with the
     analysis window and divided by the summed squared window.
     """
     half = FFT_LENGTH // 2
-    # Real part of the inverse transform of an asymmetrically masked spectrum = transform under the mean of both sides.
+    # The real part after an asymmetric mask equals the result of the mean of the mask's two sides.
     weight = _like(mask[..., half - 1 :, :], spectrum.real)  # (..., K, T): 0 Hz ... Nyquist
-    # Row 1022 - k mirrors row k; 0 Hz and Nyquist are their own mirrors. Indexed, for torch has no negative steps.
+    # Row 1022 - k mirrors row k; 0 Hz and Nyquist are their own mirrors. By index: torch has no negative steps.
     mirrored = weight.clone() if hasattr(weight, "clone") else weight.copy()
     mirrored[..., 1:-1, :] = _like(mask[..., _MIRROR, :], spectrum.real)
     masked = (spectrum * ((weight + mirrored) / 2)).swapaxes(-1, -2)
@@ -99,13 +99,13 @@ def _overlap_add(frames: Any) -> Any:
 
 
 def library(array: Any) -> Any:
-    """torch or NumPy, whichever the array is of. torch is not imported here: a tensor's owner has done that."""
+    """torch for a tensor, NumPy for an array. torch is not imported here: whoever made the tensor has done that."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 
 
 def _like(values: Any, other: Any) -> Any:
-    """In the number format of another array, on its device."""
+    """Convert values to the number format and the device of another array."""
     if library(other) is np:
         return np.asarray(values).astype(other.dtype)
     return library(other).as_tensor(values, dtype=other.dtype, device=other.device)
@@ -119,7 +119,7 @@ def _window(other: Any) -> Any:
 
 
 def render(spectrum: Complex) -> NDArray[np.uint8]:
-    """Spectrogram image of a one-sided spectrum: (K, T) -> uint8 (1024, T), magnitude 1 and above is white."""
+    """The image of a one-sided spectrum: (K, T) -> uint8 (1024, T); magnitudes from 1 on are white."""
     levels = np.round(255 * np.minimum(np.abs(spectrum), 1)).astype(np.uint8)
     return np.asarray(two_sided(levels))
 
@@ -130,7 +130,7 @@ def two_sided(half: Any) -> Any:
 
 
 def image(samples: Real) -> NDArray[np.uint8]:
-    """Spectrogram image of a recording of any length: (S,) -> uint8 (1024, T).
+    """The image of a recording of any length: (S,) -> uint8 (1024, T).
 
     Raises:
         ValueError: fewer samples than one window.
@@ -144,7 +144,7 @@ def image(samples: Real) -> NDArray[np.uint8]:
 
 
 def apply(samples: Real, mask: NDArray[Any]) -> Real:
-    """A recording of any length under its mask: (S,) and (1024, T) -> (128 + 64 (T - 1),), as `reconstruct`.
+    """Apply a mask to a recording of any length, like `reconstruct`: (S,) and (1024, T) -> (128 + 64 (T - 1),).
 
     Raises:
         ValueError: fewer samples than one window, or a mask of another number of frames.
@@ -156,7 +156,7 @@ def apply(samples: Real, mask: NDArray[Any]) -> Real:
         raise ValueError(f"the mask of {len(samples)} samples must be {expected}, not {mask.shape}")
     result = np.empty(sample_count(mask.shape[1]), samples.dtype)
     for frames, part in _blocks(samples):
-        # One frame more on either side, because neighbours overlap; what they complete is kept.
+        # The block has one frame more on either side, because neighbours overlap; the completed samples are kept.
         clean = reconstruct(stft(part), mask[:, frames])
         begin = frames.start and HOP
         result[HOP * frames.start + begin : HOP * frames.start + len(clean)] = clean[begin:]
@@ -180,12 +180,12 @@ def mixture_mask(
     radius: int = 3,
     smallest: int = 200,
 ) -> NDArray[np.bool_]:
-    """A region round each call, as people draw them: two (K, T) spectra -> bool (1024, T).
+    """Mark a region around each call, as people draw them: two (K, T) spectra -> bool (1024, T).
 
-    A bin is foreground where the clean power exceeds the noise power, both smoothed by a Gaussian of `smoothing` bins
-    and frames, and lies above `floor_db` of the clean power's 99.5 % quantile. Closing and opening by a disk of
-    `radius`, and removal of components and holes under `smallest` pixels of the two-sided image, take the specks away.
-    So it is no ideal binary mask: many of its bins are louder in the noise, and many outside are louder in the song.
+    A bin is foreground if the clean power exceeds the noise power, both smoothed by a Gaussian of `smoothing` bins and
+    frames, and is above `floor_db` of the clean power's 99.5 % quantile. Closing and opening by a disk of `radius`, and
+    removal of components and holes under `smallest` pixels of the two-sided image, clear the specks. The result is not
+    an ideal binary mask: many bins inside are louder in the noise, and many outside are louder in the song.
     """
     clean_power, noise_power = (
         ndimage.gaussian_filter(np.abs(spectrum) ** 2, smoothing, truncate=3.0) for spectrum in (clean, noise)
@@ -196,10 +196,10 @@ def mixture_mask(
         return np.asarray(two_sided(mask))
     span = np.arange(-radius, radius + 1)
     disk = span[:, None] ** 2 + span[None, :] ** 2 <= radius**2
-    padded = np.pad(mask, radius, mode="edge")  # else the image's border would count as background
+    padded = np.pad(mask, radius, mode="edge")  # otherwise the image's border would count as background
     padded = ndimage.binary_opening(ndimage.binary_closing(padded, disk), disk)
     mask = padded[radius : padded.shape[0] - radius, radius : padded.shape[1] - radius]
-    smallest_half = smallest // 2  # a component off 0 Hz stands twice in the two-sided image
+    smallest_half = smallest // 2  # the two-sided image shows a component away from 0 Hz twice
     mask = _without_small(mask, smallest_half)
     mask = ~_without_small(~mask, smallest_half)
     return np.asarray(two_sided(mask))

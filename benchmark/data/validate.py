@@ -1,7 +1,7 @@
-"""What a dataset plugin must give, said to its user when it does not."""
+"""Check what a dataset plugin gives: its folder, its listing, and each example that it reads."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,40 +13,40 @@ from benchmark.data import recordings, spectrogram
 SPLITS = ("train", "val", "test")
 LONGEST_NAME = 1_000
 LARGEST = 1e300
-"""Of a covariate; larger integers are no floats."""
+"""The largest covariate; larger integers do not fit into a float."""
 
 
 def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
-    """A folder where the dataset is read from one, and none where it is not.
+    """A dataset that is read from a folder has one, and an embedded dataset has none.
 
     Raises:
-        UserError: it is the other way round, or there is no such folder.
+        UserError: it is the other way round, or the folder does not exist.
     """
     if spec.needs_root and root is None:
         raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
     if not spec.needs_root and root is not None:
         raise UserError(
-            f"dataset '{name}' is embedded and reads no folder: leave --data out, or name the folder's "
-            "reader with --dataset (bench list shows them)"
+            f"dataset '{name}' is embedded and reads no folder: leave out --data, or choose the folder's reader with "
+            "--dataset (bench list shows them)"
         )
     check_folder(root)
 
 
 def check_folder(root: Path | None) -> None:
-    """A folder that was named is there.
+    """A named folder exists.
 
     Raises:
-        UserError: it is not.
+        UserError: it does not.
     """
     if root is not None and not root.is_dir():
         raise UserError(f"no folder {root}; --data wants the folder that holds the dataset")
 
 
 def checked_listing(splits: object) -> Splits:
-    """What `load` gave, once it is what it should be: three splits, none of them empty, each id once, all samples.
+    """The listing that `load` gave, if it is valid: train, val and test, none empty, each id once, every field right.
 
     Raises:
-        UserError: it is otherwise.
+        UserError: it is not.
     """
     if not isinstance(splits, Mapping):
         raise UserError(f"load() gives a {type(splits).__name__}, not the samples by split; it must give a dict")
@@ -59,25 +59,24 @@ def checked_listing(splits: object) -> Splits:
             raise UserError(f"split '{name}' is empty; put images with masks into it")
         for sample in splits[name]:
             _check_sample(name, sample)
-        counts = Counter(sample.id for sample in splits[name])
-        twice, most = counts.most_common(1)[0]
+        twice, most = Counter(sample.id for sample in splits[name]).most_common(1)[0]
         if most > 1:
-            raise UserError(f"sample '{twice}' stands twice in split '{name}'; give each sample its own id")
+            raise UserError(f"split '{name}' has two samples '{twice}'; give each sample its own id")
     return splits
 
 
 def _check_sample(split: str, sample: object) -> None:
-    """Ids, slices and groups stand in tables and in lines of the manifest."""
+    """Ids, slices and groups are names, which are written into tables and the manifest; strata are texts or numbers."""
     if not isinstance(sample, Sample):
         raise UserError(f"split '{split}' holds a {type(sample).__name__}, not a Sample")
     for name, value in (("id", sample.id), ("slice", sample.slice)):
         if not _is_name(value):
             raise UserError(f"split '{split}': the {name} {value!r} of a sample is not {_NAME}")
     where = f"sample '{sample.id}'"
-    for name, values, kept in (("groups", sample.groups, _is_name), ("strata", sample.strata, _is_covariate)):
-        if not isinstance(values, Mapping) or not all(_is_name(key) and kept(value) for key, value in values.items()):
-            what = _NAME if name == "groups" else "texts and finite numbers"
-            raise UserError(f"{where}: {name} = {values!r} do not map names to {what}")
+    if not _maps(sample.groups, _is_name):
+        raise UserError(f"{where}: groups = {sample.groups!r} do not map names to {_NAME}")
+    if not _maps(sample.strata, _is_covariate):
+        raise UserError(f"{where}: strata = {sample.strata!r} do not map names to texts or finite numbers")
     if not isinstance(sample.files, tuple) or not all(isinstance(path, Path) for path in sample.files):
         raise UserError(f"{where}: files = {sample.files!r} is not a tuple of paths")
     if not callable(sample.read):
@@ -85,6 +84,10 @@ def _check_sample(split: str, sample: object) -> None:
 
 
 _NAME = f"a text of 1 to {LONGEST_NAME} printable characters"
+
+
+def _maps(values: object, is_valid: Callable[[object], bool]) -> bool:
+    return isinstance(values, Mapping) and all(_is_name(key) and is_valid(value) for key, value in values.items())
 
 
 def _is_name(value: object) -> bool:
@@ -98,10 +101,10 @@ def _is_covariate(value: object) -> bool:
 
 
 def check_example(sample: Sample, example: object) -> None:
-    """Types and shapes of what `read` gave.
+    """An example has the types and shapes of the contract.
 
     Raises:
-        UserError: they are not the contract's.
+        UserError: it has not.
     """
     where = " and ".join(str(path) for path in sample.files) or f"sample '{sample.id}'"
     if not isinstance(example, Example):

@@ -1,1 +1,1 @@
-"""Records -> tables: `tables` groups and scores them, `columns` says what is shown, `formats` writes it. No torch."""
+"""Turn records into tables: `tables` groups and ranks, `columns` defines the columns, `formats` and `page` write."""

@@ -1,4 +1,4 @@
-"""Which entries are above the pixel-wise baseline: the entry that sees no shapes."""
+"""Find the entries that are above the pixel-wise baseline, which sees no shapes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,31 +12,31 @@ from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import LEVEL, Estimate, Kinds
 
 
-def held_against(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
-    """The rows, each with whether it is above every pixel-wise row, on each slice of the test.
+def compare_with_baselines(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
+    """Add to each row whether it is above every pixel-wise row, on each slice of the test.
 
-    The test is of the paired difference of IoU and one-sided: below or equal is no distinction here. Its p-value is at
-    most 5 % after Holm's correction over all rows of the table.
+    The one-sided test of the paired difference of IoU asks for a p-value of at most 5 % after Holm's correction over
+    all rows of the table.
     """
     floors = [row for row in rows if is_pixelwise(row)]
-    if known is None or not floors:
+    if images is None or not floors:
         return tuple(rows)
     above: list[dict[str, bool]] = [{} for _ in rows]
-    for place in known.places:
-        for index, sure in _above(rows, floors, known, known.slices == place).items():
+    for place in images.places:
+        for index, sure in _above(rows, floors, images, images.slices == place).items():
             above[index][place] = sure
     return tuple(replace(row, above=found) for row, found in zip(rows, above, strict=True))
 
 
 def is_pixelwise(row: Row) -> bool:
-    """Whether the row is a baseline that others can be held against."""
+    """Whether the row is a baseline to compare others with."""
     return row.finished and not row.failed and row.aligned and row.runs[0].architecture.pixelwise
 
 
-def _above(rows: Sequence[Row], floors: Sequence[Row], known: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
-    """By the number of each row of which something can be said, on the images `inside` (N,) that have a mask."""
+def _above(rows: Sequence[Row], floors: Sequence[Row], images: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
+    """Row index -> whether it is above, for rows that can be tested on the images `inside` (N,) that have a mask."""
     kept = inside & np.isfinite(floors[0].ious[0])
-    kinds = Kinds.of([group[kept] for group in known.groups])
+    kinds = Kinds.of([group[kept] for group in images.groups])
     if not kept.any():
         return {}
     pairs = [
@@ -52,7 +52,7 @@ def _above(rows: Sequence[Row], floors: Sequence[Row], known: Images, inside: ND
 
 
 def _one_sided(found: Estimate) -> float:
-    """The chance of such a difference, or a higher one, where there is none."""
+    """The one-sided p-value of a difference above 0."""
     return found.p_value / 2 if found.mean > 0 else 1 - found.p_value / 2
 
 

@@ -1,4 +1,4 @@
-"""What every format shows: entries in rows, rows in tables, tables on a board."""
+"""The data that every format shows: a board of tables, with a row for each entry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.contract import Reported
 from benchmark.leaderboard.strata import Images
 from benchmark.protocols import REVISION
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import Record
 from benchmark.scores.uncertainty import Agreement, Estimate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A mean with half its 95 % confidence interval (None: nothing can be said), over so many images."""
+    """A mean over `images` images, with half its 95 % confidence interval (None: there is none)."""
 
     mean: float
     half_width: float | None
@@ -27,26 +28,23 @@ class Interval:
 class Row:
     """An entry of a table: one architecture with its parameters on one device; its runs are the seeds.
 
-    `failed` are the seeds that diverged or ran out of memory and never finished: a mean over the others flatters.
-    `label` is the architecture's, and where a table has it twice, what tells the rows apart. `folders` are those of
-    `runs`.
+    `label` is that of the architecture, with a distinction if the table has it twice. `folders` are those of `runs`.
+    `failed` are the seeds that diverged or ran out of memory; a mean over the other seeds is too good.
 
-    `scores` are means over the runs (NaN where undefined), on the headline slice of the test split; `slice_scores`
-    those of the other slices; `iou_deviation` the standard deviation of IoU over seeds, None for one seed.
+    `scores` are means over the runs on the headline slice of the test split, NaN where undefined; `slice_scores` are
+    those on the other slices. `iou_deviation` is the standard deviation of IoU over the seeds, None for one seed.
 
-    `ious` are of every seed and test image (S, N), NaN where the mask is empty; `gains` likewise, SI-SDR in dB (S, N),
-    NaN for silence, (0, 0) where no sounds are known. `by_snr` is the mean of `gains` per interval of input SNR,
-    `strata` that of `ious` by kind of stratum.
+    `ious` (S, N) hold every seed and test image, NaN where the mask is empty. `gains` hold SI-SDR in dB likewise, NaN
+    for silence, shape (0, 0) if no sounds are known. `by_snr` are means of `gains` by interval of input SNR, `strata`
+    means of `ious` by kind of stratum.
 
-    `aligned` says that the images of every run are those of the manifest, in its order: only then may they be paired,
-    grouped or shown.
+    `aligned`: the images of every run are those of the manifest in the same order. Only then can they be paired,
+    grouped and shown.
 
-    `interval` and `ranks` are None where an entry cannot be ranked; `unranked` says why.
+    `interval` and `ranks` are None if an entry cannot be ranked; `unranked` then says why. `above` says for each slice
+    that can be tested whether the entry is above the pixel-wise baseline of the table.
 
-    `above` says of each slice whether the entry is above the table's pixel-wise baseline; a slice of which nothing can
-    be said is left out.
-
-    A reference, a mask that needs no network or a denoiser, is a row without runs.
+    A reference (a mask that needs no network, or a denoiser) is a row without runs.
     """
 
     label: str
@@ -75,16 +73,17 @@ class Row:
 
     @property
     def deterministic(self) -> bool:
-        """Whether there is nothing to train: every seed gives the same."""
+        """Whether there is nothing to train, so every seed gives the same."""
         return self.finished and self.runs[0].architecture.parameter_count == 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """All rows that may be compared: one protocol digest, one manifest digest.
+    """All rows that can be compared: they share the protocol digest and the manifest digest.
 
-    `references` stand apart from the entries; `snr_bins` are the lower ends in dB of the intervals of `by_snr`.
-    `images` is what is known of the test images, None where the manifest is missing.
+    `references` are not entries. `snr_bins` are the lower ends of the intervals of `by_snr` in dB. `images` describe
+    the test images, None if the manifest is missing. `distinction` is added to the heading if two tables would have
+    the same.
     """
 
     key: str
@@ -94,7 +93,6 @@ class Table:
     snr_bins: tuple[float, ...]
     images: Images | None = None
     distinction: str = ""
-    """What tells it apart where two tables would be called the same."""
 
     @property
     def has_sounds(self) -> bool:
@@ -103,12 +101,12 @@ class Table:
 
     @property
     def head(self) -> Record:
-        """A record of the table: protocol and dataset are the same in all."""
+        """Any record of the table: all have the same protocol and dataset."""
         return self.rows[0].runs[0]
 
     @property
     def heading(self) -> str:
-        """Protocol, what was changed in it, and dataset."""
+        """The protocol with its changes, and the dataset."""
         protocol = self.head.protocol
         changed = ", ".join(f"{name} = {_listed(value)}" for name, value in sorted(protocol.overrides.items()))
         revision = f", revision {protocol.revision}" if protocol.revision != REVISION else ""
@@ -118,15 +116,15 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A number that somebody printed for an architecture, measured here or not."""
+    """A published number of a system, whether or not it was measured here."""
 
     title: str
-    number: ReportedRecord
+    number: Reported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """How far two tables rank the entries alike that stand in both."""
+    """How far two tables agree on the order of the entries that both have."""
 
     first: str
     second: str
@@ -135,9 +133,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """Mean IoU over so many seeds, of as many as the entry has; `at_home`: on the test of its own data.
+    """Mean IoU over `seeds` of the `of` seeds that the entry has.
 
-    `leaking`: some of the test was in its training or validation.
+    `at_home`: on the test of its own data. `leaking`: part of the test was in its training or validation split.
     """
 
     iou: float
@@ -149,7 +147,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatrixRow:
-    """An entry, the table that it was trained in, and its IoU on every test (None: not tested)."""
+    """An entry, the name of the table that it was trained for, and its IoU on every test (None: not tested)."""
 
     entry: str
     trained_on: str
@@ -158,7 +156,7 @@ class MatrixRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matrix:
-    """Entries by what they were trained on, times what they were tested on."""
+    """Entries, by the data that they were trained on, times the data that they were tested on."""
 
     tests: tuple[str, ...]
     rows: tuple[MatrixRow, ...]
@@ -166,7 +164,7 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Board:
-    """Everything that the formats show. `problems` are records that could not be used, a line each."""
+    """Everything that the formats show. `problems` has a line for each record that cannot be used."""
 
     tables: tuple[Table, ...]
     published: tuple[Published, ...]

@@ -1,42 +1,36 @@
-"""What a table shows: one list of columns for every format, so that all of them say the same with the same rounding."""
+"""The columns of a table. Every format takes them from here, so all show the same values with the same rounding."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from benchmark import scores
 from benchmark.common.errors import UserError, nearest
+from benchmark.contract import Reported
 from benchmark.leaderboard.board import Row, Table
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.schema import Record
+from benchmark.scores import Score
 
 Value: TypeAlias = float | int | str | None
 Group = Literal["entry", "scores", "sounds", "variants", "cost"]
 
-
-_LESS_IS_BETTER = frozenset(
-    [
-        "rank",
-        "iou_half_width",
-        "iou_sd",
-        "sisdr_clipped",
-        "harm",
-        "noise_left",
-        "parameters_m",
-        "gflops",
-        "train_seconds",
-        "peak_memory_gb",
-    ]
-)
+_LOW_IS_GOOD = {"rank", "iou_half_width", "iou_sd", "sisdr_clipped", "harm", "noise_left"} | {
+    *("empty_false_alarm_images", "empty_false_alarm_pixels"),
+    *("parameters_m", "gflops", "train_seconds", "peak_memory_gb"),
+}
+_ONLY_IN_FILES = 99
+_ALONE = 0.05
+"""Share of the machine's processor time that other processes may take without slowing a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column: `value` of a row, rounded to `digits`; `rank` orders the columns that a narrow terminal keeps.
+    """A column: `value` gives the value of a row, which is rounded to `digits`; `definition` explains it.
 
-    `definition` says what it means. `order` is the number that rows are sorted by, where the value is a text about
-    numbers.
+    A narrow terminal shows the columns of lowest `priority`; those of priority 99 are in the files only. `order` gives
+    the number to sort by where the value is a text.
     """
 
     name: str
@@ -45,18 +39,18 @@ class Column:
     group: Group
     value: Callable[[Row], Value]
     digits: int = 0
-    rank: int = 99
+    priority: int = _ONLY_IN_FILES
     order: Callable[[Row], float] | None = None
 
     @property
     def less_is_better(self) -> bool:
         """Whether a low value is a good one."""
-        return self.name in _LESS_IS_BETTER or self.name.startswith("empty_")
+        return self.name in _LOW_IS_GOOD
 
     def rounded(self, row: Row) -> Value:
         """The value as JSON shows it; None where it is unknown or undefined."""
         if not row.runs and self.group not in ("scores", "sounds") and self.name not in ("architecture", "status"):
-            return None  # a reference has scores alone
+            return None  # a reference has scores only
         value = self.value(row)
         if not isinstance(value, float):
             return value
@@ -75,32 +69,15 @@ class Column:
 
 
 def of(table: Table) -> list[Column]:
-    """The columns of a table: its test slices add some."""
-    taken = {column.name for column in COMMON}
-    slices = [
-        Column(
-            name=f"iou_slice_{name}" if f"iou_{name}" in taken else f"iou_{name}",
-            title=f"IoU {name} (%)",
-            definition=f"IoU on the test images of slice {name}",
-            group="scores",
-            value=_slice(name),
-            digits=2,
-            rank=8,
-        )
-        for name in table.slices
-    ]
-    if any(row.above for row in table.rows):
-        slices = [
-            _above(table.head.headline_slice, ""),
-            *(part for name, own in zip(table.slices, slices, strict=True) for part in (own, _above(name, f" {name}"))),
-        ]
+    """The columns of a table: the common ones, those of its test slices, of tuning, and of sounds."""
     at = next(index for index, column in enumerate(COMMON) if column.name == "dice")
-    tuned = [_CHOSEN] if any(run.training.candidates for row in table.rows for run in row.runs) else []
-    return [*COMMON[:at], *slices, *COMMON[at:], *tuned, *(_sound_columns(table) if table.has_sounds else ())]
+    tuned = [_LEARNING_RATE] if any(run.training.candidates for row in table.rows for run in row.runs) else []
+    sounds = _sound_columns(table) if table.has_sounds else []
+    return [*COMMON[:at], *_slice_columns(table), *COMMON[at:], *tuned, *sounds]
 
 
 def chosen(table: Table, names: Sequence[str]) -> list[Column]:
-    """The columns of those names, after the one that says which entry it is."""
+    """The columns of these names that the table has, after the architecture."""
     by_name = {column.name: column for column in of(table)}
     wanted = [name for name in names if name in by_name and name != "architecture"]
     return [by_name["architecture"], *(by_name[name] for name in wanted)]
@@ -110,7 +87,7 @@ def check(tables: Sequence[Table], names: Sequence[str]) -> None:
     """Refuse names that no table has.
 
     Raises:
-        UserError: with the names that there are.
+        UserError: it lists the names that exist.
     """
     known = list(dict.fromkeys(column.name for table in tables for column in of(table)))
     for name in names:
@@ -118,95 +95,115 @@ def check(tables: Sequence[Table], names: Sequence[str]) -> None:
             raise UserError(f"no column '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
 
 
-def _sound_columns(table: Table) -> list[Column]:
-    columns = []
-    for name, score in scores.SOUND_SCORES.items():
-        title = f"{score.title} ({'dB' if score.unit == 'dB' else '%'})"
-        value = _count(name) if score.unit == "dB" else _percent(name)
-        rank = {"sisdr_improvement": 1}.get(name, 99)
-        columns.append(
-            Column(
-                name=name, title=title, definition=score.definition, group="sounds", value=value, digits=2, rank=rank
-            )
-        )
-        if name == "sisdr_improvement":
-            columns += [
-                Column(
-                    name=f"sisdr_improvement_{place}",
-                    title=f"SI-SDR gain {place} (dB)",
-                    definition=f"SI-SDR gain on the test images of slice {place}",
-                    group="sounds",
-                    value=_slice(place, "sisdr_improvement", 1.0),
-                    digits=2,
-                    rank=9,
-                )
-                for place in table.slices
-            ]
-    return columns
-
-
-def published_iou(record: Record) -> ReportedRecord | None:
-    """The entry's published test IoU, if there is one."""
+def published_iou(record: Record) -> Reported | None:
+    """The published test IoU of an entry, if there is one."""
     return next((n for n in record.architecture.reported if (n.metric, n.split) == ("IoU", "test")), None)
 
 
-def _percent(name: str) -> Callable[[Row], Value]:
-    return lambda row: 100 * row.scores[name] if name in row.scores else None
-
-
-def _count(name: str) -> Callable[[Row], Value]:
-    return lambda row: row.scores.get(name)
-
-
-def _slice(place: str, score: str = "iou", scale: float = 100.0) -> Callable[[Row], Value]:
-    def value(row: Row) -> Value:
-        found = row.slice_scores.get(place, {})
-        return scale * found[score] if score in found else None
-
-    return value
-
-
-_ALONE = 0.05
-"""Of the machine's processor time: others that take no more do not slow a run."""
-
-
-def _memory(row: Row) -> Value:
-    known = [run.peak_memory_bytes for run in row.runs if run.peak_memory_bytes is not None]
-    return 1e-9 * fmean(known) if known else None
-
-
-def _timed_alone(row: Row) -> Value:
-    """How many, None where the system does not say."""
-    return len(_alone(row)) if any(run.training.others is not None for run in row.runs) else None
-
-
-def _alone(row: Row) -> list[Record]:
-    """The runs that had the machine to themselves."""
-    return [run for run in row.runs if run.training.others is not None and run.training.others <= _ALONE]
-
-
-def _over_runs(
-    best: Callable[[Sequence[float]], float], get: Callable[[Record], float | None]
-) -> Callable[[Row], Value]:
-    """Of times the best of the runs that were alone on the machine, or of all: other work only slows."""
-
-    def value(row: Row) -> Value:
-        known = [found for found in map(get, _alone(row) or row.runs) if found is not None]
-        return best(known) if known else None
-
-    return value
-
-
 def ranks_text(row: Row) -> str | None:
-    """The ranks that an entry may have."""
+    """The ranks that an entry may have, e.g. "1-8" with a long dash."""
     if row.ranks is None:
         return None
     best, worst = row.ranks
     return str(best) if best == worst else f"{best}–{worst}"
 
 
+# ---------------------------------------------------------------- columns of scores
+
+
+def _of_score(score: Score, group: Group, priority: int = _ONLY_IN_FILES) -> Column:
+    """The column of a score on the headline slice; shares are shown in per cent."""
+    return Column(
+        name=score.name,
+        title=score.title + {"share": " (%)", "dB": " (dB)", "count": ""}[score.unit],
+        definition=score.definition,
+        group=group,
+        value=lambda row: _scaled(row.scores, score),
+        digits=0 if score.unit == "count" else 2,
+        priority=priority,
+    )
+
+
+def _of_slice(score: Score, place: str, name: str, group: Group, priority: int) -> Column:
+    """The column of a score on another slice of the test."""
+    return Column(
+        name=name,
+        title=f"{score.title} {place} ({'dB' if score.unit == 'dB' else '%'})",
+        definition=f"{score.title} on the test images of slice {place}",
+        group=group,
+        value=lambda row: _scaled(row.slice_scores.get(place, {}), score),
+        digits=2,
+        priority=priority,
+    )
+
+
+def _scaled(found: Mapping[str, float], score: Score) -> Value:
+    """A score in the unit of its column, None where the row does not have it."""
+    return (100 if score.unit == "share" else 1) * found[score.name] if score.name in found else None
+
+
+def _mask_columns() -> Iterable[Column]:
+    priorities = {"iou": 1, "dice": 5, "precision": 9, "recall": 10, "surface_distance": 14}
+    for name, score in scores.SCORES.items():
+        yield _of_score(score, "scores" if name in priorities else "variants", priorities.get(name, _ONLY_IN_FILES))
+        if name == "iou":
+            yield _common("iou_half_width", "± (95 %)", "scores", _half_width, digits=2, priority=1)
+            yield _common("iou_sd", "SD over seeds", "scores", _deviation, digits=2, priority=4)
+
+
+def _slice_columns(table: Table) -> list[Column]:
+    """IoU on the other slices and, if there is a pixel-wise baseline, whether an entry is above it on each slice."""
+    taken = {column.name for column in COMMON}
+    names = [f"iou_slice_{place}" if f"iou_{place}" in taken else f"iou_{place}" for place in table.slices]
+    ious = [
+        _of_slice(scores.SCORES["iou"], place, name, "scores", 8)
+        for place, name in zip(table.slices, names, strict=True)
+    ]
+    if not any(row.above for row in table.rows):
+        return ious
+    pairs = zip(table.slices, ious, strict=True)
+    return [_above(table.head.headline_slice), *(c for place, iou in pairs for c in (iou, _above(place, named=True)))]
+
+
+def _above(place: str, *, named: bool = False) -> Column:
+    """Whether an entry is above the pixel-wise baseline on a slice; `named`: the title says which slice."""
+
+    def value(row: Row) -> Value:
+        return ("yes" if row.above[place] else "no") if place in row.above else None
+
+    where = f" on the test images of slice {place}" if named else ""
+    return Column(
+        name=f"above_baseline_{place}" if named else "above_baseline",
+        title=f"Above baseline {place}" if named else "Above baseline",
+        definition=f"whether IoU{where} is clearly above that of the pixel-wise baseline, which sees no shapes; "
+        "one-sided, at 95 % for all entries together",
+        group="scores",
+        value=value,
+        priority=7,
+    )
+
+
+def _sound_columns(table: Table) -> Iterable[Column]:
+    for name, score in scores.SOUND_SCORES.items():
+        gain = name == "sisdr_improvement"
+        yield _of_score(score, "sounds", 1 if gain else _ONLY_IN_FILES)
+        for place in table.slices if gain else ():
+            yield _of_slice(score, place, f"{name}_{place}", "sounds", 9)
+
+
+# ---------------------------------------------------------------- values of the other columns
+
+
+def _half_width(row: Row) -> Value:
+    return None if row.interval is None else 100 * row.interval.half_width()
+
+
+def _deviation(row: Row) -> Value:
+    return None if row.iou_deviation is None else 100 * row.iou_deviation
+
+
 def _seeds(row: Row) -> Value:
-    """How many seeds were run; "2 of 3" where one failed."""
+    """How many seeds finished; "2 of 3" where one failed."""
     if row.status != "finished":
         return f"0 of {len(row.failed)}"
     return f"{len(row.runs)} of {len(row.runs) + len(row.failed)}" if row.failed else len(row.runs)
@@ -228,232 +225,95 @@ def _comparable(row: Row) -> Value:
     return None if number is None else number.comparable
 
 
-def _score_columns() -> list[Column]:
-    headline = {"iou": 1, "dice": 5, "precision": 9, "recall": 10, "surface_distance": 14}
-    columns = []
-    for name, score in scores.SCORES.items():
-        group: Group = "scores" if name in headline else "variants"
-        if name.startswith("empty_"):
-            columns.append(
-                Column(name=name, title=score.title, definition=score.definition, group=group, value=_count(name))
-            )
-        else:
-            columns.append(
-                Column(
-                    name=name,
-                    title=f"{score.title} (%)",
-                    definition=score.definition,
-                    group=group,
-                    value=_percent(name),
-                    digits=2,
-                    rank=headline.get(name, 99),
-                )
-            )
-        if name == "iou":
-            columns.append(
-                Column(
-                    name="iou_half_width",
-                    title="± (95 %)",
-                    definition="half the 95 % interval of IoU, over other recordings and other seeds",
-                    group="scores",
-                    value=lambda row: None if row.interval is None else 100 * row.interval.half_width(),
-                    digits=2,
-                    rank=1,
-                )
-            )
-            columns.append(
-                Column(
-                    name="iou_sd",
-                    title="SD over seeds",
-                    definition="standard deviation of IoU (%) over the seeds, which share the test images",
-                    group="scores",
-                    value=lambda row: None if row.iou_deviation is None else 100 * row.iou_deviation,
-                    digits=2,
-                    rank=4,
-                )
-            )
-    return columns
+def _memory(row: Row) -> Value:
+    known = [run.peak_memory_bytes for run in row.runs if run.peak_memory_bytes is not None]
+    return 1e-9 * fmean(known) if known else None
 
 
-def _above(place: str, suffix: str) -> Column:
+def _timed_alone(row: Row) -> Value:
+    """How many seeds had the machine to themselves, None where the system does not say."""
+    return len(_alone(row)) if any(run.training.others is not None for run in row.runs) else None
+
+
+def _alone(row: Row) -> list[Record]:
+    """The runs that had the machine to themselves."""
+    return [run for run in row.runs if run.training.others is not None and run.training.others <= _ALONE]
+
+
+def _fastest(best: Callable[[list[float]], float], get: Callable[[Record], float | None]) -> Callable[[Row], Value]:
+    """Take the fastest seed that had the machine to itself, or else the fastest of all: other work only slows it."""
+
     def value(row: Row) -> Value:
-        return ("yes" if row.above[place] else "no") if place in row.above else None
+        known = [found for found in map(get, _alone(row) or row.runs) if found is not None]
+        return best(known) if known else None
 
-    where = f" on the test images of slice {suffix.strip()}" if suffix else ""
-    return Column(
-        name="above_baseline" + suffix.replace(" ", "_"),
-        title=f"Above baseline{suffix}",
-        definition=f"whether IoU{where} is clearly above that of the pixel-wise baseline, which sees no shapes; "
-        "one-sided, at 95 % for all entries together",
-        group="scores",
-        value=value,
-        rank=7,
-    )
+    return value
 
 
-_TIMED = "the fastest seed that was alone on the machine, or of all seeds where none was"
+# ---------------------------------------------------------------- the columns that every table has
+
+_TIMED = "of the fastest seed that had the machine to itself, or of the fastest of all if none had"
+_DEFINITIONS = {
+    "rank": "the ranks that the entry may have; entries whose ranks overlap are not ordered",
+    "architecture": "the plugin, with the parameters that differ from its defaults",
+    "status": "finished, or why no seed finished",
+    "seeds": "trainings that finished, each from another seed; the scores are means over them",
+    "weights": "the weights that training started from",
+    "iou_half_width": "half the 95 % interval of IoU, over other recordings and other seeds",
+    "iou_sd": "standard deviation of IoU (%) over the seeds, which share the test images",
+    "published_iou": "test IoU that others published for this network, on other data: do not compare it with IoU",
+    "comparable": "why the published IoU cannot be compared",
+    "parameters_m": "millions of parameters, trained or not",
+    "gflops": "billions of floating-point operations in the convolutions and matrix products of one image forward; a "
+    "multiply-add counts as two (tools that count multiply-adds under this name print half)",
+    "train_seconds": f"seconds of training without validation, {_TIMED}",
+    "train_images_per_second": f"training images per second in the median epoch, {_TIMED}",
+    "test_images_per_second": f"test images per second forward, in batches of 32, {_TIMED}",
+    "timed_alone": "seeds that had the machine to themselves: during training and test other processes took at most "
+    f"{100 * _ALONE:g} % of its processor time; nothing is known about a shared GPU",
+    "peak_memory_gb": "peak memory of the GPU, or of the process on a CPU; mean over the seeds",
+    "badge": "verified: evaluated again with the same counts; self-reported: consistent, not evaluated again; older "
+    "source: the plugin has changed since",
+    "source": "hash of the plugin's code without comments and docstrings",
+    "device": "the processor or GPU that it ran on",
+    "arithmetic": "precision of the network's arithmetic, and the micro-batch size if batches were computed in parts",
+    "learning_rate": "the learning rate with the highest validation IoU, for each seed",
+}
+
+
+def _common(name: str, title: str, group: Group, value: Callable[[Row], Value], **more: Any) -> Column:
+    return Column(name=name, title=title, definition=_DEFINITIONS[name], group=group, value=value, **more)
+
+
+def _first(get: Callable[[Record], Value]) -> Callable[[Row], Value]:
+    """A fact that is the same for all seeds of an entry."""
+    return lambda row: get(row.runs[0])
+
+
+_seconds = _fastest(min, lambda run: run.training.seconds)
+_training_speed = _fastest(max, lambda run: run.training.images_per_second)
+_test_speed = _fastest(max, lambda run: run.inference_images_per_second)
+_parameters = _first(lambda run: run.architecture.parameter_count / 1e6)
 
 COMMON = [
-    Column(
-        name="rank",
-        title="Rank",
-        definition="the ranks that the entry may have; entries whose ranks overlap are not ordered",
-        group="entry",
-        value=ranks_text,
-        rank=2,
-        order=lambda row: sum(row.ranks or ()),
-    ),
-    Column(
-        name="architecture",
-        title="Architecture",
-        definition="the plugin, with the parameters that differ from its defaults",
-        group="entry",
-        value=lambda row: row.label,
-        rank=0,
-    ),
-    Column(
-        name="status",
-        title="Status",
-        definition="finished, or why no seed finished",
-        group="entry",
-        value=lambda row: row.status,
-    ),
-    Column(
-        name="seeds",
-        title="Seeds",
-        definition="trainings that finished, each from another seed; the scores are means over them",
-        group="entry",
-        value=_seeds,
-        rank=3,
-        order=lambda row: len(row.runs) if row.finished else 0,
-    ),
-    Column(
-        name="weights",
-        title="Weights",
-        definition="what the training started from",
-        group="entry",
-        value=lambda row: row.runs[0].architecture.weights,
-        rank=13,
-    ),
-    *_score_columns(),
-    Column(
-        name="published_iou",
-        title="Published (%)",
-        definition="test IoU that others printed for this network, on other data: it does not compare",
-        group="scores",
-        value=_published,
-        digits=2,
-        rank=6,
-    ),
-    Column(
-        name="comparable",
-        title="Comparable",
-        definition="why the published IoU does not compare",
-        group="scores",
-        value=_comparable,
-    ),
-    Column(
-        name="parameters_m",
-        title="Parameters (M)",
-        definition="millions of parameters, trained or not",
-        group="cost",
-        value=lambda row: row.runs[0].architecture.parameter_count / 1e6,
-        digits=2,
-        rank=7,
-    ),
-    Column(
-        name="gflops",
-        title="GFLOPs",
-        definition="1e9 floating-point operations of the convolutions and matrix products of one image forward, two "
-        "for each multiply-add; what counts multiply-adds under this name prints half",
-        group="cost",
-        value=lambda row: row.runs[0].architecture.gflops,
-        digits=2,
-        rank=11,
-    ),
-    Column(
-        name="train_seconds",
-        title="Training (s)",
-        definition=f"seconds of training without validation; {_TIMED}",
-        group="cost",
-        value=_over_runs(min, lambda run: run.training.seconds),
-        digits=1,
-        rank=3,
-    ),
-    Column(
-        name="train_images_per_second",
-        title="Training (images/s)",
-        definition=f"training images per second, of the median epoch; {_TIMED}",
-        group="cost",
-        value=_over_runs(max, lambda run: run.training.images_per_second),
-        digits=1,
-        rank=15,
-    ),
-    Column(
-        name="test_images_per_second",
-        title="Test (images/s)",
-        definition=f"test images per second forward, in batches of 32; {_TIMED}",
-        group="cost",
-        value=_over_runs(max, lambda run: run.inference_images_per_second),
-        digits=1,
-        rank=12,
-    ),
-    Column(
-        name="timed_alone",
-        title="Timed alone",
-        definition=f"seeds during whose training and test other processes took at most {100 * _ALONE:g} % of the "
-        "machine's processor time; of a shared GPU nothing is known",
-        group="cost",
-        value=_timed_alone,
-        rank=20,
-    ),
-    Column(
-        name="peak_memory_gb",
-        title="Peak memory (GB)",
-        definition="the most memory taken: of the GPU, or of the process on a CPU; mean over the seeds",
-        group="cost",
-        value=_memory,
-        digits=2,
-        rank=16,
-    ),
-    Column(
-        name="badge",
-        title="Checked",
-        definition="verified: evaluated again with the same counts; self-reported: consistent, not evaluated again; "
-        "older source: the plugin was changed since",
-        group="entry",
-        value=lambda row: row.badge,
-        rank=19,
-    ),
-    Column(
-        name="source",
-        title="Source",
-        definition="hash of the plugin's code without comments and docstrings",
-        group="cost",
-        value=lambda row: row.runs[0].architecture.source_hash[:12],
-    ),
-    Column(
-        name="device",
-        title="Device",
-        definition="what it ran on",
-        group="cost",
-        value=lambda row: row.runs[0].device.kind,
-        rank=17,
-    ),
-    Column(
-        name="arithmetic",
-        title="Arithmetic",
-        definition="precision of the network's arithmetic, and micro-batches where batches were computed in parts",
-        group="cost",
-        value=lambda row: row.runs[0].device.arithmetic,
-        rank=18,
-    ),
+    _common("rank", "Rank", "entry", ranks_text, priority=2, order=lambda row: sum(row.ranks or ())),
+    _common("architecture", "Architecture", "entry", lambda row: row.label, priority=0),
+    _common("status", "Status", "entry", lambda row: row.status),
+    _common("seeds", "Seeds", "entry", _seeds, priority=3, order=lambda row: len(row.runs) if row.finished else 0),
+    _common("weights", "Weights", "entry", _first(lambda run: run.architecture.weights), priority=13),
+    *_mask_columns(),
+    _common("published_iou", "Published (%)", "scores", _published, digits=2, priority=6),
+    _common("comparable", "Comparable", "scores", _comparable),
+    _common("parameters_m", "Parameters (M)", "cost", _parameters, digits=2, priority=7),
+    _common("gflops", "GFLOPs", "cost", _first(lambda run: run.architecture.gflops), digits=2, priority=11),
+    _common("train_seconds", "Training (s)", "cost", _seconds, digits=1, priority=3),
+    _common("train_images_per_second", "Training (images/s)", "cost", _training_speed, digits=1, priority=15),
+    _common("test_images_per_second", "Test (images/s)", "cost", _test_speed, digits=1, priority=12),
+    _common("timed_alone", "Timed alone", "cost", _timed_alone, priority=20),
+    _common("peak_memory_gb", "Peak memory (GB)", "cost", _memory, digits=2, priority=16),
+    _common("badge", "Checked", "entry", lambda row: row.badge, priority=19),
+    _common("source", "Source", "cost", _first(lambda run: run.architecture.source_hash[:12])),
+    _common("device", "Device", "cost", _first(lambda run: run.device.kind), priority=17),
+    _common("arithmetic", "Arithmetic", "cost", _first(lambda run: run.device.arithmetic), priority=18),
 ]
-_CHOSEN = Column(
-    name="learning_rate",
-    title="Learning rate",
-    definition="the one of highest validation IoU, for each seed",
-    group="cost",
-    value=_chosen_rates,
-    rank=8,
-)
+_LEARNING_RATE = _common("learning_rate", "Learning rate", "cost", _chosen_rates, priority=8)

@@ -1,7 +1,7 @@
-"""Two entries of a table, side by side: by how much one is better, how sure that is, and where."""
+"""Compare two entries of a table: which is better, how sure that is, and on which images."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,34 +15,35 @@ from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import Estimate
 
 EQUAL = 1e-9
-"""Means over seeds that differ by less are equal: what is left is rounding."""
+"""Means over seeds that differ by less are equal: the difference is rounding."""
+GROUPS = 5
+"""Groups of a kind that are listed for each entry."""
+IMAGES = 10
+"""Images that are listed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Means:
-    """The means of both entries, A `first` and B `second`, over so many images of one `title`."""
+class Pair:
+    """The means of both entries, `first` (A) and `second` (B), over the images of a slice, stratum or group.
+
+    `estimate` is that of the difference; where it is None, `reason` says why the difference cannot be tested.
+    """
 
     title: str
     images: int
     first: float
     second: float
+    estimate: Estimate | None = None
+    reason: str = ""
 
     @property
     def difference(self) -> float:
         """A - B."""
         return self.first - self.second
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tested(Means):
-    """Means whose difference has an `estimate`, or None and the `reason` why nothing can be said of how sure it is."""
-
-    estimate: Estimate | None
-    reason: str
-
     @property
     def winner(self) -> str:
-        """Where the 95 % interval leaves 0 out, "A" or "B"; where it does not, "open"; without an interval, ""."""
+        """Who is better: "A" or "B" if the 95 % interval excludes 0, else "open"; "" without an interval."""
         if self.estimate is None:
             return ""
         if abs(self.estimate.mean) <= max(self.estimate.half_width(), EQUAL):
@@ -51,67 +52,52 @@ class Tested(Means):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """A test image: its groups by kind, its input SNR in dB (NaN: not stated), the means over seeds of both entries."""
+class Image(Pair):
+    """One test image: `title` is its id; `groups` are its groups by kind; `snr` is in dB, NaN where not stated."""
 
-    id: str
     groups: Mapping[str, str]
     snr: float
-    first: float
-    second: float
-
-    @property
-    def difference(self) -> float:
-        """A - B."""
-        return self.first - self.second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contest:
-    """One score of both entries in its `unit`, on the headline slice of the test split.
+class ScoreComparison:
+    """One score of both entries, in `unit`, on the headline slice of the test split.
 
-    `adjusted` is the p-value after the correction for all `pairs` of the table that the leaderboard makes; None for
-    scores that it does not rank by. `bootstrap` is the standard error by `statistics.pigeonhole`, None where nothing is
-    tested. `strata` are by kind: SNR, area, slice. `groups` are, by kind, those in which A is ahead by most, and those
-    in which B is, the largest difference first. `ahead` counts the images on which A is better, B is, neither is;
-    `images` are those that differ most. Without the manifest there is `total` alone.
+    `adjusted` is the p-value after the leaderboard's correction for all `pairs` of the table; None for scores that it
+    does not rank by. `strata` are by kind: SNR, area, slice. `groups` are by kind those with the biggest differences,
+    first those where A is ahead, then those where B is. `ahead` counts the images where A is better, B is better, both
+    are equal. `images` are those with the biggest differences.
     """
 
     score: str
     title: str
     unit: str
-    total: Tested
-    adjusted: float | None = None
-    pairs: int = 0
-    bootstrap: float | None = None
-    strata: Mapping[str, tuple[Tested, ...]] = field(default_factory=dict)
-    groups: Mapping[str, tuple[tuple[Means, ...], tuple[Means, ...]]] = field(default_factory=dict)
-    ahead: tuple[int, int, int] | None = None
-    images: tuple[Image, ...] = ()
+    total: Pair
+    adjusted: float | None
+    pairs: int
+    strata: Mapping[str, tuple[Pair, ...]]
+    groups: Mapping[str, tuple[tuple[Pair, ...], tuple[Pair, ...]]]
+    ahead: tuple[int, int, int]
+    images: tuple[Image, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Duel:
-    """Two entries of one table. `units` are the kinds of groups of the images with a mask, and how many of each."""
+class EntryComparison:
+    """Two entries of one table. `units` counts the groups of each kind among the images that have a mask."""
 
     table: Table
     first: Row
     second: Row
     units: Mapping[str, int]
-    contests: tuple[Contest, ...]
+    scores: tuple[ScoreComparison, ...]
 
 
-GROUPS = 5
-"""So many groups of a kind are listed for each of the two."""
-IMAGES = 10
-DRAWS = 2000
-
-
-def duels(tables: Sequence[Table], first: str, second: str) -> list[Duel]:
-    """The comparison of the entries of those labels in every table that has both.
+def compare(tables: Sequence[Table], first: str, second: str) -> list[EntryComparison]:
+    """Compare the entries with these labels in every table that has both.
 
     Raises:
-        UserError: no table has one of them, or both; they are the same; one of them never finished.
+        UserError: no table has one of them, or both; they are the same; one of them never finished, or its images are
+            not those of the manifest.
     """
     known = list(dict.fromkeys(row.label for table in tables for row in table.rows))
     for label in (first, second):
@@ -124,59 +110,42 @@ def duels(tables: Sequence[Table], first: str, second: str) -> list[Duel]:
         raise UserError(f"no table has both '{first}' and '{second}'; run both with the same protocol and data")
     found = []
     for table in both:
-        rows = {row.label: row for row in table.rows}
-        if rows[first].finished and rows[second].finished:
-            found.append(_duel(table, rows[first], rows[second]))
+        one, other = (next(row for row in table.rows if row.label == label) for label in (first, second))
+        if table.images is not None and one.aligned and other.aligned:
+            found.append(_compare(table, table.images, one, other))
     if not found:
-        lost = next(row for row in both[0].rows if row.label in (first, second) and not row.finished)
-        raise UserError(f"'{lost.label}' has no finished seed ({lost.status}); choose an entry that has a score")
+        bad = next(row for row in both[0].rows if row.label in (first, second) and not row.aligned)
+        raise UserError(f"'{bad.label}' cannot be compared: {bad.unranked}")
     return found
 
 
-def _duel(table: Table, first: Row, second: Row) -> Duel:
-    images = table.images
-    if images is None or not (first.aligned and second.aligned):
-        return Duel(table=table, first=first, second=second, units={}, contests=_without_images(first, second))
+def _compare(table: Table, images: Images, first: Row, second: Row) -> EntryComparison:
     ious = _Values(images=images, rows=(first, second), first=100 * first.ious, second=100 * second.ious)
     inside = images.main & ious.known
     adjusted, pairs = _adjusted(table, first.label, second.label, images)
-    contests = [_contest(ious, "iou", adjusted, pairs)]
+    found = [_compare_score(ious, "iou", adjusted, pairs)]
     if len(first.gains) and len(second.gains):
         gains = _Values(images=images, rows=(first, second), first=first.gains, second=second.gains)
-        contests.append(_contest(gains, "sisdr_improvement", None, 0))
+        found.append(_compare_score(gains, "sisdr_improvement", None, 0))
     units = zip(images.kinds, images.groups, strict=True)
-    return Duel(
+    return EntryComparison(
         table=table,
         first=first,
         second=second,
         units={kind: len(np.unique(labels[inside])) for kind, labels in units},
-        contests=tuple(contests),
+        scores=tuple(found),
     )
 
 
-def _without_images(first: Row, second: Row) -> tuple[Contest, ...]:
-    """All that can be said where nothing is known of the images: the scores, as the leaderboard shows them."""
-    return tuple(
-        Contest(
-            score=score,
-            title=title,
-            unit=unit,
-            total=Tested(
-                title=first.runs[0].headline_slice,
-                images=0,
-                first=scale * first.scores[score],
-                second=scale * second.scores[score],
-                estimate=None,
-                reason=first.unranked,
-            ),
-        )
-        for score, (title, unit, scale) in _SHOWN.items()
-        if score in first.scores and score in second.scores
-    )
+_SHOWN = {
+    "iou": (scores.SCORES["iou"].title, "percentage points"),
+    "sisdr_improvement": (scores.SOUND_SCORES["sisdr_improvement"].title, "dB"),
+}
+"""Score -> its title and the unit of the comparison."""
 
 
 def _adjusted(table: Table, first: str, second: str, images: Images) -> tuple[float | None, int]:
-    """The p-value of a pair after the leaderboard's correction, and over how many pairs; None where one has no rank."""
+    """The p-value of a pair after the leaderboard's correction, and its number of pairs; None if one has no rank."""
     able = [row for row in table.rows if row.ranks is not None]
     labels = [row.label for row in able]
     if first not in labels or second not in labels:
@@ -192,7 +161,7 @@ def _adjusted(table: Table, first: str, second: str, images: Images) -> tuple[fl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Values:
-    """A score of both entries, of every seed and test image, (S, N) and (S', N); NaN where undefined."""
+    """A score of both entries for every seed and test image, (S, N) and (S', N); NaN where undefined."""
 
     images: Images
     rows: tuple[Row, Row]
@@ -201,36 +170,28 @@ class _Values:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Where both are defined: (N,)."""
+        """The images where both are defined: (N,)."""
         return np.asarray(np.isfinite(self.first).all(0) & np.isfinite(self.second).all(0))
 
-    def means(self, title: str, inside: NDArray[np.bool_]) -> Means:
-        """Of the images `inside` (N,), at least one."""
-        first, second = (float(values[:, inside].mean()) for values in (self.first, self.second))
-        return Means(title=title, images=int(inside.sum()), first=first, second=second)
-
-    def tested(self, title: str, inside: NDArray[np.bool_]) -> Tested:
-        """The same with the difference's estimate, or the reason why there is none."""
+    def pair(self, title: str, inside: NDArray[np.bool_], *, test: bool) -> Pair:
+        """The means over the images `inside` (N,); `test` adds the estimate of the difference, or why there is none."""
         if not inside.any():
-            nothing = float("nan")
-            return Tested(title=title, images=0, first=nothing, second=nothing, estimate=None, reason="no such image")
-        found = self.means(title, inside)
+            return Pair(title=title, images=0, first=np.nan, second=np.nan, reason="no such image")
+        first, second = self.first[:, inside], self.second[:, inside]
         labels = [labels[inside] for labels in self.images.groups]
-        reason = self._reason(labels)
-        estimate = None if reason else uncertainty.difference(self.first[:, inside], self.second[:, inside], labels)
-        return Tested(
+        reason = self._reason(labels) if test else ""
+        return Pair(
             title=title,
-            images=found.images,
-            first=found.first,
-            second=found.second,
-            estimate=estimate,
+            images=int(inside.sum()),
+            first=float(first.mean()),
+            second=float(second.mean()),
+            estimate=uncertainty.difference(first, second, labels) if test and not reason else None,
             reason=reason,
         )
 
     def _reason(self, labels: Sequence[NDArray[np.str_]]) -> str:
-        """Why the difference of images with those labels cannot be tested, empty if it can."""
+        """Why the difference of images with these labels cannot be tested, empty if it can."""
         reasons = [
-            # A seed that failed is no matter of labels: the leaderboard's own words.
             row.unranked if row.failed else uncertainty.obstacle(len(row.runs), labels, deterministic=row.deterministic)
             for row in self.rows
         ]
@@ -239,55 +200,42 @@ class _Values:
         return "; ".join(f"{name}: {reason}" for name, reason in zip("AB", reasons, strict=True) if reason)
 
 
-_SHOWN = {
-    "iou": (scores.SCORES["iou"].title, "points of per cent", 100.0),
-    "sisdr_improvement": (scores.SOUND_SCORES["sisdr_improvement"].title, "dB", 1.0),
-}
-"""Score -> its title, the unit that it is compared in, and how many of that unit the stored one is."""
-
-
-def _contest(values: _Values, score: str, adjusted: float | None, pairs: int) -> Contest:
+def _compare_score(values: _Values, score: str, adjusted: float | None, pairs: int) -> ScoreComparison:
     images = values.images
-    title, unit, _ = _SHOWN[score]
+    title, unit = _SHOWN[score]
     inside = images.main & values.known
-    total = values.tested(images.places[0], inside)
-    error = None
-    if total.estimate is not None:
-        labels = [labels[inside] for labels in images.groups]
-        first, second = values.first[:, inside], values.second[:, inside]
-        error = float(uncertainty.pigeonhole(first, labels, against=second, draws=DRAWS).std())
-    strata = {"snr": images.by_snr(), "area": images.by_area(), "slice": list(_other_slices(images))}
-    return Contest(
+    others = [Stratum(title=place, low=0.0, inside=images.slices == place) for place in images.places[1:]]
+    strata = {"snr": images.by_snr(), "area": images.by_area(), "slice": others}
+    differences = (values.first.mean(0) - values.second.mean(0))[inside]
+    better, worse = int((differences > EQUAL).sum()), int((differences < -EQUAL).sum())
+    return ScoreComparison(
         score=score,
         title=title,
         unit=unit,
-        total=total,
+        total=values.pair(images.places[0], inside, test=True),
         adjusted=adjusted,
         pairs=pairs,
-        bootstrap=error,
         strata={kind: _tested(values, found) for kind, found in strata.items()},
         groups={
             kind: _groups(values, labels, inside) for kind, labels in zip(images.kinds, images.groups, strict=True)
         },
-        ahead=_ahead(values, inside),
-        images=_most(values, inside),
+        ahead=(better, worse, len(differences) - better - worse),
+        images=_images(values, inside),
     )
 
 
-def _other_slices(images: Images) -> Iterable[Stratum]:
-    for place in images.places[1:]:
-        yield Stratum(title=place, low=0.0, inside=np.asarray(images.slices == place))
-
-
-def _tested(values: _Values, strata: Sequence[Stratum]) -> tuple[Tested, ...]:
+def _tested(values: _Values, strata: Sequence[Stratum]) -> tuple[Pair, ...]:
+    """The strata that hold an image, each with its test."""
     inside = [(stratum.title, stratum.inside & values.known) for stratum in strata]
-    return tuple(values.tested(title, kept) for title, kept in inside if kept.any())
+    return tuple(values.pair(title, kept, test=True) for title, kept in inside if kept.any())
 
 
 def _groups(
     values: _Values, labels: NDArray[np.str_], inside: NDArray[np.bool_]
-) -> tuple[tuple[Means, ...], tuple[Means, ...]]:
-    found = [values.means(str(name), inside & (labels == name)) for name in np.unique(labels[inside])]
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """The groups where A is ahead and those where B is, biggest difference first."""
+    names = np.unique(labels[inside])
+    found = [values.pair(str(name), inside & (labels == name), test=False) for name in names]
     ordered = sorted(found, key=lambda group: (-abs(group.difference), group.title))
     return (
         tuple([group for group in ordered if group.difference > EQUAL][:GROUPS]),
@@ -295,24 +243,21 @@ def _groups(
     )
 
 
-def _ahead(values: _Values, inside: NDArray[np.bool_]) -> tuple[int, int, int]:
-    differences = (values.first.mean(0) - values.second.mean(0))[inside]
-    better, worse = int((differences > EQUAL).sum()), int((differences < -EQUAL).sum())
-    return better, worse, len(differences) - better - worse
-
-
-def _most(values: _Values, inside: NDArray[np.bool_]) -> tuple[Image, ...]:
+def _images(values: _Values, inside: NDArray[np.bool_]) -> tuple[Image, ...]:
+    """The images with the biggest differences."""
     images = values.images
     first, second = values.first.mean(0), values.second.mean(0)
-    found = [
+    differences = np.abs(first - second)
+    different = [index for index in np.flatnonzero(inside) if differences[index] > EQUAL]
+    biggest = sorted(different, key=lambda index: (-differences[index], images.ids[index]))[:IMAGES]
+    return tuple(
         Image(
-            id=images.ids[index],
-            groups={kind: str(labels[index]) for kind, labels in zip(images.kinds, images.groups, strict=True)},
-            snr=float(images.snr[index]),
+            title=images.ids[index],
+            images=1,
             first=float(first[index]),
             second=float(second[index]),
+            groups={kind: str(labels[index]) for kind, labels in zip(images.kinds, images.groups, strict=True)},
+            snr=float(images.snr[index]),
         )
-        for index in np.flatnonzero(inside)
-        if abs(first[index] - second[index]) > EQUAL
-    ]
-    return tuple(sorted(found, key=lambda image: (-abs(image.difference), image.id))[:IMAGES])
+        for index in biggest
+    )

@@ -1,4 +1,4 @@
-"""Means over the images of a stratum, with how sure they are."""
+"""Means over the images of a stratum, with their confidence intervals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from benchmark.scores.uncertainty import Kinds
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What an entry reached on each image, (S, N), NaN where it is not defined.
+    """A score of an entry for each seed and image, (S, N), NaN where undefined.
 
-    `whole`: no seed failed. `deterministic`: another seed would give nothing else.
+    `whole`: no seed failed. `deterministic`: every seed gives the same.
     """
 
     values: NDArray[np.float64]
@@ -28,14 +28,14 @@ class Measured:
 def intervals(
     entries: Sequence[Measured], images: Images, strata: Sequence[Stratum]
 ) -> list[tuple[Interval | None, ...]]:
-    """The mean of each entry in each stratum; NaN values are left out, and a stratum without any is None.
+    """The mean of each entry in each stratum; NaN values are left out, and a stratum without values is None.
 
-    No interval is given where the seeds are not `whole`: some failed, and the others alone would look too sure.
+    An entry gets no interval if a seed failed: the other seeds alone would look too certain.
     """
     known = [np.isfinite(entry.values).all(axis=0) for entry in entries]
     result: list[list[Interval | None]] = [[None] * len(strata) for _ in entries]
     for number, stratum in enumerate(strata):
-        # Entries of a table nearly always share their images: hundreds are computed at once.
+        # Entries with the same defined images are computed together; usually these are all entries of a table.
         alike: dict[bytes, list[int]] = {}
         for index, defined in enumerate(known):
             alike.setdefault((stratum.inside & defined).tobytes(), []).append(index)

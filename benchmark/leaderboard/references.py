@@ -1,4 +1,4 @@
-"""Masks that need no network, and denoisers, as rows beside the entries: what they do to a test split's sounds."""
+"""Rows of the references: sound scores of masks that need no network, and of denoisers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,26 +10,26 @@ from benchmark.leaderboard.board import Row
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.strata import Images
 from benchmark.records.store import references_path
-from benchmark.records.tables import read_ids, read_tables
+from benchmark.records.tables import Columns, read_references
 from benchmark.scores import SOUND_SCORES, improvement, separation
 
 SCORES = tuple(name for name in SOUND_SCORES if name != "sdr_dvad")
 
 
 def references(results: Path, digest: str, revision: int, images: Images) -> tuple[Row, ...]:
-    """The references of the data of that manifest: scores on the headline slice and on the others, gain by SNR.
+    """The references for the data of a manifest: scores on the headline slice and on the others, gain by SNR.
 
     Raises:
-        OSError, ValueError, KeyError: the stored scores are missing, broken, or of other images.
+        OSError, ValueError: the stored scores are missing, broken, or of other images.
     """
     path = references_path(results, digest, revision)
-    table = read_tables([path])[0]
-    if read_ids(path) != list(images.ids):
-        raise ValueError(f"{path} is of other images than the manifest; remove it and run an entry again")
+    table = read_references(path)
+    if table["id"].tolist() != list(images.ids):
+        raise ValueError(f"{path} has other images than the manifest; remove it and run any network again")
     return tuple(_row(name, columns, images) for name, columns in _by_name(table).items())
 
 
-def _by_name(table: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _by_name(table: Columns) -> dict[str, Columns]:
     """Name -> the columns that an entry has, where the noisy recording is the reference that keeps everything."""
     names = [column.removesuffix("_sisdr") for column in table if column.endswith("_sisdr")]
     noisy = {f"{score}_noisy": table[f"all_foreground_{score}"] for score in ("sisdr", "sdr")}

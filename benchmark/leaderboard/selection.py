@@ -1,4 +1,4 @@
-"""A part of a board, in another order."""
+"""Select tables of a board, and sort their rows by a column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from benchmark.leaderboard.board import Board, Row, Table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """Which protocols' tables (none: all), sorted by which column ("": IoU), and which columns (none: all)."""
+    """The protocols to show (none: all), the column to sort by ("": IoU), and the columns to show (none: all)."""
 
     protocols: Sequence[str] = ()
     sort: str = ""
@@ -18,12 +18,12 @@ class View:
 
     @property
     def whole(self) -> bool:
-        """Whether it leaves the board as it is."""
+        """Whether this view leaves the board unchanged."""
         return not (self.protocols or self.sort or self.columns)
 
 
 def seen(board: Board, view: View) -> Board:
-    """The board as asked for; ranks are those of the whole tables.
+    """Select and sort; the ranks stay those of the whole tables.
 
     Raises:
         UserError: a protocol without a table, or a column that no table has.
@@ -46,14 +46,14 @@ def seen(board: Board, view: View) -> Board:
 
 
 def _sorted(table: Table, name: str) -> Table:
-    """Highest first, but lowest first where less is better, and words by the alphabet; what is unknown comes last."""
+    """Best first, words by the alphabet, unknown values last."""
     column = next((column for column in columns.of(table) if column.name == name), None)
     if column is None:
         return table
 
     def order(row: Row) -> tuple[float | str, str]:
         value = column.order(row) if column.order else column.value(row)
-        assert value is not None  # of the known rows only
+        assert value is not None  # only known values are sorted
         if isinstance(value, str):
             return value, row.label
         return value if column.less_is_better else -value, row.label

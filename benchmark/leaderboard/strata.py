@@ -1,26 +1,25 @@
-"""What the results store knows of the images of a test split: slice, groups, SNR, how much of it is bird."""
+"""The test images as the results store describes them: slice, groups, input SNR, mask area."""
 
 import itertools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from benchmark.data.manifest import headline
-from benchmark.records.store import manifest_path
+from benchmark.data.manifest import Row, headline, read_rows
+from benchmark.records.store import first_problem, manifest_path
 
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")
-"""Kinds of groups within which images resemble each other; where none is stated, the species."""
+"""Kinds of groups within which images resemble each other. If none is stated, the species is used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stratum:
-    """Test images of the headline slice that are alike in something: `inside` (N,) bool."""
+    """Test images of the headline slice that have something in common: `inside` (N,) bool."""
 
     title: str
     low: float
@@ -29,9 +28,9 @@ class Stratum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Images:
-    """Of the N test images: id, slice, groups, input SNR in dB (NaN: not stated), share of foreground.
+    """Facts of the N test images: id, slice, groups, input SNR in dB (NaN: not stated), share of foreground.
 
-    `groups` are the labels (N,) of one or two kinds within which images resemble each other.
+    `groups` are the labels (N,) of each of the `kinds`, one or two. `places` are the slices, the headline slice first.
     """
 
     ids: tuple[str, ...]
@@ -44,16 +43,16 @@ class Images:
 
     @property
     def main(self) -> NDArray[np.bool_]:
-        """Which images are in the headline slice: (N,) bool."""
+        """The images in the headline slice: (N,) bool."""
         return np.asarray(self.slices == self.places[0])
 
     def by_snr(self) -> list[Stratum]:
-        """Intervals of 5 dB."""
+        """Intervals of input SNR, 5 dB each."""
         known = self.main & np.isfinite(self.snr)
         lows = np.unique(np.floor(self.snr[known] / BIN_DB) * BIN_DB)
         return [
             Stratum(
-                title=f"{low:g} ... {low + BIN_DB:g} dB",
+                title=f"{low:g} to {low + BIN_DB:g} dB",
                 low=float(low),
                 inside=known & (self.snr >= low) & (self.snr < low + BIN_DB),
             )
@@ -61,7 +60,7 @@ class Images:
         ]
 
     def by_area(self) -> list[Stratum]:
-        """Quarters of the images with a mask, by how much of the image it covers."""
+        """Quarters of the images with a mask, by the share of the image that it covers."""
         kept = self.main & (self.area > 0)
         if not kept.any():
             return []
@@ -70,38 +69,40 @@ class Images:
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
             last = number == len(edges) - 2
             inside = kept & (self.area >= low) & ((self.area <= high) if last else (self.area < high))
-            found.append(Stratum(title=f"{100 * low:.1f} ... {100 * high:.1f} %", low=float(low), inside=inside))
+            found.append(Stratum(title=f"{100 * low:.1f} to {100 * high:.1f} %", low=float(low), inside=inside))
         return found
 
 
 def load(results: Path, digest: str) -> Images:
-    """What is stored for the data of that manifest.
+    """Read the test images of the data of that manifest.
 
     Raises:
-        OSError, ValueError: the manifest is missing or broken.
+        OSError, ValueError: the manifest is missing, damaged, or has no test split.
     """
     path = manifest_path(results, digest)
-    lines = path.read_text(encoding="utf-8").splitlines()
     try:
-        return _load([row for row in map(json.loads, lines) if row["split"] == "test"])
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{path} is no manifest ({type(error).__name__})") from error
+        rows = [row for row in read_rows(path.read_text(encoding="utf-8")) if row.split == "test"]
+    except ValidationError as error:
+        raise ValueError(f"{path} is damaged ({first_problem(error)})") from error
+    if not rows:
+        raise ValueError(f"{path} has no test split")
+    return _images(rows)
 
 
-def _load(rows: Sequence[Mapping[str, Any]]) -> Images:
-    slices = np.array([row["slice"] for row in rows])
+def _images(rows: Sequence[Row]) -> Images:
+    slices = np.array([row.slice for row in rows])
     places = list(dict.fromkeys(slices.tolist()))
     first = headline(places)
-    kinds = [kind for kind in _CLUSTERS if all(kind in row["groups"] for row in rows)]
-    kinds = kinds or [kind for kind in ("species",) if all(kind in row["groups"] for row in rows)]
+    kinds = [kind for kind in _CLUSTERS if all(kind in row.groups for row in rows)]
+    kinds = kinds or [kind for kind in ("species",) if all(kind in row.groups for row in rows)]
     return Images(
-        ids=tuple(row["id"] for row in rows),
+        ids=tuple(row.id for row in rows),
         slices=slices,
         places=(first, *(place for place in places if place != first)),
         kinds=tuple(kinds[-2:]),
-        groups=tuple(np.array([row["groups"][kind] for row in rows]) for kind in kinds[-2:]),
-        snr=np.array([_number(row["strata"].get("snr_db")) for row in rows]),
-        area=np.array([row["foreground"] / (row["height"] * row["width"]) for row in rows]),
+        groups=tuple(np.array([row.groups[kind] for row in rows]) for kind in kinds[-2:]),
+        snr=np.array([_number(row.strata.get("snr_db")) for row in rows]),
+        area=np.array([row.foreground / (row.height * row.width) for row in rows]),
     )
 
 

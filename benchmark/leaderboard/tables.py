@@ -1,4 +1,4 @@
-"""Records -> one table per comparability key. Every score is recomputed from the stored counts."""
+"""Build the leaderboard: group records into tables, score them from their counts, and rank the entries."""
 
 import tomllib
 from collections import Counter
@@ -14,26 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.common.errors import one_line
+from benchmark.contract import Reported
 from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.intervals import Measured, intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.records import store, verify
-from benchmark.records.schema import ReportedRecord, shown
+from benchmark.records.schema import Record, shown
 from benchmark.scores import uncertainty
 from benchmark.scores.uncertainty import Kinds
 
-Badging: TypeAlias = Callable[..., str]
-"""`verify.badge` with what it remembers: of folder, record and extent."""
+Sources: TypeAlias = Callable[[str], list[str]]
+"""Name of an architecture -> the hashes of its source as it is now."""
 
 _PUBLISHED = Path(__file__).parent / "published.toml"
 
 
-def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -> Board:
-    """Read every record below `results` and group it.
-
-    `unaltered` says of a run's folder whether its files are those that it lists: who has looked before remembers.
+def build(results: Path) -> Board:
+    """Read every record below `results` and group the runs into tables. No file is hashed, see `verify.badge`.
 
     Raises:
         UserError: the results folder cannot be read.
@@ -43,8 +42,8 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
-    badge = partial(verify.badge, sources=cache(verify.sources), unaltered=unaltered)
-    tables = sorted((_table(results, key, runs, badge, problems) for key, runs in groups.items()), key=_table_order)
+    sources = cache(verify.current_sources)
+    tables = sorted((_table(results, key, runs, sources, problems) for key, runs in groups.items()), key=_table_order)
     names = Counter(table.heading for table in tables)
     tables = [
         replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
@@ -55,63 +54,61 @@ def build(results: Path, unaltered: Callable[[Path], bool] = verify.unaltered) -
         published=tuple(_published(tables)),
         comparisons=tuple(_comparisons(tables)),
         matrix=transfer_matrix.matrix(results, tables, problems),
-        problems=tuple(map(one_line, problems)),  # they quote what stands in the files
+        problems=tuple(map(one_line, problems)),  # they quote from the files
     )
 
 
-def _table(results: Path, key: str, runs: Sequence[Scored], badge: Badging, problems: list[str]) -> Table:
-    runs = _alike(runs, problems)
+def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, problems: list[str]) -> Table:
+    runs = _with_equal_scores(runs, problems)
     groups: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
-        own = run.record
-        row = (own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash)
-        groups.setdefault(row, []).append(run)
-    known, references = _known(results, runs, problems)
-    rows = [_row(members, _distinction(names, groups), known, badge) for names, members in groups.items()]
-    if known:
-        rows = _with_strata(rows, known)
+        groups.setdefault(_identity(run.record), []).append(run)
+    images, references = _images(results, runs, problems)
+    rows = [_row(members, _distinction(names, groups), images, sources) for names, members in groups.items()]
+    if images:
+        rows = _with_strata(rows, images)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
     heard = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=tuple(sorted(baseline.held_against(ranked(rows, known), known), key=_row_order)),
+        rows=tuple(sorted(baseline.compare_with_baselines(rank(rows, images), images), key=_row_order)),
         references=references,
         slices=tuple(slices),
-        snr_bins=tuple(stratum.low for stratum in known.by_snr()) if known and heard and references else (),
-        images=known,
+        snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and heard and references else (),
+        images=images,
     )
 
 
-def _alike(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
-    """The runs, but for those without sounds where others have them: a mean over both would be of neither."""
+def _with_equal_scores(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
+    """Leave out runs without sound scores if other runs have them: the means would be over different runs."""
     finished = [run for run in runs if run.record.status == "finished"]
-    deaf = [run for run in finished if run.gains is None]
-    if len(deaf) == len(finished):
+    silent = [run for run in finished if run.gains is None]
+    if len(silent) == len(finished):
         return list(runs)
     problems += [
-        f"{run.folder / 'images.csv'} cannot be used: the sound scores of its table's others are missing"
-        for run in deaf
+        f"{run.folder / store.IMAGES} cannot be used: it lacks the sound scores that other runs of its table have"
+        for run in silent
     ]
-    return [run for run in runs if run not in deaf]
+    return [run for run in runs if run not in silent]
 
 
-def _known(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[Images | None, tuple[Row, ...]]:
-    """The test images and their references; a problem is noted where sounds are known and something is missing."""
+def _images(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[Images | None, tuple[Row, ...]]:
+    """The test images and their references; if sounds are known and something is missing, that is a problem."""
     head = runs[0].record
     heard = any(run.gains is not None for run in runs)
-    known = None
+    images = None
     try:
-        known = strata.load(results, head.dataset.manifest)
+        images = strata.load(results, head.dataset.manifest)
         if heard:
-            return known, references.references(results, head.dataset.manifest, head.protocol.revision, known)
-    except (OSError, ValueError, KeyError) as error:
+            return images, references.references(results, head.dataset.manifest, head.protocol.revision, images)
+    except (OSError, ValueError) as error:
         if heard:
             problems.append(f"no references and no scores by SNR for data {head.dataset.manifest[:12]}: {error}")
-    return known, ()
+    return images, ()
 
 
 def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -> str:
-    """What of device, arithmetic and source differs from the table's other rows of the same label."""
+    """Device, arithmetic and source, as far as they differ from those of other rows with the same label."""
     label, *own = names
     twins = [others for twin, *others in all_names if twin == label]
     differing = [index for index in range(len(own)) if any(twin[index] != own[index] for twin in twins)]
@@ -119,10 +116,10 @@ def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -
     return f" ({', '.join(shown)})" if shown else ""
 
 
-def _row(members: Sequence[Scored], distinction: str, known: Images | None, badge: Badging) -> Row:
+def _row(members: Sequence[Scored], distinction: str, images: Images | None, sources: Sources) -> Row:
     newest: dict[int, Scored] = {}
     for run in sorted(members, key=lambda run: (run.record.status == "finished", run.record.finished)):
-        newest[run.record.seed] = run  # a finished run stands before any other, then the newer one
+        newest[run.record.seed] = run  # a finished run replaces a failed one, a newer run an older one
     chosen = [newest[seed] for seed in sorted(newest)]
     runs = [run for run in chosen if run.record.status == "finished"]
     failed = [run for run in chosen if run.record.status != "finished"]
@@ -140,35 +137,41 @@ def _row(members: Sequence[Scored], distinction: str, known: Images | None, badg
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_least({badge(run.folder, run.record, extent=run.extent) for run in runs}),
+        badge=_lowest({_badge(run, sources) for run in runs}),
         gains=_stacked([run.gains for run in runs]),
-        aligned=bool(runs) and known is not None and all(run.ids == known.ids for run in runs),
+        aligned=bool(runs) and images is not None and all(run.ids == images.ids for run in runs),
     )
 
 
-def _least(found: Collection[str]) -> str:
-    """The badge of all seeds: the least that is true of each."""
+def _badge(run: Scored, sources: Sources) -> str:
+    return verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
+
+
+def _lowest(found: Collection[str]) -> str:
+    """The badge of an entry: the lowest badge of its seeds."""
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
 def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    known = [value for value in values if value is not None]
-    return np.stack(known) if known else np.zeros((0, 0))
+    present = [value for value in values if value is not None]
+    return np.stack(present) if present else np.zeros((0, 0))
 
 
-def _with_strata(rows: Sequence[Row], known: Images) -> list[Row]:
-    """The rows, those of the known images with their scores by stratum."""
+def _with_strata(rows: Sequence[Row], images: Images) -> list[Row]:
+    """Add scores by stratum to the rows whose images are known."""
     aligned = [index for index, row in enumerate(rows) if row.aligned]
     heard = [index for index in aligned if len(rows[index].gains)]
-    snr, area = known.by_snr(), known.by_area()
+    snr, area = images.by_snr(), images.by_area()
     ious, gains = (
         [_measured(rows[i], rows[i].ious) for i in aligned],
         [_measured(rows[i], rows[i].gains) for i in heard],
     )
     result = list(rows)
-    for index, by_snr, by_area in zip(aligned, intervals(ious, known, snr), intervals(ious, known, area), strict=True):
+    for index, by_snr, by_area in zip(
+        aligned, intervals(ious, images, snr), intervals(ious, images, area), strict=True
+    ):
         result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
-    for index, by_snr in zip(heard, intervals(gains, known, snr), strict=True):
+    for index, by_snr in zip(heard, intervals(gains, images, snr), strict=True):
         result[index] = replace(result[index], by_snr=by_snr)
     return result
 
@@ -180,15 +183,15 @@ def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
 # ---------------------------------------------------------------- ranks
 
 
-def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
-    """The rows with intervals and rank sets, or with the reason why not."""
-    kinds = cache(partial(_kinds, known))
-    reasons = [_obstacle(row, known, kinds) for row in rows]
+def rank(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
+    """Add the interval and the rank set to each row, or the reason why it has none."""
+    kinds = cache(partial(_kinds, images))
+    reasons = [_obstacle(row, images, kinds) for row in rows]
     able = [index for index, reason in enumerate(reasons) if not reason]
     result = [replace(row, unranked=reason) for row, reason in zip(rows, reasons, strict=True)]
-    if known is None or not able:
+    if images is None or not able:
         return tuple(result)
-    kept = with_mask(rows[able[0]], known)
+    kept = with_mask(rows[able[0]], images)
     labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
     ranks = uncertainty.rank_sets(len(able), uncertainty.differences(values, labels))
@@ -197,80 +200,82 @@ def ranked(rows: Sequence[Row], known: Images | None) -> tuple[Row, ...]:
     return tuple(result)
 
 
-def _kinds(known: Images | None, mask: bytes) -> Kinds:
-    """The groups of the images in a mask, the bytes of (N,) bool. Rows of a table have theirs in common."""
+def _kinds(images: Images | None, mask: bytes) -> Kinds:
+    """The groups of the images in a mask, given as the bytes of (N,) bool; rows of a table share their mask."""
     inside = np.frombuffer(mask, np.bool_)
-    return Kinds.of([group[inside] for group in known.groups] if known else [])
+    return Kinds.of([group[inside] for group in images.groups] if images else [])
 
 
-def with_mask(row: Row, known: Images) -> NDArray[np.bool_]:
-    """The images that IoU is the mean of: (N,) bool. The same for every row of a table."""
-    return np.asarray(known.main & np.isfinite(row.ious[0]))
+def with_mask(row: Row, images: Images) -> NDArray[np.bool_]:
+    """The images that IoU is averaged over: (N,) bool. They are the same for every row of a table."""
+    return np.asarray(images.main & np.isfinite(row.ious[0]))
 
 
-def _obstacle(row: Row, known: Images | None, kinds: Callable[[bytes], Kinds]) -> str:
-    """Why a row cannot be ranked, empty if it can. `kinds`: the groups of the images in a mask."""
+def _obstacle(row: Row, images: Images | None, kinds: Callable[[bytes], Kinds]) -> str:
+    """Why a row cannot be ranked, empty if it can. `kinds` gives the groups of the images in a mask."""
     if not row.finished:
         return f"{row.status}, no seed finished"
     if row.failed:
-        return f"seed {row.failed[0].seed}: {row.failed[0].status}; a mean over the others flatters"
-    if known is None or not row.aligned:
-        return "the manifest of the data is missing or is of other images"
-    kept = with_mask(row, known)
+        return f"seed {row.failed[0].seed}: {row.failed[0].status}; the mean over the other seeds is too good"
+    if images is None or not row.aligned:
+        return "the manifest of the data is missing or has other images"
+    kept = with_mask(row, images)
     if not kept.any():
         return "every mask is empty"
     return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
-    """Every two tables that have trained entries in common, each with seeds enough to be ranked."""
+    """Compare every two tables by the trained entries that both have with enough seeds."""
     for first, second in combinations(tables, 2):
-        # Floors stand at the end of every table: they would agree for want of training.
-        common = [(_same_entry(row), row) for row in first.rows if _sound(row) and not row.deterministic]
-        others = {_same_entry(row): row for row in second.rows if _sound(row)}
+        # Baselines without training end every table: they would make any two tables agree.
+        common = [
+            (_identity(row.runs[0]), row) for row in first.rows if _has_enough_seeds(row) and not row.deterministic
+        ]
+        others = {_identity(row.runs[0]): row for row in second.rows if _has_enough_seeds(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
         found = uncertainty.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
-def _sound(row: Row) -> bool:
-    """Whether its mean is of all its seeds, and they are more than one: the order of single trainings is luck."""
+def _has_enough_seeds(row: Row) -> bool:
+    """Whether no seed failed and there are enough: the order of single trainings is luck."""
     return row.finished and not row.failed and len(row.runs) >= uncertainty.FEWEST_SEEDS
 
 
-def _same_entry(row: Row) -> tuple[str, ...]:
-    """What tells the rows of a table apart: none is counted twice."""
-    own = row.runs[0]
-    return own.architecture.label, own.device.kind, own.device.arithmetic, own.architecture.source_hash
+def _identity(record: Record) -> tuple[str, ...]:
+    """The facts that distinguish the rows of a table: runs that share them are seeds of one row."""
+    own, device = record.architecture, record.device
+    return own.label, device.kind, device.arithmetic, own.source_hash
 
 
-# ---------------------------------------------------------------- order, and what others printed
+# ---------------------------------------------------------------- order, and published numbers
 
 
 def _row_order(row: Row) -> tuple[bool, bool, float, str]:
-    """By IoU: those that are ranked, then those of which it is not known how sure they are, then what has no score."""
+    """By IoU: ranked rows, then rows that are not ranked, then rows without a score."""
     iou = row.scores.get("iou", float("nan"))
     none = bool(np.isnan(iou))
     return none, row.ranks is None, 0.0 if none else -iou, row.label
 
 
 def _table_order(table: Table) -> tuple[str, bool, str, str]:
-    """Protocols as they are before changed ones."""
+    """Unchanged protocols come before changed ones."""
     protocol = table.head.protocol
     return protocol.name, bool(protocol.overrides), table.head.dataset.label, table.key
 
 
 def _published(tables: Sequence[Table]) -> list[Published]:
-    """Numbers of the entries that were run, and of those that exist only in print."""
+    """Published numbers of the entries that were run, and of systems that were only published."""
     content: dict[str, Any] = tomllib.loads(_PUBLISHED.read_text(encoding="utf-8"))
     printed = [
-        Published(title=entry["title"], number=ReportedRecord.model_validate(number))
+        Published(title=entry["title"], number=Reported(**number))
         for entry in content["entry"]
         for number in entry["reported"]
     ]
     measured = {
-        (row.runs[0].architecture.title, number.model_dump_json()): number
+        (row.runs[0].architecture.title, number): number
         for table in tables
         for row in table.rows
         for number in row.runs[0].architecture.reported

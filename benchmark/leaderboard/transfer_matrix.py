@@ -1,11 +1,11 @@
-"""Trained here, tested there: entries on the test splits of data that they were not trained on."""
+"""The table "Trained here, tested there": networks on the test splits of data that they were not trained on."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -14,18 +14,20 @@ from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
 from benchmark.leaderboard.scoring import complete, read_one
 from benchmark.records import checksums, transfers
 from benchmark.records.schema import shown
+from benchmark.records.store import IMAGES
 from benchmark.records.transfers import TransferRecord
 from benchmark.scores import COUNT_COLUMNS, SCORES
 
 Place: TypeAlias = tuple[str, str]
 """Manifest digest of the data, slice of its test split."""
 Name: TypeAlias = tuple[str, str]
-"""Label of the data, and what says which slice of it; empty for the headline."""
+"""Label of the data, and the text that names the slice; empty for the headline slice."""
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
-class _Carried:
-    """A run on other data: IoU by place, and what these places are called."""
+class _Transfer:
+    """A transferred run: IoU by place, and the names of these places."""
 
     path: Path
     record: TransferRecord
@@ -34,18 +36,12 @@ class _Carried:
 
 
 def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
-    """Entries with at least one transfer, each on every test that anyone was tested on; None without transfers."""
-    carried = list(_read(results, problems))
-    if not carried:
-        return None
-    by_run: dict[str, list[_Carried]] = {}
-    for one in carried:
+    """Entries with at least one transfer times all tests of such entries; None without transfers."""
+    all_transfers = list(_read(results, problems))
+    by_run: dict[str, list[_Transfer]] = {}
+    for one in all_transfers:
         by_run.setdefault(one.record.run_key, []).append(one)
-    names = {place: name for table in tables for place, name in _own_names(table).items()}
-    abroad_only = {place: name for one in carried for place, name in one.names.items() if place not in names}
-    names |= dict(sorted(abroad_only.items(), key=lambda entry: (entry[1], entry[0])))
-    texts = _texts(names)
-    tested = {place for one in carried for place in one.ious}
+    tested = {place for one in all_transfers for place in one.ious}
     rows = []
     for table in tables:
         for row in table.rows:
@@ -57,10 +53,10 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
                 rows.append((table, row, cells))
     if not rows:
         return None
-    homes = _homes(tables)
+    homes, names = _homes(tables), _names(tables, all_transfers)
     places = [place for place in names if place in tested]
     return Matrix(
-        tests=tuple(texts[place] for place in places),
+        tests=tuple(names[place] for place in places),
         rows=tuple(
             MatrixRow(entry=row.label, trained_on=homes[table.key], cells=tuple(cells.get(place) for place in places))
             for table, row, cells in rows
@@ -68,14 +64,14 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
     )
 
 
-def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
+def _read(results: Path, problems: list[str]) -> Iterator[_Transfer]:
     found, broken = transfers.read_all(results)
     problems += broken
     for path, record in ((path, shown(one)) for path, one in found):
         try:
             counts = complete(read_one(path), record.tested_on.test_slices)
         except ValueError as error:
-            problems.append(f"{path / 'images.csv'} cannot be used: {error}")
+            problems.append(f"{path / IMAGES} cannot be used: {error}")
             continue
         digest, label = record.tested_on.manifest, record.tested_on.label
         ious, names = {}, {}
@@ -84,18 +80,18 @@ def _read(results: Path, problems: list[str]) -> Iterator[_Carried]:
             part = {name: counts[name][inside] for name in COUNT_COLUMNS}
             ious[digest, place] = SCORES["iou"].compute(part)
             names[digest, place] = _name(label, place, list(record.tested_on.test_slices))
-        yield _Carried(path, record, ious, names)
+        yield _Transfer(path, record, ious, names)
 
 
-def _current(row: Row, one: _Carried, problems: list[str]) -> bool:
-    """Whether the run is still the one whose weights were tested; a line says where it is not."""
+def _current(row: Row, one: _Transfer, problems: list[str]) -> bool:
+    """Whether the tested weights are still those of the run; if not, that is a problem."""
     folder = next(path for path, run in zip(row.folders, row.runs, strict=True) if run.run_key == one.record.run_key)
     try:
         if checksums.digest(folder / checksums.NAME) == one.record.run_sums:
             return True
     except OSError:
         pass
-    problems.append(f"{one.path} is of weights that {folder} no longer has; test it again: bench transfer --force")
+    problems.append(f"{one.path} tested weights that {folder} no longer has; test it again: bench transfer --force")
     return False
 
 
@@ -108,23 +104,33 @@ def _name(label: str, place: str, places: Sequence[str]) -> Name:
     return label, "" if place == headline(places) else f", {place}"
 
 
-def _texts(names: Mapping[Place, Name]) -> dict[Place, str]:
-    """Without the parameters of the data, where these are not what tells two places apart."""
-    short = {place: label.partition(":")[0] + slice_ for place, (label, slice_) in names.items()}
-    several = Counter(short.values())
-    return {place: short[place] if several[short[place]] == 1 else "".join(names[place]) for place in names}
+def _names(tables: Sequence[Table], all_transfers: Sequence[_Transfer]) -> dict[Place, str]:
+    """The places in the order of the matrix: those of the tables, then those of the transfers; and their names."""
+    names = {place: name for table in tables for place, name in _own_names(table).items()}
+    others = {place: name for one in all_transfers for place, name in one.names.items() if place not in names}
+    names |= dict(sorted(others.items(), key=lambda entry: (entry[1], entry[0])))
+    return _shortest({place: (label.partition(":")[0] + part, label + part) for place, (label, part) in names.items()})
 
 
 def _homes(tables: Sequence[Table]) -> dict[str, str]:
-    """Key -> what a table is called, without the parameters of its data where that is enough."""
+    """Key -> name of a table."""
     data = {table.key: table.head.dataset.label for table in tables}
-    short = {table.key: table.heading.replace(data[table.key], data[table.key].partition(":")[0]) for table in tables}
-    several = Counter(short.values())
-    return {table.key: short[table.key] if several[short[table.key]] == 1 else table.heading for table in tables}
+    return _shortest(
+        {
+            table.key: (table.heading.replace(data[table.key], data[table.key].partition(":")[0]), table.heading)
+            for table in tables
+        }
+    )
 
 
-def _cells(table: Table, row: Row, abroad: Sequence[_Carried]) -> dict[Place, Cell]:
-    """Mean IoU over the seeds by place: its own test, and every other."""
+def _shortest(texts: Mapping[K, tuple[str, str]]) -> dict[K, str]:
+    """Choose the short text of each key, which lacks the parameters of the data, or the long one if two would agree."""
+    several = Counter(short for short, _ in texts.values())
+    return {key: short if several[short] == 1 else long for key, (short, long) in texts.items()}
+
+
+def _cells(table: Table, row: Row, abroad: Sequence[_Transfer]) -> dict[Place, Cell]:
+    """Mean IoU over the seeds by place: on the test of its own data and on others."""
     data = table.head.dataset
     own = {table.head.headline_slice: row.scores["iou"]}
     own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}

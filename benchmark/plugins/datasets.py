@@ -1,45 +1,25 @@
-"""From a plugin's name to data that may be trained on, with each mistake laid at the right door."""
+"""Load the data of a dataset plugin, blame its mistakes on its file, and refuse data that no number may be based on."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmark.common.errors import UserError, first_line
+from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
 from benchmark.data import cache, manifest, validate
-from benchmark.plugins import guard, registry
+from benchmark.data.manifest import Row
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
 
 
-@contextmanager
-def blaming(plugin: Plugin) -> Iterator[None]:
-    """An exception out of the plugin's file is its author's to mend: one line with file and line number."""
-    try:
-        yield
-    except (KeyboardInterrupt, UserError):
-        raise
-    except BaseException as error:  # SystemExit too: nothing that a plugin raises ends the program without a word
-        if isinstance(error, ValueError) and "more than 1 value per channel" in first_line(error):
-            raise UserError(
-                f"{plugin.label} cannot learn from a batch of one image, over which its batch norm has no variance; "
-                "the batch size leaves one over: change it with --batch-size"
-            ) from error
-        if isinstance(error, RuntimeError) and "does not require grad" in first_line(error):
-            raise UserError(
-                f"{plugin.label}: its logits do not depend on its parameters (detach()? no_grad()?), so that nothing "
-                "can be trained"
-            ) from error
-        place = registry.place(error, plugin.source)
-        if not place or (isinstance(error, SystemExit) and not registry.raised_in(error, plugin.source)):
-            raise  # the latter: a cluster ends the process by a signal, wherever the program is
-        raise UserError(f"{plugin.label} failed: {type(error).__name__}: {first_line(error)}{place}") from error
-
-
 def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
-    """What the dataset is, with the folder that it was read from."""
+    """The dataset's spec, refined by the folder that it is read from.
+
+    Raises:
+        UserError: the plugin's `resolve` fails, or gives something else.
+    """
     spec: DatasetSpec = dataset.spec
     if spec.resolve is None:
         return spec
@@ -50,15 +30,6 @@ def resolved(dataset: Plugin, root: Path | None) -> DatasetSpec:
     return found
 
 
-def _called(dataset: Plugin, name: str, function: Callable[..., object], root: Path | None) -> object:
-    """What a function of the plugin gives for the folder and the parameters, if it takes them."""
-    try:
-        inspect.signature(function).bind(root=root, **dataset.parameters)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{dataset.label}: {name}(*, root, ...) cannot be called: {error}") from error
-    return function(root=root, **dataset.parameters)
-
-
 def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Report) -> cache.Cached:
     """The dataset, decoded at the protocol's size.
 
@@ -67,7 +38,7 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     """
     spec: DatasetSpec = dataset.spec
     validate.check_root(dataset.name, spec, root)
-    with blaming(dataset), guard.unchanged(dataset.label, "when it is loaded"):
+    with blaming(dataset):
         splits = _called(dataset, "load", spec.load, root)
     folder = root.resolve().as_posix() if root is not None else ""
     return cache.prepare(
@@ -79,21 +50,32 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     )
 
 
+def _called(dataset: Plugin, name: str, function: Callable[..., object], root: Path | None) -> object:
+    """Call a function of the plugin with the folder and the parameters, if it takes them."""
+    try:
+        inspect.signature(function).bind(root=root, **dataset.parameters)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{dataset.label}: {name}(*, root, ...) cannot be called: {error}") from error
+    return function(root=root, **dataset.parameters)
+
+
+# ---------------------------------------------------------------- data on which a number would mean nothing
+
+
 def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool) -> None:
-    """Refuse data on which a number would mean nothing.
+    """Refuse data to train and test on.
 
     Raises:
-        UserError: a recording in two splits, a batch larger than the training split, a split without any mask.
+        UserError: a recording in two splits, a batch larger than the training split, a split without any foreground.
     """
     shared = manifest.shared(cached.rows)
     leaking = [kind for kind in manifest.LEAKAGE_GROUPS if kind in shared]
     if leaking and not allow_leakage:
         kind = leaking[0]
         first, second = manifest.example_of_leakage(cached.rows, kind, shared[kind][0])
-        same = "the same pixels" if kind == "pixels" else f"{kind} {shared[kind][0]}"
         raise UserError(
-            f"leakage: {first.split}/{first.id} and {second.split}/{second.id} are of {same} ({len(shared[kind])} such "
-            "case(s)); move them into one split, or run with --allow-leakage (the table will say so)"
+            f"leakage: {first.split}/{first.id} and {second.split}/{second.id} have {_same(kind, shared[kind][0])} "
+            f"({_cases(shared[kind])}); move them into one split, or run with --allow-leakage (the table will say so)"
         )
     train = cached.splits["train"]
     if settings.batch_size > len(train.rows):
@@ -101,7 +83,42 @@ def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool)
             f"batch size {settings.batch_size} is larger than the training split ({len(train.rows)} images); "
             f"use --batch-size {len(train.rows)} or less"
         )
-    main = manifest.headline([row.slice for row in cached.splits["test"].rows])
     for split in cached.splits.values():
-        if not any(row.foreground for row in split.rows if split.name != "test" or row.slice == main):
-            raise UserError(f"every mask of split '{split.name}' is empty; add images with foreground")
+        _check_foreground(split)
+
+
+def check_transfer(
+    test: cache.CachedSplit, learned: Sequence[Row], *, run: Path, allow_leakage: bool
+) -> dict[str, int]:
+    """Refuse data to test a finished run on; how many groups of each kind the run had met, if that is allowed.
+
+    `learned` are the rows that the run was trained and validated on.
+
+    Raises:
+        UserError: a recording that the run was trained or validated on, a test split without any foreground.
+    """
+    _check_foreground(test)
+    met = manifest.met(learned, test.rows)
+    if met and not allow_leakage:
+        kind, found = next(iter(met.items()))
+        row = next(row for row in test.rows if manifest.groups(row).get(kind) == found[0])
+        raise UserError(
+            f"leakage: test/{row.id} has {_same(kind, found[0])} as an image that {run} was trained or validated on "
+            f"({_cases(found)}); take it out of the test, or give --allow-leakage (the record will say so)"
+        )
+    return {kind: len(found) for kind, found in met.items()}
+
+
+def _check_foreground(split: cache.CachedSplit) -> None:
+    """A split has foreground somewhere; a test split has it in the slice that scores are computed on."""
+    main = manifest.headline([row.slice for row in split.rows])
+    if not any(row.foreground for row in split.rows if split.name != "test" or row.slice == main):
+        raise UserError(f"every mask of split '{split.name}' is empty; add images with foreground")
+
+
+def _same(kind: str, group: str) -> str:
+    return "the same pixels" if kind == "pixels" else f"the same {kind} {group}"
+
+
+def _cases(groups: Sequence[str]) -> str:
+    return f"{len(groups)} such case{'' if len(groups) == 1 else 's'}"

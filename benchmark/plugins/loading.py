@@ -1,72 +1,71 @@
-"""Plugins are compiled from the bytes that are hashed and recorded: Python's bytecode caches are never asked.
+"""Import plugins from the bytes that are hashed and recorded, in this process and in its workers.
 
-A `.pyc` counts as fresh if its source has the same size and was changed in the same second, so that what runs may be
-older than the file. Plugin files, and the packages that installed plugins are of, are therefore compiled anew in every
-process, and the bytes are kept. Workers are sent those that ran in the process that started them.
+Python uses an old `.pyc` if its source has the same size and was changed in the same second; then the code that runs is
+older than the file. The files of plugins are therefore read once and compiled from memory. Workers get the bytes that
+ran in the process that started them, even if the files have changed since.
 """
 
 import importlib.abc
-import importlib.machinery
+import importlib.util
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeAlias
 
-FOLDERS = ("benchmark.architectures", "benchmark.datasets")
+from benchmark.common import workers
+
+_Texts: TypeAlias = dict[str, tuple[str, bytes]]
+"""Full name of a module -> its file, and the bytes that were read from it."""
+
+_texts: _Texts = {}
+_received: set[str] = set()
 
 
-class Loader(SourceFileLoader):
-    """One file of Python, read once; `code` is what was compiled."""
+def load(module: str, files: Mapping[str, Path]) -> ModuleType:
+    """Import a plugin's module; `files` are those of all of its modules by their full names.
 
-    code: bytes = b""
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if module not in sys.modules:
+        for name, file in files.items():
+            if name not in sys.modules and name not in _received:
+                _texts[name] = (str(file), file.read_bytes())
+    return importlib.import_module(module)
 
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the file, or the bytes that ran in the process that started this worker."""
-        self.code = _given.get(fullname) or self.get_data(self.path)
-        code: CodeType = self.source_to_code(self.code, self.path)
-        return code
+
+def code(module: str, file: Path) -> bytes:
+    """The bytes that ran as a module."""
+    return _texts[module][1] if module in _texts else file.read_bytes()
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds what Python would find, and loads it as above."""
+    """Finds the modules whose bytes were read."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if not name.startswith(tuple(f"{folder}." for folder in FOLDERS)) and name.partition(".")[0] not in _packages:
+        del path, target
+        if name not in _texts:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
-        if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = Loader(name, spec.loader.path)
-        return spec
+        file = _texts[name][0]
+        return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, file))
 
 
-_packages: set[str] = set()
-_given: dict[str, bytes] = {}
+class _Loader(SourceFileLoader):
+    """Compiles the bytes that were read."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        compiled: CodeType = self.source_to_code(_texts[fullname][1], self.path)
+        return compiled
 
 
-def install() -> None:
-    """Let plugins be loaded so; once per process."""
-    sys.meta_path.insert(0, _Finder())
+def _receive(texts: _Texts) -> None:
+    """In a worker: import what ran in the process that started it."""
+    _texts.update(texts)
+    _received.update(texts)
 
 
-def add_packages(names: Iterable[str]) -> None:
-    """Load these packages so as well: installed plugins are of them."""
-    _packages.update(names)
-
-
-def code(module: object) -> bytes | None:
-    """The bytes that ran as a module; None if something else loaded it."""
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
-    return loader.code if isinstance(loader, Loader) else None
-
-
-def executed() -> tuple[frozenset[str], Mapping[str, bytes]]:
-    """For `receive` in a worker: the packages, and module -> the bytes that ran in this process."""
-    found = ((name, code(module)) for name, module in list(sys.modules.items()))
-    return frozenset(_packages), _given | {name: text for name, text in found if text is not None}
-
-
-def receive(packages: Iterable[str], texts: Mapping[str, bytes]) -> None:
-    """In a worker, before anything is loaded: what ran in the process that started it is what runs here."""
-    add_packages(packages)
-    _given.update(texts)
+sys.meta_path.insert(0, _Finder())
+workers.at_start(lambda: partial(_receive, dict(_texts)))

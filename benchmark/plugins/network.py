@@ -1,4 +1,4 @@
-"""An architecture plugin -> a network that takes any image size, with its parameter count and its cost."""
+"""Build an architecture plugin's network for images of any size, and count its parameters and operations."""
 
 import copy
 import inspect
@@ -17,15 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import ArchitectureSpec
-from benchmark.plugins import guard, registry
-from benchmark.plugins.registry import Plugin, accepted
+from benchmark.plugins import blame, parameters
+from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
 
 
 class Network(nn.Module):
     """Pads images at the right and bottom to the architecture's size multiple, and crops its logits.
 
-    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, not black: black is silence, which is a signal.
+    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, because black would mean silence.
     """
 
     def __init__(self, core: nn.Module, size_multiple: int, label: str) -> None:
@@ -59,46 +59,44 @@ class Network(nn.Module):
 
 
 def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
-    """The plugin's network with the weights that the protocol asks for, seeded.
+    """The plugin's network, seeded, with the weights that the protocol asks for.
 
     Raises:
-        UserError: the pretrained weights cannot be had.
+        UserError: the pretrained weights cannot be loaded, or `build` does not give a network.
     """
     spec: ArchitectureSpec = plugin.spec
     pretrained = starts_pretrained(spec, protocol)
     torch.manual_seed(seed)
     arguments = _arguments(plugin, protocol, pretrained=pretrained)
     try:
-        with _weights_only(), guard.unchanged(plugin.label, "when it is built"):
+        with _weights_only():
             core: object = spec.build(**arguments)
     except TypeError as error:
-        if registry.place(error, plugin.source):
+        if blame.place(error, plugin.source):
             raise
-        raise UserError(f"{plugin.label}: build cannot be called: {error}") from error  # Python's, of no line of theirs
+        raise UserError(f"{plugin.label}: build cannot be called: {error}") from error
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         if not pretrained:
             raise
         text = first_line(error) or type(error).__name__
         raise UserError(
-            f"the weights of {plugin.label} ({spec.pretrained}) cannot be had: {text}; put the file where TORCH_HOME "
-            f"or HF_HOME points, or train from random weights: --arch {plugin.name}:weights=none, or all entries with "
-            "--weights none (another table)"
+            f"the weights of {plugin.label} ({spec.pretrained}) cannot be loaded: {text}; put the file where "
+            f"TORCH_HOME or HF_HOME points, or train from random weights: --arch {plugin.name}:weights=none, or "
+            "--weights none for all entries (another table)"
         ) from error
     if not isinstance(core, nn.Module):
-        raise UserError(f"{plugin.label}: build() gives a {type(core).__name__}, not a torch.nn.Module")
+        raise UserError(f"{plugin.label}: build() returns a {type(core).__name__}, not a torch.nn.Module")
     if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
-        raise UserError(
-            f"{plugin.label} has lazy layers, whose sizes are not known when it is built: state their sizes"
-        )
+        raise UserError(f"{plugin.label} has lazy layers, whose sizes are unknown when it is built: state their sizes")
     return Network(core, spec.size_multiple, plugin.label)
 
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Meanwhile torch.load takes tensors alone, whatever a library asks it for.
+    """Let torch.load read only tensors meanwhile, whatever a library asks for.
 
-    torchvision's files are pickles, torch.hub reads them with weights_only=False, and compares their hash only when it
-    downloads them: a file that somebody laid into TORCH_HOME would run.
+    torchvision's files are pickles, torch.hub reads them with weights_only=False, and it compares their hash only when
+    it downloads them: a file that somebody put into TORCH_HOME would run.
     """
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
@@ -118,7 +116,7 @@ def starts_pretrained(spec: ArchitectureSpec, protocol: Protocol) -> bool:
 
 
 def weights(spec: ArchitectureSpec, protocol: Protocol) -> str:
-    """What the weights of a run start from."""
+    """The weights that a run starts from, in words."""
     return str(spec.pretrained) if starts_pretrained(spec, protocol) else "random"
 
 
@@ -130,7 +128,7 @@ def parameter_count(module: nn.Module) -> int:
 def gigaflops(network: Network, protocol: Protocol) -> float:
     """1e9 floating-point operations of one forward image: 2 x multiply-adds of convolutions and matrix products.
 
-    Counted on the meta device, which computes nothing; on a network that looks at its values, with a real image.
+    Counted on the meta device, which computes nothing; with a real image if the network depends on the values.
     """
     if parameter_count(network) == 0:
         return 0.0
@@ -149,14 +147,13 @@ def _count(network: Network, protocol: Protocol, device: str) -> float:
 
 
 def sketch(plugin: Plugin, protocol: Protocol) -> nn.Module:
-    """The network without its numbers, on the meta device: to count parameters at once."""
+    """The network on the meta device, without the values of its weights: enough to count them, and fast."""
     arguments = _arguments(plugin, protocol, pretrained=False)
-    with guard.unchanged(plugin.label, "when it is built"):
-        try:
-            with torch.device("meta"):
-                core: nn.Module = plugin.spec.build(**arguments)
-        except Exception:  # it looks at its numbers while it is built
-            core = plugin.spec.build(**arguments)
+    try:
+        with torch.device("meta"):
+            core: nn.Module = plugin.spec.build(**arguments)
+    except Exception:  # it computes with its weights while it is built
+        core = plugin.spec.build(**arguments)
     return core
 
 
@@ -164,9 +161,9 @@ def _arguments(plugin: Plugin, protocol: Protocol, *, pretrained: bool) -> Mappi
     arguments: dict[str, Any] = {"in_channels": protocol.channels, "pretrained": pretrained}
     try:
         if isinstance(plugin.spec.build, nn.Module):
-            raise TypeError("it is a network already, not what makes one")
-        arguments |= registry.own_parameters(plugin.parameters, plugin.spec.build)
-        if "image_size" in accepted(plugin.spec.build):
+            raise TypeError("it is a network; give the class or function that makes one")
+        arguments |= parameters.own_parameters(plugin.parameters, plugin.spec.build)
+        if "image_size" in parameters.accepted(plugin.spec.build):
             multiple = plugin.spec.size_multiple
             arguments["image_size"] = tuple(size + -size % multiple for size in protocol.image_size)
         inspect.signature(plugin.spec.build).bind(**arguments)

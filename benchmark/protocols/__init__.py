@@ -1,7 +1,7 @@
 """Frozen settings of an experiment, and their digest.
 
-A protocol is a TOML file. Everything in it that can move a number is in the digest; a title, a comment, or a later new
-field at its default is not, so none of them orphans a table. Seeds, devices, precision and paths are no protocol.
+A protocol is a TOML file. The digest covers everything in it that can change a number. It leaves out titles, comments
+and settings at their default, so these orphan no table. Seeds, devices, precision and paths are not part of a protocol.
 """
 
 import hashlib
@@ -10,29 +10,30 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from benchmark.common.errors import UserError, nearest
 
 REVISION = 2
-"""Raised when trainer, evaluator or data change numbers; part of the digest. A golden run in the tests guards it."""
+"""Part of the digest. Raise it when trainer, evaluator or data change numbers; the golden run guards it."""
 
 FOLDER = Path(__file__).parent
 DEFAULT = "quick"
 
 UNDIGESTED = ("name", "title", "about")
-"""Fields that move no number."""
+"""Fields that change no number."""
 
 PositiveInt = Annotated[int, Field(gt=0, le=1_000_000)]
-"""Far above what anybody wants, far below what breaks something that works with it."""
+"""The limit is far above what anybody needs, and far below what breaks other code."""
 Side = Annotated[int, Field(gt=0, le=16_384)]
-"""Pixels; an image of that size takes 800 MB in colour."""
+"""In pixels; a colour image of the largest size takes 800 MB."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
-ProtocolT = TypeVar("ProtocolT", bound="Protocol")
+_RETIRED = (("empty_masks", "excluded"),)
+"""Settings of older records, with the only value that they ever had."""
 
 
 def _square(value: object) -> object:
@@ -40,7 +41,7 @@ def _square(value: object) -> object:
 
 
 class Protocol(BaseModel):
-    """The settings; the defaults are the reference paper's (section 4 and 5.3). Sizes are (height, width) in pixels."""
+    """The settings; defaults are the reference paper's (sections 4 and 5.3). Sizes are (height, width) in pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -50,7 +51,7 @@ class Protocol(BaseModel):
     dataset: str
     """Dataset and its parameters, e.g. `synthetic:train=64`."""
     image_size: Annotated[tuple[Side, Side], BeforeValidator(_square)] = (512, 512)
-    """A single number is both."""
+    """A single number sets both."""
     channels: Literal[1, 3] = 3
     normalisation: Literal["none", "imagenet"] = "imagenet"
     weights: Literal["none", "pretrained"] = "pretrained"
@@ -58,7 +59,7 @@ class Protocol(BaseModel):
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-4
     learning_rates: tuple[PositiveFloat, ...] = ()
-    """Each entry takes the one of these with the best validation IoU; none: all take `learning_rate`. Ascending."""
+    """Each network takes the one with the best validation IoU; if empty, all take `learning_rate`. Ascending."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     epochs: PositiveInt = 30
@@ -66,32 +67,30 @@ class Protocol(BaseModel):
     augmentation: Literal["none", "time_roll"] = "none"
     selection: Literal["best_validation_iou", "last_epoch"] = "best_validation_iou"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    empty_masks: Literal["excluded"] = "excluded"
-    """What `iou` does with images whose mask is empty at native size; `iou_empty1` stands beside it."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_values(cls, value: object) -> object:
-        """`epochs = true` would be one epoch."""
+        """Refuse `epochs = true`, which pydantic would read as 1."""
         if any(isinstance(part, bool) for part in (value if isinstance(value, list | tuple) else [value])):
-            raise ValueError("no setting is true or false")
+            raise ValueError("settings are never true or false")
         return value
 
     @field_validator("learning_rates")
     @classmethod
     def _worth_choosing_from(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        """In one order, so that the same rates are the same table."""
+        """Check the rates and sort them, so that the same rates give the same table."""
         if len(rates) == 1 or len(set(rates)) < len(rates):
             raise ValueError("list two or more different learning rates, or [] to choose none")
-        own = info.data.get("learning_rate")  # missing where it is wrong itself
+        own = info.data.get("learning_rate")  # missing if it is invalid itself
         if rates and own is not None and own not in rates:
-            # Otherwise it would move the digest and no number.
+            # Otherwise it would change the digest, but no number.
             raise ValueError(f"the protocol's own learning rate, {own}, must be among them")
         return tuple(sorted(rates))
 
     @property
-    def candidates(self) -> tuple[Self, ...]:
-        """A protocol of one fixed rate for each of `learning_rates`: the own rate first, then ascending."""
+    def candidates(self) -> tuple["Protocol", ...]:
+        """A protocol with a fixed rate for each of `learning_rates`: first its own rate, then the others, ascending."""
         rates = sorted(self.learning_rates, key=lambda rate: (rate != self.learning_rate, rate))
         return tuple(self.override({"learning_rate": rate, "learning_rates": ()}) for rate in rates)
 
@@ -101,21 +100,21 @@ class Protocol(BaseModel):
         return self.digest_at(REVISION)
 
     def digest_at(self, revision: int) -> str:
-        """The digest as it was, or would be, under that revision."""
+        """The digest under another revision."""
         settings = self.model_dump(mode="json", exclude_defaults=True, exclude=set(UNDIGESTED))
         text = json.dumps({"revision": revision, **settings}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def override(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with other settings, checked as a file is.
+    def override(self, changes: Mapping[str, Any]) -> "Protocol":
+        """Copy the protocol with other settings, checked like those of a file.
 
         Raises:
             UserError: an unknown setting or a value that it does not take.
         """
         fixed = [name for name in changes if name in UNDIGESTED]
         if fixed:
-            raise UserError(f"'{fixed[0]}' is no setting; it says what a protocol is called")
-        return _checked(type(self), {**self.model_dump(), **changes}, source="on the command line")
+            raise UserError(f"'{fixed[0]}' cannot be set; it only names the protocol")
+        return _checked({**self.model_dump(), **changes}, source="on the command line")
 
     def changes_from(self, other: "Protocol") -> dict[str, Any]:
         """The settings in which this protocol differs from another, with this one's values."""
@@ -124,9 +123,9 @@ class Protocol(BaseModel):
 
 
 def rates_around(rate: float, count: int) -> list[float]:
-    """`count` learning rates spaced by factors of sqrt(10), ascending; of an even count one more lies below.
+    """List `count` learning rates around `rate`, ascending by factors of sqrt(10); an even count has one more below.
 
-    The rate itself is among them as it is, the others are rounded to three digits: what is recorded reads well.
+    The rate itself is kept exactly; the others are rounded to three digits, so that they read well in records.
     """
     steps = range(-(count // 2), count - count // 2)
     return [float(f"{rate * 10 ** (step / 2):.3g}") if step else rate for step in steps]
@@ -145,9 +144,7 @@ def load(name: str) -> Protocol:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if name.endswith(".toml") and (path.stem in names() or not _NAME.fullmatch(path.stem)):
-        raise UserError(
-            f"call {path} otherwise: letters, digits, - and _, and not the name of a protocol that comes along"
-        )
+        raise UserError(f"rename {path}: use letters, digits, - and _, and not the name of a built-in protocol")
     if name not in names() and not name.endswith(".toml"):
         raise UserError(
             f"no protocol '{name}'{nearest(name, names())}; there are: {', '.join(names())}, or a .toml file"
@@ -160,26 +157,27 @@ def load(name: str) -> Protocol:
         ValueError,
         RecursionError,
         OSError,
-    ) as error:  # no TOML or UTF-8, 5,000 digits, nested too deep
+    ) as error:  # not TOML or UTF-8, a number of 5,000 digits, nested too deep
         raise UserError(f"{path} is not a readable TOML file: {error}") from error
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")
-    return _checked(Protocol, {**settings, "name": path.stem}, source=f"in {path}")
+    return _checked({**settings, "name": path.stem}, source=f"in {path}")
 
 
 def recorded(name: str, settings: Mapping[str, Any]) -> Protocol:
-    """The protocol of a record, from its name and its settings; what it does not name had its default.
+    """The protocol of a record, from its name and its settings; settings that it leaves out had their default.
 
     Raises:
         UserError: an unknown setting or a value that it does not take.
     """
-    return _checked(Protocol, {**settings, "name": name, "title": "", "about": ""}, source=f"in a record of {name}")
+    settings = {key: value for key, value in settings.items() if (key, value) not in _RETIRED}
+    return _checked({**settings, "name": name, "title": "", "about": ""}, source=f"in a record of {name}")
 
 
-def _checked(kind: type[ProtocolT], settings: Mapping[str, Any], source: str) -> ProtocolT:
-    known = [field for field in kind.model_fields if field not in UNDIGESTED]
+def _checked(settings: Mapping[str, Any], source: str) -> Protocol:
+    known = [field for field in Protocol.model_fields if field not in UNDIGESTED]
     try:
-        return kind.model_validate(settings)
+        return Protocol.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         setting = str(first["loc"][0]) if first["loc"] else "protocol"

@@ -1,31 +1,22 @@
-"""SHA256SUMS: the checksums of a folder's files, as `sha256sum` writes and checks them.
+"""Write, read and check SHA256SUMS: the checksums of the files of a folder, in the format of `sha256sum`.
 
-sha256sum --check --ignore-missing SHA256SUMS     # anybody can, without this program
+sha256sum --check --ignore-missing SHA256SUMS     # checks them without this program
 """
 
 import hashlib
-import os
 import re
-import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 NAME = "SHA256SUMS"
-
-_AT_ONCE = 1 << 17
-"""Bytes read at once: most files here are smaller, and hashlib's own buffer costs them more than the hash."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
 def write(folder: Path) -> None:
-    """List every file of a folder that is there now, by its path from the folder, in the order of the names."""
-    (folder / NAME).write_text(listing(folder), encoding="utf-8")
-
-
-def listing(folder: Path) -> str:
-    """The text of that file."""
-    return _text({name: digest(folder / name) for name in names(folder) if name != NAME})
+    """Write SHA256SUMS of every file that is now in a folder."""
+    found = {name: digest(folder / name) for name in names(folder) if name != NAME}
+    (folder / NAME).write_text(_text(found), encoding="utf-8")
 
 
 def _text(found: Mapping[str, str]) -> str:
@@ -33,16 +24,17 @@ def _text(found: Mapping[str, str]) -> str:
 
 
 def names(folder: Path) -> list[str]:
-    """The files of a folder and of the folders in it, by their paths from it, sorted; none that is under way."""
+    """The files in a folder and its subfolders, sorted, by their paths from the folder; temporary ones are left out."""
     paths = (path for path in folder.rglob("*") if not path.name.startswith(".tmp-"))
     return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
 
 
 def read(folder: Path) -> Mapping[str, str]:
-    """Name -> SHA-256.
+    """Read SHA256SUMS: name -> SHA-256.
 
     Raises:
-        OSError, ValueError: it is missing, or a line is none of `sha256sum`'s, or names a file outside of the folder.
+        OSError, ValueError: it is missing, has a line that `sha256sum` does not write, or names a file outside of the
+            folder.
     """
     found: dict[str, str] = {}
     text = (folder / NAME).read_bytes().decode("utf-8")
@@ -54,55 +46,26 @@ def read(folder: Path) -> Mapping[str, str]:
             raise ValueError(f"line {number} names a file outside of the folder")
         found[match[2]] = match[1]
     if text != _text(found):
-        raise ValueError("its lines are not in the order of the names, each with its own end")
+        raise ValueError("its lines are not sorted by name, or do not end in a line feed each")
     return found
 
 
-def differing(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
-    """Those of the listed files that are there and are no longer what they were.
+def changed(folder: Path, listed: Mapping[str, str]) -> Iterator[str]:
+    """The names of files that have another checksum than is listed.
 
     Raises:
-        OSError: one is there and cannot be read.
+        OSError: a file cannot be read.
     """
-    for name, sum_ in listed.items():
-        path = os.path.join(folder, name)  # noqa: PTH118 - a hundred thousand files: pathlib takes as long as the hash
-        if _is_file(path) and digest(path) != sum_:
+    for name in names(folder):
+        if name in listed and digest(folder / name) != listed[name]:
             yield name
 
 
-def intact(folder: Path, *, needed: Collection[str] = (), apart: Collection[str] = ()) -> bool:
-    """Whether the listed files that are there are what they were, but for those `apart`, and `needed` are listed."""
-    try:
-        listed = read(folder)
-        checked = {name: sum_ for name, sum_ in listed.items() if name not in apart}
-        return listed.keys() >= set(needed) and not any(True for _ in differing(folder, checked))
-    except (OSError, ValueError):
-        return False
-
-
-def intact_each(folders: Sequence[Path], *, needed: Collection[str] = (), apart: Collection[str] = ()) -> list[bool]:
-    """The same of several folders: what a worker is given."""
-    return [intact(folder, needed=needed, apart=apart) for folder in folders]
-
-
-def digest(path: Path | str) -> str:
+def digest(path: Path) -> str:
     """SHA-256 of a file.
 
     Raises:
         OSError: it cannot be read.
     """
-    found = hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        while part := os.read(descriptor, _AT_ONCE):
-            found.update(part)
-    finally:
-        os.close(descriptor)
-    return found.hexdigest()
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - as above
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

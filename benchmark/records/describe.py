@@ -4,6 +4,7 @@ import datetime
 import functools
 import hashlib
 import platform
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -62,18 +63,12 @@ def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> schema.D
     )
 
 
-def _rendering(rendering: Rendering | None, cached: cache.Cached) -> schema.RenderingRecord | None:
+def _rendering(rendering: Rendering | None, cached: cache.Cached) -> Rendering | None:
     """The rendering; if images have the width of their recording, `frames` is the median width."""
     if rendering is None:
         return None
     widths = [row.width for row in cached.splits["train"].rows]
-    return schema.RenderingRecord(
-        sample_rate=rendering.sample_rate,
-        frames=rendering.frames or int(np.median(widths)),
-        highpass=rendering.highpass,
-        lowpass=rendering.lowpass,
-        peak=rendering.peak,
-    )
+    return replace(rendering, frames=rendering.frames or int(np.median(widths)))
 
 
 def architecture(plugin: Plugin, net: Network, settings: Protocol) -> schema.ArchitectureRecord:
@@ -93,10 +88,7 @@ def architecture(plugin: Plugin, net: Network, settings: Protocol) -> schema.Arc
         pixelwise=spec.pixelwise,
         parameter_count=count,
         gflops=round(network.gigaflops(net, settings), 4),
-        reported=[
-            schema.ReportedRecord(**{name: getattr(number, name) for name in number.__slots__})
-            for number in spec.reported
-        ],
+        reported=list(spec.reported),
     )
 
 
@@ -107,7 +99,6 @@ def device(machine: Hardware, execution: Execution) -> schema.DeviceRecord:
         type=machine.device.type,
         precision=machine.precision,
         threads=torch.get_num_threads(),
-        devices=machine.devices,
         execution=execution.mode,
         micro_batch=execution.micro_batch,
         deterministic=machine.deterministic,

@@ -1,4 +1,4 @@
-"""Which run is meant, where it lies, and how it is made again."""
+"""Find a run by its folder, its key or its architecture, and say how to train it again."""
 
 from pathlib import Path
 
@@ -7,32 +7,30 @@ from benchmark.common.errors import UserError
 from benchmark.records import store
 from benchmark.records.schema import Record
 
-WEIGHTS = "model.safetensors"
-
 
 def folders(results: Path) -> list[Path]:
-    """Every folder of a run, whole or not, also where it should not lie; in the order of the paths.
+    """Every run folder, complete or not, also those in a wrong place; sorted by path.
 
     Raises:
         UserError: a folder on the way cannot be read.
     """
     anywhere = [results / "runs", *store.folders(results, ("runs", None))]
-    stray = {path for path in anywhere if _has_record(path)}
-    return sorted(stray | set(store.folders(results, store.RUNS)))
+    misplaced = {path for path in anywhere if _has_record(path)}
+    return sorted(misplaced | set(store.folders(results, store.RUNS)))
 
 
 def _has_record(path: Path) -> bool:
     try:
-        return (path / "run.json").is_file()
+        return (path / store.RECORD).is_file()
     except OSError as error:
-        raise files.unreadable(path / "run.json", error) from error
+        raise files.unreadable(path / store.RECORD, error) from error
 
 
 def locate(results: Path, text: str) -> Path:
-    """The folder of a run, by its path or by the beginning of its key; it need not be readable.
+    """The folder of one run, given its path or the first characters of its key. Its files are not read.
 
     Raises:
-        UserError: no run, or more than one, is called so.
+        UserError: no run, or more than one, matches.
     """
     path = Path(text)
     if path.is_dir():
@@ -49,14 +47,14 @@ def locate(results: Path, text: str) -> Path:
 
 
 def named(results: Path, text: str) -> list[Path]:
-    """The folders of every run of an architecture, by its name; or of one run, as `locate` finds it.
+    """The folders of all runs of an architecture, given its name; or of one run, as `locate` finds it.
 
     Raises:
-        UserError: no run is called so, or more than one has a key that begins so.
+        UserError: nothing matches, or more than one key begins so.
     """
     return [path for path in folders(results) if path.parent.name == text] or [locate(results, text)]
 
 
 def again(found: Record) -> str:
-    """The command that trains a run once more, also where its record is there already."""
+    """The command that trains a run once more, even if it is finished."""
     return f"{found.command} --force{' (ROOT: the folder of its data)' if ' ROOT' in found.command else ''}"

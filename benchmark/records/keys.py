@@ -1,6 +1,6 @@
-"""The keys that name a table and a run: hashes of everything that decides which one it is.
+"""The keys of tables and runs: hashes of everything that decides whether two runs compare, or are the same run.
 
-`bench run` computes them; `bench verify` computes them again from the record.
+`bench run` computes them, and `bench verify` computes them again from the record.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def table(*, protocol: str, manifest: str) -> str:
-    """The comparability key, of a protocol digest and a manifest digest: one table."""
+    """The comparability key of a protocol digest and a manifest digest: runs that share it share a table."""
     return digest({"protocol": protocol, "manifest": manifest})
 
 
@@ -28,8 +28,9 @@ def run(
 ) -> str:
     """The run key.
 
-    `architecture` is the label, `source` the hash of the plugin's code, `weights` what it started from, `device` the
-    device's kind, `torch` the version with its build ("2.6.0+cu124"). `micro_batch` is None where batches are whole.
+    `architecture` is the label, `source` the hash of the plugin's code, `weights` names the initial weights, `device`
+    is the device's kind, `torch` the version with its build ("2.6.0+cu124"). `micro_batch` is None if batches are not
+    split.
     """
     parts: dict[str, Any] = {
         "table": table,

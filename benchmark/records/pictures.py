@@ -1,4 +1,4 @@
-"""Pictures of a run: ground truth beside prediction (the paper's Figures 1-2), loss over epochs (Figure 3)."""
+"""Draw the pictures of a run: truth and prediction (the paper's Figures 1-2), loss over epochs (Figure 3)."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from PIL import Image
 
 from benchmark.common.errors import printable
 
-# Okabe & Ito's blue and vermilion: told apart with every kind of colour vision.
+# Okabe & Ito's blue and vermilion, which differ in every kind of colour vision.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
 
 
 def draw_example(path: Path, title: str, panels: Mapping[str, NDArray[Any]]) -> None:
-    """Panels side by side, each an image uint8 (H, W[, 3]) or a mask bool (H, W)."""
+    """Draw panels side by side, each an image uint8 (H, W[, 3]) or a mask bool (H, W)."""
     figure = Figure(figsize=(2 * len(panels), 2.4), layout="constrained")
     figure.suptitle(printable(title), fontsize=10 if len(panels) > 2 else 8, parse_math=False)
     for axes, (name, pixels) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1, aspect="auto")
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    _save(figure, path)
+    save(figure, path)
 
 
 THUMBNAIL = 160
@@ -34,7 +34,7 @@ THUMBNAIL = 160
 
 
 def pack_thumbnails(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Images (N, H, W[, 3]) as WebP files end to end in `thumbnails` (bytes,), and where each ends in `ends` (N,)."""
+    """Small WebP files of images (N, H, W[, 3]): joined in `thumbnails` (bytes,); `ends` (N,) says where each ends."""
     files = [_thumbnail(image) for image in images]
     return {
         "thumbnails": np.frombuffer(b"".join(files), dtype=np.uint8),
@@ -51,7 +51,7 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[float], selected: int) -> None:
-    """Training loss and validation IoU over epochs; `selected` is the epoch whose weights were kept, from 1."""
+    """Draw training loss and validation IoU over epochs; `selected` is the epoch of the stored weights, from 1."""
     epochs = np.arange(1, len(losses) + 1)
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     left = figure.subplots()
@@ -67,43 +67,10 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     right.axvline(selected, color="0.6", linewidth=1)
     right.annotate("selected", (selected, 2), color="0.4", fontsize=8, ha="right", rotation=90, va="bottom")
     right.set_ylim(0, 100)
-    _save(figure, path)
+    save(figure, path)
 
 
-def draw_cleaning(
-    path: Path,
-    *,
-    title: str,
-    seconds: float,
-    kilohertz: float,
-    before: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]],
-    after: NDArray[np.floating[Any]],
-) -> None:
-    """Spectrogram of a recording, its mask, and what was kept, one below the other.
-
-    Powers and weights are (K, columns), from 0 Hz up to `kilohertz`. Both spectrograms share their scale: 80 dB below
-    the loudest of the recording.
-    """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    figure.suptitle(printable(title), fontsize=11, parse_math=False)
-    panels = figure.subplots(3, 1, sharex=True)
-    extent = (0.0, seconds, 0.0, kilohertz)
-    loudest = 10 * np.log10(before.max() + 1e-20)
-    for axes, (name, values) in zip(panels, (("before", before), ("mask", mask), ("after", after)), strict=True):
-        shown = values if name == "mask" else 10 * np.log10(values + 1e-20) - loudest
-        limits = (0, 1) if name == "mask" else (-80, 0)
-        colours = "gray" if name == "mask" else "magma"
-        drawn = axes.imshow(
-            shown, cmap=colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
-        )
-        axes.set_ylabel("kHz")
-        axes.set_title(name, fontsize=9, loc="left")
-        figure.colorbar(drawn, ax=axes, pad=0.01, label="weight" if name == "mask" else "dB")
-    panels[-1].set_xlabel("s")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})

@@ -1,25 +1,29 @@
-"""What run.json holds: everything that says what was run, on what, and how long it took."""
+"""The schema of run.json: what was run, on what, and how long it took."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.common.errors import printable
+from benchmark.contract import Rendering, Reported
 from benchmark.data.manifest import headline
 
-SCHEMA: Literal[1] = 1
+Schema: TypeAlias = Literal[1]
+SCHEMA: Schema = 1
 
 Status = Literal["finished", "diverged", "out-of-memory"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-"""A SHA-256. Files are called after its first digits: nothing else may stand there."""
+"""A SHA-256. File names begin with its first digits, so nothing else is accepted."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Part(BaseModel):
+    """A part of a record: frozen, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class ProtocolRecord(_Part):
-    """The protocol as it was resolved; `overrides` are the settings changed on the command line."""
+class ProtocolRecord(Part):
+    """The protocol with all its settings; `overrides` are those changed on the command line."""
 
     name: str
     title: str
@@ -29,35 +33,25 @@ class ProtocolRecord(_Part):
     overrides: dict[str, Any]
 
 
-class Isolation(_Part):
-    """Whether a source of dependence is disjoint between the splits, and how many groups each split has."""
+class Isolation(Part):
+    """Whether the splits share groups of one kind (recordings, species, ...), and how many groups each split has."""
 
     relation: Literal["disjoint", "shared"]
     counts: dict[str, int]
 
 
-class SliceRecord(_Part):
-    """A slice of the test split, by kind of group: its groups, and its images with one that training never met.
+class SliceRecord(Part):
+    """A slice of the test split, by kind of group: number of groups, and of images whose group is new.
 
-    What the validation had met counts as met, for epochs are chosen by it.
+    A group is new if it is neither in the training nor in the validation split: the validation chooses the epoch.
     """
 
     groups: dict[str, int]
     unseen: dict[str, int]
 
 
-class RenderingRecord(_Part):
-    """How sound became the images: Hz, frames per image, peak; see `benchmark.contract.Rendering`."""
-
-    sample_rate: int | None
-    frames: int | None
-    highpass: float | None
-    lowpass: float | None
-    peak: float | None
-
-
-class DatasetRecord(_Part):
-    """The locked data: sizes per split, per test slice, and the leakage groups."""
+class DatasetRecord(Part):
+    """The dataset: its manifest digest, sizes per split and test slice, and groups."""
 
     label: str
     title: str
@@ -70,22 +64,11 @@ class DatasetRecord(_Part):
     test_slices: dict[str, int] = Field(min_length=1)
     groups: dict[str, Isolation]
     slices: dict[str, SliceRecord] = {}
-    rendering: RenderingRecord | None = None
+    rendering: Rendering | None = None
 
 
-class ReportedRecord(_Part):
-    """A published number, copied so that the leaderboard needs no plugin."""
-
-    dataset: str
-    split: str
-    metric: str
-    value: float
-    source: str
-    comparable: str
-
-
-class ArchitectureRecord(_Part):
-    """The entry; `weights` says what it started from, `gflops` is 2 x multiply-adds / 1e9 of one forward image."""
+class ArchitectureRecord(Part):
+    """The network; `weights` names its initial weights, `gflops` is 2 x multiply-adds / 1e9 of one image forward."""
 
     name: str
     label: str
@@ -97,14 +80,14 @@ class ArchitectureRecord(_Part):
     weights: str
     parameter_count: int
     gflops: float
-    reported: list[ReportedRecord]
+    reported: list[Reported]
     weights_licence: str | None = None
     pixelwise: bool = False
-    """Whether it judges each pixel by fixed surroundings: the floor of its table."""
+    """Whether it classifies each pixel by a fixed neighbourhood: the baseline of its table."""
 
 
-class DeviceRecord(_Part):
-    """Where and how it ran. `threads` are torch's on a CPU; `execution` is eager, graph or compiled."""
+class DeviceRecord(Part):
+    """The device and how it was used. `threads` are torch's on a CPU; `execution` is eager or compiled."""
 
     kind: str
     type: str
@@ -117,28 +100,28 @@ class DeviceRecord(_Part):
 
     @property
     def arithmetic(self) -> str:
-        """The precision; and the micro-batches, over which a batch norm averages."""
+        """The precision, and the size of micro-batches if there are any, since batch norm averages over these."""
         return f"{self.precision}, micro-batches of {self.micro_batch}" if self.micro_batch else self.precision
 
 
-class CandidateRecord(_Part):
-    """The training at one learning rate: IoU of its selected epoch; None and 0 where it diverged."""
+class CandidateRecord(Part):
+    """The training at one learning rate: IoU of its selected epoch; None and 0 if it diverged."""
 
     learning_rate: float
     validation_iou: float | None
     best_epoch: int
 
 
-class TrainingRecord(_Part):
+class TrainingRecord(Part):
     """The training; seconds and images/s exclude validation. `best_epoch` counts from 1; 0 means not trained.
 
-    `others` is the share of the machine's processor time that other processes took during training and test; None where
-    that is not known: where nothing was trained, a killed training went on, several processes shared the run, or the
+    `others` is the share of the machine's processor time that other processes took during training and test. It is
+    None if that is unknown: nothing was trained, the training was resumed, or the
     system is not Linux.
 
-    `continued_after` lists the epochs after which a killed training went on. Where the protocol has several learning
-    rates, `learning_rate` is the chosen one (None where all diverged, or nothing was trained) and `candidates` are all,
-    in the order of training; the epochs are those of the chosen one, seconds and `continued_after` go through all.
+    `continued_after` lists the epochs after which the training was resumed. If the protocol has several learning rates,
+    `learning_rate` is the chosen one (None if all diverged, or nothing was trained) and `candidates` are all of them in
+    the order of training; the epochs are those of the chosen one, seconds and `continued_after` are of all together.
     """
 
     epochs: int
@@ -152,12 +135,10 @@ class TrainingRecord(_Part):
     candidates: list[CandidateRecord] = []
 
 
-class Record(_Part):
+class Record(Part):
     """One run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Schema = Field(default=SCHEMA, alias="schema")
     status: Status
     message: str = ""
     run_key: Digest
@@ -172,12 +153,12 @@ class Record(_Part):
     training: TrainingRecord
     inference_images_per_second: float | None
     peak_memory_bytes: int | None
-    """Of the device, or resident memory of the process on a CPU; None where the process had run something before."""
+    """Of the device, or on a CPU of the process; None if the process had run something before."""
     environment: dict[str, str]
 
     @property
     def headline_slice(self) -> str:
-        """The slice of the test split that the scores are of: "main", or the first where none is called so."""
+        """The slice of the test split that is ranked: "main", or the first slice if none has that name."""
         return headline(list(self.dataset.test_slices))
 
 
@@ -185,14 +166,13 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def shown(found: R) -> R:
-    """The record, its texts on one line each and without what a terminal would obey; itself where they are so.
+    """The record with every text on one line and without control characters; the same object if it is so already.
 
-    Everything that is shown of records comes through here: no format needs to know what a terminal or a table cannot
-    take beyond its own signs.
+    Everything that is shown of a record passes through here, so a format escapes its own markup only.
     """
     text = found.model_dump_json()
     if text.isprintable() and "\\" not in text.replace(r"\\", "").replace(r"\"", ""):
-        return found  # no other escape of JSON stands for a sign that is shown
+        return found  # JSON escapes nothing else that is printable
     return type(found).model_validate(_spelled(found.model_dump(by_alias=True)))
 
 

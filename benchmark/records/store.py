@@ -1,52 +1,62 @@
-"""The results store: one run = one folder with one JSON and its counts.
+"""Where everything lies below the results folder, and how it is found and read.
 
     results/runs/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/
-        run.json            everything that says what was run, on what, and how long it took
-        images.csv          integer counts per test image: every score is derived from them; sound scores in dB
-        logits.csv          per test image, histograms of the logits over background and over foreground
-        history.csv         loss and validation IoU per epoch
+        run.json            what was run, on what, and how long it took
+        images.csv          per test image: integer counts, from which every score is computed, and sound scores in dB
+        logits.csv          per test image: histograms of the logits over background and over foreground
+        history.csv         per epoch: loss and validation IoU
         candidates.csv      the same for every learning rate, where the protocol has several to choose from
         predictions.npz     the predicted masks, one bit per pixel
         plugin.py           the architecture's source
-        plugin/<name>.py    the modules that it has of its own, by their dotted names
+        plugin/<name>.py    other modules of the plugin, by their dotted names
         examples/           pictures: the best, the median and the worst test image, the learning curve
         model.safetensors   the weights (not committed)
         SHA256SUMS          the checksums of all of these
-        verification.json   if `bench verify --predict` did it again: what came of it; in no checksum
+        verification.json   the result of `bench verify --predict`, if it was run (not in SHA256SUMS)
     results/manifests/<manifest digest, 12 digits>.jsonl
     results/transfers/                              see `benchmark.records.transfers`
-    results/references/<the same>-<revision>.csv    per test image, what masks and denoisers score
-    results/pictures/<the same>-<height>x<width>.npz    the true masks of the test, and thumbnails of embedded data;
-                                                        thumbnails of a user's data in private/ (not committed)
+    results/references/<the same>-<revision>.csv    per test image: scores of masks and denoisers that need no training
+    results/pictures/<the same>-<height>x<width>.npz    the true masks of the test; thumbnails of embedded data, and in
+                                                        private/ (not committed) of a user's data
 
-A run folder is written under a temporary name, synced and renamed: it is whole, or it is not there.
+A run folder is written under a temporary name, synced and renamed: it is complete, or it does not exist.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark.common import files
 from benchmark.common.errors import UserError
+from benchmark.data import manifest
+from benchmark.data.manifest import Row
 from benchmark.records import checksums, tables
 from benchmark.records.schema import SCHEMA, Record
 
-KEY_DIGITS = 12
+RECORD = "run.json"
+IMAGES = "images.csv"
+LOGITS = "logits.csv"
+HISTORY = "history.csv"
+CANDIDATES = "candidates.csv"
+PREDICTIONS = "predictions.npz"
+PLUGIN = "plugin.py"
+WEIGHTS = "model.safetensors"
 MODULES = "plugin"
-"""The folder of a run with the modules that its plugin has of its own."""
+"""The folder of a run with the other modules of its plugin."""
+KEY_DIGITS = 12
 
 Places: TypeAlias = tuple[str, int | None]
-"""A folder of a results folder, and how many levels below it something lies; None: at any."""
+"""A folder of the results folder, and how many levels below it the folders of interest lie; None: at every level."""
 RUNS: Places = ("runs", 4)
 
 R = TypeVar("R")
 
-_RECORD = f"a record of schema {SCHEMA}"
+_SCHEMA_NAME = f"a record of schema {SCHEMA}"
 INSTEAD = "restore it, or replace what is there with --force"
 
 
@@ -55,17 +65,17 @@ def _refuse(error: UserError) -> NoReturn:
 
 
 def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
-    """Where a run lies. The names are plugin names or file stems."""
+    """The folder of a run. The names are plugin names or file stems."""
     return results / "runs" / protocol / dataset / architecture / run_key[:KEY_DIGITS]
 
 
 def finished(path: Path) -> bool:
-    """Whether a run folder holds a finished run; not so where nothing is there.
+    """Whether a run folder holds a finished run; False if it does not exist or is empty.
 
     Raises:
-        UserError: what is there cannot be read: it may be worth more than a new run.
+        UserError: its record cannot be read; it may be worth more than a new run.
     """
-    found = present(path, "run.json", read, _RECORD)
+    found = present(path, RECORD, read, _SCHEMA_NAME)
     if found is None or found.status != "finished":
         return False
     require_counts(path)
@@ -73,10 +83,12 @@ def finished(path: Path) -> bool:
 
 
 def present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
-    """What is in the file of that name in a folder; None where there is no such folder, or nothing in it.
+    """Read the file of that name in a folder; None if the folder does not exist or is empty.
+
+    `what` says in messages what the file should be.
 
     Raises:
-        UserError: what is there cannot be read.
+        UserError: the folder holds something else, or the file cannot be read.
     """
     try:
         return read_one(path)
@@ -88,37 +100,36 @@ def present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> 
 
 
 def require_counts(path: Path) -> None:
-    """Refuse a finished record without its counts.
+    """Refuse a finished run or transfer that lacks its counts.
 
     Raises:
-        UserError: they are gone.
+        UserError: images.csv is missing.
     """
-    if not (path / "images.csv").is_file():
-        raise UserError(f"{path} has no images.csv; {INSTEAD}")
+    if not (path / IMAGES).is_file():
+        raise UserError(f"{path} has no {IMAGES}; {INSTEAD}")
 
 
 def read(path: Path) -> Record:
-    """The record of a run folder.
+    """Read the record of a run folder.
 
     Raises:
         OSError, ValueError: it is missing, truncated, or of another schema.
     """
-    return Record.model_validate_json((path / "run.json").read_bytes())
+    return Record.model_validate_json((path / RECORD).read_bytes())
 
 
 def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """Every run of a results folder in the order of the paths, and a line on each one that cannot be read."""
-    return read_each(results, RUNS, "run.json", read, _RECORD)
+    """Read every run of a results folder, sorted by path; also a message for each run that cannot be read."""
+    return read_each(results, RUNS, RECORD, read, _SCHEMA_NAME)
 
 
 def folders(results: Path, places: Places, failed: Callable[[UserError], object] = _refuse) -> list[Path]:
-    """The folders in those places of a results folder, in the order of the paths: those that are read and checked.
+    """The folders at a place of a results folder, sorted by path.
 
-    Hidden ones, and those inside hidden ones, are under way or put aside, and are neither read nor checked. Links are
-    followed down to a level that is named.
+    Hidden folders are skipped: they are unfinished or set aside. Symbolic links are followed if the place has a level.
 
     Raises:
-        UserError: a folder on the way cannot be read; unless `failed` takes the error, and the others are found.
+        UserError: a folder on the way cannot be read, and `failed` does not take the error.
     """
     name, depth = places
     return sorted(_below(results / name, depth, failed))
@@ -151,9 +162,9 @@ def _folders_in(folder: Path, failed: Callable[[UserError], object], *, links: b
 def read_each(
     results: Path, places: Places, name: str, read_one: Callable[[Path], R], what: str
 ) -> tuple[list[tuple[Path, R]], list[str]]:
-    """What is in the file of that name in each folder of those places, and a line on each that cannot be read.
+    """Read the file of that name in each folder of a place, sorted by path; also a message for each failure.
 
-    In the order of the paths. `what` it should be.
+    `what` says in messages what the file should be.
     """
     records: list[tuple[Path, R]] = []
     problems: list[str] = []
@@ -170,21 +181,25 @@ def read_each(
 
 
 def _problem(path: Path, name: str, what: str, error: OSError | ValueError) -> str:
-    """Why the file of that name in a folder cannot be used; `what` it should be."""
+    """The message for a file that cannot be used."""
     if isinstance(error, FileNotFoundError):
         return f"{path} has no {name}"
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "file"
-        return f"{path / name} is not {what} ({place}: {first['msg']})"
+        return f"{path / name} is not {what} ({first_problem(error)})"
     return f"{path / name} cannot be read: {error}"
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with a record: `<where>: <what>`."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well, and leaves nothing when it does not.
+    """Yield a temporary folder; on success its checksums are written and it becomes `path`, on error it is removed.
 
-    The checksums of what it holds are written last. Who writes holds a lock: see `benchmark.records.claim`.
+    The caller holds a lock: see `benchmark.records.claim`.
 
     Raises:
         UserError: the disk refuses.
@@ -195,32 +210,42 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def write_record(target: Path, record: Record) -> None:
-    """Write run.json into a run folder under way."""
-    (target / "run.json").write_text(record.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+    """Write run.json into a run folder that is being written."""
+    (target / RECORD).write_text(record.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
 
 
-def read_counts(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of each run's images.csv: `id` and `slice` as strings, counts as integers, decibels as floats.
-
-    Files with the same header are parsed in one go: a thousand small parses would cost seconds.
+def read_counts(paths: Sequence[Path]) -> list[tables.Columns]:
+    """Read images.csv of several folders, see `tables.read_images`.
 
     Raises:
         OSError, ValueError: a file is missing or not such a table.
     """
-    return tables.read_tables([path / "images.csv" for path in paths])
+    return tables.read_images([path / IMAGES for path in paths])
 
 
 def manifest_path(results: Path, digest: str) -> Path:
-    """Where the manifest of that digest lies."""
+    """The path of the manifest of that digest."""
     return results / "manifests" / f"{digest[:KEY_DIGITS]}.jsonl"
 
 
+def read_manifest(results: Path, digest: str) -> list[Row]:
+    """Read the manifest of that digest, once its SHA-256 is that digest.
+
+    Raises:
+        OSError, ValueError: it is missing, or is another file.
+    """
+    content = manifest_path(results, digest).read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError("its SHA-256 is not the manifest digest of the record")
+    return manifest.read_rows(content.decode("utf-8"))
+
+
 def pictures_path(results: Path, digest: str, size: Sequence[int], *, private: bool = False) -> Path:
-    """Where true masks and thumbnails of the test images of that manifest lie, at (height, width)."""
+    """The path of the true masks and thumbnails of the test images of that manifest, at (height, width)."""
     folder = results / "pictures" / "private" if private else results / "pictures"
     return folder / f"{digest[:KEY_DIGITS]}-{size[0]}x{size[1]}.npz"
 
 
 def references_path(results: Path, digest: str, revision: int) -> Path:
-    """Where the reference scores of the data of that manifest lie, as computed under that revision."""
+    """The path of the reference scores of the data of that manifest, as computed under that revision."""
     return results / "references" / f"{digest[:KEY_DIGITS]}-{revision}.csv"

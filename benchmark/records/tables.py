@@ -1,42 +1,34 @@
-"""The tables of a run folder, read strictly: what is not exactly as it is written is an error.
+"""Read and write the CSV tables of a results folder: one reader per kind of file.
 
 Legend: N images of the test split.
 """
 
 import csv
 import io
-import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.scores import COUNT_COLUMNS, LOGIT_BINS, SOUND_COLUMNS, separation
 
-CANDIDATES = ("learning_rate", "epoch", "loss", "validation_iou", "seconds")
 HISTORY = ("epoch", "loss", "validation_iou", "seconds")
 LOGITS = tuple(f"{name}_{number}" for name in ("background", "foreground") for number in range(LOGIT_BINS))
+IMAGES = ("id", "slice", *COUNT_COLUMNS)
 
-_DIGITS = 15  # more do not fit into what a count may be
+MOST_PIXELS = 10**12
+"""The most pixels an image may have: sums over a test split still fit into 64 bits."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Images:
-    """images.csv: counts (N,) integers and sound scores (N,) in dB by column, none where sounds are not known."""
-
-    ids: list[str]
-    slices: list[str]
-    counts: dict[str, NDArray[np.int64]]
-    sounds: dict[str, NDArray[np.float64]]
+Columns: TypeAlias = dict[str, NDArray[Any]]
+"""Column name -> values (N,): `id` and `slice` are strings, counts int64, scores of sounds float64 in dB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logits:
-    """logits.csv: histograms (N, 2, bins) over background and foreground."""
+    """logits.csv: histograms (N, 2, bins) of the logits over background and foreground."""
 
     ids: list[str]
     histograms: NDArray[np.int64]
@@ -44,7 +36,7 @@ class Logits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """history.csv, (epochs,) each; a loss that was not finite is kept so."""
+    """history.csv: a list entry per epoch. A loss may be infinite or NaN."""
 
     epochs: list[int]
     losses: list[float]
@@ -52,44 +44,47 @@ class History:
     seconds: list[float]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class References:
-    """What masks score that need no network, and the denoisers that were installed: (N,) in dB by column."""
-
-    ids: list[str]
-    slices: list[str]
-    sounds: dict[str, NDArray[np.float64]]
-
-
-def read_images(path: Path) -> Images:
-    """Read images.csv.
+def read_images(paths: Sequence[Path]) -> list[Columns]:
+    """Read several images.csv. All files with the same header are parsed together, which is faster.
 
     Raises:
-        OSError, ValueError: it is missing or not such a table.
+        OSError, ValueError: a file is missing, lacks a column, has one too many, or holds a number that cannot be.
     """
-    columns = _columns(path)
-    plain = ["id", "slice", *COUNT_COLUMNS]
-    if list(columns) not in (plain, [*plain, *SOUND_COLUMNS]):
-        raise ValueError("its columns are not those of a run's images.csv")
-    return Images(
-        ids=columns["id"],
-        slices=columns["slice"],
-        counts={name: _integers(columns[name], name) for name in COUNT_COLUMNS},
-        sounds={name: _decibels(columns[name], name) for name in SOUND_COLUMNS if name in columns},
-    )
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    headers = [text.partition("\n")[0] for text in texts]
+    found: list[Columns] = [{} for _ in paths]
+    for header in dict.fromkeys(headers):
+        _require_columns(header, IMAGES, [*IMAGES, *SOUND_COLUMNS])
+        members = [index for index, other in enumerate(headers) if other == header]
+        for index, columns in zip(members, _parsed(header, [texts[index] for index in members]), strict=True):
+            found[index] = columns
+    return found
+
+
+def read_references(path: Path) -> Columns:
+    """Read the reference scores of a test split.
+
+    Raises:
+        OSError, ValueError: the file is missing or not such a table.
+    """
+    text = path.read_text(encoding="utf-8")
+    header = text.partition("\n")[0]
+    names = [column.removesuffix("_sisdr") for column in header.split(",") if column.endswith("_sisdr")]
+    _require_columns(header, ["id", "slice", *(f"{name}_{score}" for name in names for score in separation.LIMITS)])
+    return _parsed(header, [text])[0]
 
 
 def read_logits(path: Path) -> Logits:
     """Read logits.csv.
 
     Raises:
-        OSError, ValueError: it is missing or not such a table.
+        OSError, ValueError: the file is missing or not such a table.
     """
-    header, rows = _rows(path)
-    if header != ["id", *LOGITS]:
-        raise ValueError("its columns are not those of a run's logits.csv")
+    rows = _rows(path, ("id", *LOGITS))
     values = [value for row in rows for value in row[1:]]
-    histograms = _integers(values, "a bin").reshape(len(rows), 2, LOGIT_BINS)
+    if not all(value.isascii() and value.isdigit() and int(value) <= MOST_PIXELS for value in values):
+        raise ValueError("a bin does not hold a count of pixels")
+    histograms = np.array(list(map(int, values)), dtype=np.int64).reshape(len(rows), 2, LOGIT_BINS)
     return Logits(ids=[row[0] for row in rows], histograms=histograms)
 
 
@@ -97,88 +92,15 @@ def read_history(path: Path) -> History:
     """Read history.csv.
 
     Raises:
-        OSError, ValueError: it is missing or not such a table.
+        OSError, ValueError: the file is missing or not such a table.
     """
-    columns = _columns(path)
-    if tuple(columns) != HISTORY:
-        raise ValueError("its columns are not those of a run's history.csv")
-    return _history(columns)
-
-
-def read_candidates(path: Path) -> list[tuple[float, History]]:
-    """Read candidates.csv: each learning rate with its curve, in the order of training.
-
-    Raises:
-        OSError, ValueError: it is missing or not such a table.
-    """
-    header, rows = _rows(path)
-    if tuple(header) != CANDIDATES:
-        raise ValueError("its columns are not those of a run's candidates.csv")
-    found = []
-    for rate, group in itertools.groupby(rows, key=lambda row: row[0]):
-        values = list(zip(*group, strict=True))
-        found.append((float(rate), _history({name: list(values[n]) for n, name in enumerate(CANDIDATES)})))
-    return found
-
-
-def read_references(path: Path) -> References:
-    """Read the reference scores of data.
-
-    Raises:
-        OSError, ValueError: it is missing or not such a table.
-    """
-    columns = _columns(path)
-    scores = separation.reference_columns([name for name in separation.OPTIONAL if f"{name}_sisdr" in columns])
-    if list(columns) != ["id", "slice", *scores]:
-        raise ValueError("its columns are not those of reference scores")
-    return References(
-        ids=columns["id"],
-        slices=columns["slice"],
-        sounds={name: _decibels(columns[name], name) for name in scores},
-    )
-
-
-def _history(columns: dict[str, list[str]]) -> History:
-    seconds = [float(text) for text in columns["seconds"]]
-    if not all(0 <= value < math.inf for value in seconds):
-        raise ValueError("its seconds are no durations")
+    rows = _rows(path, HISTORY)
     return History(
-        epochs=_integers(columns["epoch"], "epoch").tolist(),
-        losses=[float(text) for text in columns["loss"]],
-        ious=[float(text) for text in columns["validation_iou"]],
-        seconds=seconds,
+        epochs=[int(row[0]) for row in rows],
+        losses=[float(row[1]) for row in rows],
+        ious=[float(row[2]) for row in rows],
+        seconds=[float(row[3]) for row in rows],
     )
-
-
-def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            header, *rows = csv.reader(file, strict=True)
-        except csv.Error as error:
-            raise ValueError(f"it is not CSV: {error}") from error
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
-    return header, rows
-
-
-def _columns(path: Path) -> dict[str, list[str]]:
-    header, rows = _rows(path)
-    return {name: [row[index] for row in rows] for index, name in enumerate(header)}
-
-
-def _integers(texts: list[str], what: str) -> NDArray[np.int64]:
-    for text in texts:
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-            raise ValueError(f"{what} is '{text}', which is no count")
-    return np.array([int(text) for text in texts], dtype=np.int64)
-
-
-def _decibels(texts: list[str], what: str) -> NDArray[np.float64]:
-    values: list[Any] = [float(text) for text in texts]
-    if any(math.isinf(value) for value in values):
-        raise ValueError(f"{what} is infinite")
-    return np.array(values, dtype=np.float64)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -189,51 +111,66 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def read_tables(paths: Sequence[Path]) -> list[dict[str, NDArray[Any]]]:
-    """The columns of tables as `read_counts` gives them, `id` among them.
+def _rows(path: Path, header: Sequence[str]) -> list[list[str]]:
+    """The rows of a table that has these columns and no others."""
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            first, *rows = csv.reader(file, strict=True)
+        except csv.Error as error:
+            raise ValueError(f"it is not CSV: {error}") from error
+    _require_columns(",".join(first), header)
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"line {number} has {len(row)} fields, the header has {len(header)}")
+    return rows
 
-    Raises:
-        OSError, ValueError: a file is missing or not such a table.
-    """
+
+def _require_columns(header: str, *allowed: Sequence[str]) -> None:
+    names = header.split(",")
+    if names not in map(list, allowed):
+        missing = [name for name in allowed[0] if name not in names]
+        raise ValueError(f"column {missing[0]} is missing" if missing else "its columns are not those of this file")
+
+
+def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
+    """The columns of several tables with the same header, whose names are known."""
     import pandas as pd
 
-    texts = [path.read_text(encoding="utf-8") for path in paths]
-    heads = [text.partition("\n")[0] for text in texts]
-    result: list[dict[str, NDArray[Any]]] = [{} for _ in paths]
-    for head in dict.fromkeys(heads):
-        members = [index for index, other in enumerate(heads) if other == head]
-        bodies = [texts[index].partition("\n")[2] for index in members]
-        kinds = {name: _kind(name) for name in head.split(",")}
-        text = io.StringIO(head + "\n" + "".join(bodies))
-        floats = [name for name, kind in kinds.items() if kind is np.float64]
-        unknown = {name: ["nan"] for name in floats}
-        table = pd.read_csv(text, dtype=kinds, usecols=list(kinds), keep_default_na=False, na_values=unknown)
-        ends = np.cumsum([body.count("\n") for body in bodies])
-        if len(table) != ends[-1]:
-            raise ValueError("the table has quoted line breaks or lacks its last line end")
-        columns = {name: table[name].to_numpy() for name in table}
-        for index, start, end in zip(members, [0, *ends[:-1]], ends, strict=True):
-            result[index] = {str(name): column[start:end] for name, column in columns.items()}
-    return result
-
-
-def read_ids(path: Path) -> list[str]:
-    """The ids of such a table, in its order.
-
-    Raises:
-        OSError, KeyError: it is missing, or has no such column.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        return [line["id"] for line in csv.DictReader(file)]
+    kinds = {name: _kind(name) for name in header.split(",")}
+    decibels = [name for name, kind in kinds.items() if kind is np.float64]
+    bodies = [text.partition("\n")[2] for text in texts]
+    together = "".join(bodies)
+    ends = np.cumsum([body.count("\n") for body in bodies])
+    table = pd.read_csv(
+        io.StringIO(f"{header}\n{together}"),
+        dtype=kinds,
+        usecols=list(kinds),
+        keep_default_na=False,
+        na_values={name: ["nan"] for name in decibels},
+    )
+    if len(table) != ends[-1]:
+        raise ValueError("it has a quoted line break, an empty line, or no line end at its end")
+    if '"' not in together and together.count(",") != header.count(",") * len(table):
+        raise ValueError("a line has more fields than the header")  # pandas ignores them
+    columns = {str(name): table[name].to_numpy() for name in table}
+    _require_numbers(columns)
+    starts = [0, *ends[:-1]]
+    return [
+        {name: values[start:end] for name, values in columns.items()} for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _kind(column: str) -> Any:
-    if column == "slice":
-        return "category"
     if column == "id":
         return object
-    return np.float64 if any(word in column for word in _DECIBELS) else np.int64
+    if column == "slice":
+        return "category"  # few different strings: each is stored once
+    return np.int64 if column in COUNT_COLUMNS else np.float64
 
 
-_DECIBELS = ("sdr", "song_kept", "noise_left")
-"""Columns with these in their names are in dB, all others are counts."""
+def _require_numbers(columns: Mapping[str, NDArray[Any]]) -> None:
+    for name, values in columns.items():
+        if values.dtype == np.int64 and not ((values >= 0) & (values <= MOST_PIXELS)).all():
+            raise ValueError(f"column {name} does not hold counts of pixels")
+        if values.dtype == np.float64 and np.isinf(values).any():
+            raise ValueError(f"column {name} holds an infinite value")

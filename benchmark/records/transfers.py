@@ -1,34 +1,30 @@
-"""Finished runs on data that they were not trained on: what is stored of that, and how it is read. Needs no torch.
+"""Transfers, that is runs tested on a dataset that they were not trained on: schema, place and reading. No torch.
 
     results/transfers/<run key, 12 digits>/<manifest digest of the other data, 12 digits>/
-        transfer.json     what was tested, on what, how
+        transfer.json     which run was tested, on which dataset, and how
         images.csv        as in a run: integer counts per test image, sound scores in dB
         SHA256SUMS        the checksums of both
 
-The manifest of the other data lies in results/manifests, as a run's does.
+The manifest of the other data is in results/manifests, like that of a run.
 """
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from benchmark.records.schema import DatasetRecord, DeviceRecord, Digest, Record
+from benchmark.records.schema import DatasetRecord, DeviceRecord, Digest, Part, Record
 from benchmark.records.store import KEY_DIGITS, Places, present, read_each, require_counts
 
 NAME = "transfer.json"
 FOLDER = "transfers"
 PLACES: Places = (FOLDER, 2)
 
-_RECORD = "a transfer of schema 1"
+_SCHEMA_NAME = "a transfer of schema 1"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class TrainedOn(_Part):
-    """What the run was trained under: its protocol with the digest, its data with the digest of their manifest."""
+class TrainedOn(Part):
+    """The protocol and the dataset that the run was trained with, and their digests."""
 
     protocol: str
     protocol_digest: str
@@ -36,18 +32,18 @@ class TrainedOn(_Part):
     manifest: str
 
 
-class TransferRecord(_Part):
-    """One run on the test split of other data.
+class TransferRecord(Part):
+    """A run tested on the test split of another dataset.
 
-    `settings` are the run's own protocol settings with the other dataset, under `protocol_digest`: transfers compare
-    where that digest and the other data's manifest are the same. `leakage` counts, by kind, the groups of this test
-    that the run was trained or validated on; it is empty unless that was allowed.
+    `settings` are the run's protocol settings with the other dataset, and `protocol_digest` is their digest. Transfers
+    compare if that digest and the manifest of the other data are equal. `leakage` counts by kind the groups of this
+    test that the run was trained or validated on; it is empty unless the user allowed leakage.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     run_key: Digest
     run_sums: str
-    """SHA-256 of the run's SHA256SUMS: of which training of the run the weights were."""
+    """SHA-256 of the run's SHA256SUMS, which tells one training of the run from the next."""
     architecture: str
     """The label."""
     seed: int
@@ -66,12 +62,12 @@ class TransferRecord(_Part):
 
 
 def folder(results: Path, run_key: str, manifest: str) -> Path:
-    """Where the transfer of a run to data of that manifest lies."""
+    """The folder of the transfer of a run to data of that manifest."""
     return results / FOLDER / run_key[:KEY_DIGITS] / manifest[:KEY_DIGITS]
 
 
 def trained_on(found: Record) -> TrainedOn:
-    """What a run was trained under."""
+    """The protocol and the dataset of a run."""
     return TrainedOn(
         protocol=found.protocol.name,
         protocol_digest=found.protocol.digest,
@@ -81,12 +77,12 @@ def trained_on(found: Record) -> TrainedOn:
 
 
 def write(target: Path, made: TransferRecord) -> None:
-    """Write transfer.json into a folder under way."""
+    """Write transfer.json into a folder that is being written."""
     (target / NAME).write_text(made.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> TransferRecord:
-    """The record of a transfer's folder.
+    """Read the record of a transfer.
 
     Raises:
         OSError, ValueError: it is missing, truncated, or of another schema.
@@ -95,12 +91,12 @@ def read(path: Path) -> TransferRecord:
 
 
 def finished(path: Path, run_sums: str) -> bool:
-    """Whether a folder holds a transfer of the run as it is now; not so where nothing is there.
+    """Whether a folder holds a transfer of this training of the run; False if it does not exist or is empty.
 
     Raises:
-        UserError: what is there cannot be read.
+        UserError: the record cannot be read.
     """
-    found = present(path, NAME, read, _RECORD)
+    found = present(path, NAME, read, _SCHEMA_NAME)
     if found is None or found.run_sums != run_sums:
         return False
     require_counts(path)
@@ -108,8 +104,5 @@ def finished(path: Path, run_sums: str) -> bool:
 
 
 def read_all(results: Path) -> tuple[list[tuple[Path, TransferRecord]], list[str]]:
-    """Every transfer of a results folder in the order of the paths, and a line on each one that cannot be read.
-
-    Their counts are read as a run's are, by `store.read_counts`.
-    """
-    return read_each(results, PLACES, NAME, read, _RECORD)
+    """Read every transfer of a results folder, sorted by path; also a message for each one that cannot be read."""
+    return read_each(results, PLACES, NAME, read, _SCHEMA_NAME)

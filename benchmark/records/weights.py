@@ -1,4 +1,4 @@
-"""The network of a finished run, with the weights that it was stored with."""
+"""Load the network of a finished run with its stored weights, and evaluate it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,13 @@ from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
-from benchmark.records.find import WEIGHTS, again
+from benchmark.records.find import again
 from benchmark.records.schema import Record
+from benchmark.records.store import WEIGHTS
 from benchmark.training import batches, evaluator, hardware
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.evaluator import Evaluation
@@ -25,12 +27,12 @@ from benchmark.training.hardware import Hardware
 
 
 def load(path: Path, found: Record, settings: Protocol) -> Network:
-    """The network of the run in folder `path`, on the CPU; one without parameters as it is built.
+    """Load the network of the run in folder `path`, on the CPU. A network without parameters needs no weights.
 
-    The plugin is the one that is found now: code that lies in a run's folder is never run.
+    The plugin that is installed now is used: code in a run's folder is never run.
 
     Raises:
-        UserError: the plugin's code is no longer the run's, or the weights are missing or of another network.
+        UserError: the plugin's code has changed since, or the weights are missing or of another network.
     """
     plugin = require(path, found)
     net = network.build(plugin, settings.override({"weights": "none"}), found.seed)
@@ -43,7 +45,7 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
         return net
     try:
         weights = load_file(path / WEIGHTS)
-        _require_alike(weights, net.core.state_dict())
+        _require_same_tensors(weights, net.core.state_dict())
         net.core.load_state_dict(weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         text = first_line(error)
@@ -51,36 +53,35 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
     return net
 
 
-def _require_alike(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse what torch would convert without a word, and what no finished training stores.
+def _require_same_tensors(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse weights whose names, types or shapes differ, which torch converts silently, or that are not finite.
 
     Raises:
-        ValueError: other tensors than the network has, one of another number format or shape, or one that is not
-            finite.
+        ValueError: a tensor is missing, unknown, of another type or shape, or not finite.
     """
     odd = sorted(weights.keys() ^ own.keys())
-    if odd:  # torch would let the counter of a batch norm be missing
-        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in own else 'of no such network'}")
+    if odd:  # torch accepts that the counter of a batch norm is missing
+        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in own else 'not in this network'}")
     for name, value in weights.items():
         if value.dtype != own[name].dtype:
-            raise ValueError(f"{name} is {value.dtype}, that of the network is {own[name].dtype}")
-        if value.shape != own[name].shape:  # torch 2.6 takes a number out of a list of them
-            raise ValueError(f"{name} is of {tuple(value.shape)}, that of the network of {tuple(own[name].shape)}")
+            raise ValueError(f"{name} is {value.dtype}, in the network it is {own[name].dtype}")
+        if value.shape != own[name].shape:  # torch 2.6 loads a list of one number as a number
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, in the network {tuple(own[name].shape)}")
         if not bool(value.isfinite().all()):
-            raise ValueError(f"{name} holds what is no finite number")
+            raise ValueError(f"{name} holds a value that is not finite")
 
 
 def require(path: Path, found: Record) -> Plugin:
-    """The plugin of the run, if its code is still what ran and the weights are there.
+    """The plugin of the run, if its code has not changed since and the weights exist.
 
     Raises:
-        UserError: it is not, or they are not.
+        UserError: the code has changed, or the weights are missing.
     """
     plugin = registry.load("architectures", found.architecture.label)
     if plugin.source_hash != found.architecture.source_hash:
         raise UserError(
-            f"{plugin.name} has changed since {path} was trained (see plugin.py there); check out the source of then, "
-            f"or train it again: {again(found)}"
+            f"{plugin.name} has changed since {path} was trained (see plugin.py there); check out that "
+            f"source, or train it again: {again(found)}"
         )
     if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
         raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
@@ -91,16 +92,16 @@ def settings_of(found: Record) -> Protocol:
     """The protocol of the run.
 
     Raises:
-        UserError: it has settings that this version does not know.
+        UserError: it has settings that this version does not have.
     """
     return protocols.recorded(found.protocol.name, found.protocol.settings)
 
 
 def machine_for(found: Record, device: str) -> Hardware:
-    """The device that is asked for, with the arithmetic and, on a CPU, the threads of the run.
+    """The requested device with the run's precision and, on a CPU, the run's number of threads.
 
     Raises:
-        UserError: the device is not there, or does not know the run's precision.
+        UserError: the device does not exist, or does not support the run's precision.
     """
     machine = hardware.resolve(device, found.device.precision, deterministic=found.device.deterministic)
     if machine.device.type == "cpu":
@@ -109,10 +110,10 @@ def machine_for(found: Record, device: str) -> Hardware:
 
 
 def load_data(label: str, settings: Protocol, root: Path | None, report: Report) -> tuple[Plugin, Cached]:
-    """A dataset by its label, decoded at the protocol's size.
+    """Load a dataset by its label and decode it at the protocol's size.
 
     Raises:
-        UserError: there is no such dataset, or the folder does not hold what it should.
+        UserError: there is no such dataset, or the folder does not hold it.
     """
     dataset = registry.load("datasets", label)
     return dataset, datasets.load_data(dataset, settings, root, report)
@@ -121,19 +122,19 @@ def load_data(label: str, settings: Protocol, root: Path | None, report: Report)
 def evaluate(
     path: Path, found: Record, settings: Protocol, cached: Cached, machine: Hardware, report: Report
 ) -> Evaluation:
-    """Count the test split under the weights of the run in folder `path`.
+    """Evaluate the weights of the run in folder `path` on the test split.
 
     Raises:
-        UserError: the weights or their plugin are not to be had, or the logits are not numbers.
+        UserError: the weights are missing, their plugin has changed, or a logit is not a number.
     """
     test = cached.splits["test"]
     resident = batches.fits_on(machine.device, [test])
-    with datasets.blaming(require(path, found)):
+    with blaming(require(path, found)):
         net = load(path, found, settings)
         net.to(device=machine.device)
-        net.to(memory_format=torch.channels_last)  # as it was tested
+        net.to(memory_format=torch.channels_last)  # as in the run
         split = DeviceSplit(test, settings, machine.device, resident=resident)
         try:
             return evaluator.evaluate(net, split, test, settings, machine, report)
         except evaluator.NotANumberError as error:
-            raise UserError(f"{path}: the logits of the stored weights are not numbers") from error
+            raise UserError(f"{path}: the stored weights give logits that are not numbers") from error

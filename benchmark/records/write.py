@@ -60,7 +60,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def write_source(target: Path, plugin: Plugin) -> None:
     """Write the source of the plugin that ran."""
-    (target / "plugin.py").write_bytes(plugin.code)
+    (target / store.PLUGIN).write_bytes(plugin.code)
     for name, code in plugin.modules.items():
         (target / store.MODULES).mkdir(exist_ok=True)
         (target / store.MODULES / f"{name}.py").write_bytes(code)
@@ -73,7 +73,7 @@ def write_weights(target: Path, net: Network) -> None:
         return
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in net.core.state_dict().items()}
     # Not save_file: its files are readable by their owner alone.
-    (target / "model.safetensors").write_bytes(save(weights))
+    (target / store.WEIGHTS).write_bytes(save(weights))
 
 
 def write_history(target: Path, label: str, trained: Trained | None) -> None:
@@ -81,10 +81,10 @@ def write_history(target: Path, label: str, trained: Trained | None) -> None:
     if trained is None:
         return
     header = ["epoch", "loss", "validation_iou", "seconds"]
-    tables.write_csv(target / "history.csv", header, _curve(trained))
+    tables.write_csv(target / store.HISTORY, header, _curve(trained))
     if trained.candidates:
         rows = [[each.learning_rate, *row] for each in trained.candidates for row in _curve(each.trained)]
-        tables.write_csv(target / "candidates.csv", ["learning_rate", *header], rows)
+        tables.write_csv(target / store.CANDIDATES, ["learning_rate", *header], rows)
     if trained.history and trained.status == "finished":
         pictures.draw_curve(
             target / "examples" / "curve.png",
@@ -112,10 +112,10 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
     header = ["id", *(f"{name}_{number}" for name in ("background", "foreground") for number in numbers)]
     flat = evaluation.histograms.reshape(len(split.rows), -1).tolist()
     tables.write_csv(
-        target / "logits.csv", header, [[row.id, *values] for row, values in zip(split.rows, flat, strict=True)]
+        target / store.LOGITS, header, [[row.id, *values] for row, values in zip(split.rows, flat, strict=True)]
     )
     np.savez_compressed(
-        target / "predictions.npz",
+        target / store.PREDICTIONS,
         packed=np.packbits(evaluation.predictions, axis=-1),
         shape=np.array(evaluation.predictions.shape),
     )
@@ -126,7 +126,7 @@ def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation)
     """Write images.csv: the counts of each image, and its sound scores if the clean sound is known."""
     columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in scores.COUNT_COLUMNS}
     columns |= _decibels({name: evaluation.sounds[name] for name in scores.SOUND_COLUMNS if evaluation.sounds})
-    _write_columns(target / "images.csv", split, columns)
+    _write_columns(target / store.IMAGES, split, columns)
 
 
 def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:

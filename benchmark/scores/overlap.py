@@ -1,16 +1,14 @@
-"""Scores of masks, from the counts of `masks`."""
+"""Scores of masks, computed from the counts of `counts`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.scores.counts import CONFUSION
-from benchmark.scores.score import Counts, Score, mean, ratio
-
-Over: TypeAlias = Callable[[Counts], NDArray[np.float64]]
+from benchmark.scores.score import Counts, Over, Score, Unit, mean, ratio
 
 
 def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
@@ -21,14 +19,14 @@ def truth_is_empty(counts: Counts) -> NDArray[np.bool_]:
 def per_image(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     """Element-wise ratio, 0 where the denominator is 0.
 
-    Within images whose truth is not empty that happens where nothing was predicted (precision), or where the resize
-    deleted the truth and nothing was predicted (IoU): nothing was found, so the score is 0.
+    In images whose truth is not empty this happens if nothing was predicted (precision), or if the resize deleted the
+    truth and nothing was predicted (IoU). Nothing was found, so the score is 0.
     """
     return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
 
 
 def image_iou(counts: Counts) -> NDArray[np.float64]:
-    """Foreground IoU of every image: (..., N). The reference paper's set formula (section 5.2), per image."""
+    """Foreground IoU of every image, (..., N), by the set formula of the reference paper (section 5.2)."""
     return per_image(counts["tp"], counts["tp"] + counts["fp"] + counts["fn"])
 
 
@@ -55,9 +53,9 @@ def _pooled(numerator: str, denominator: str) -> Over:
 
 
 def _over_batches(size: int, *ratios: tuple[str, str]) -> Over:
-    """Counts summed within consecutive batches, the ratios averaged in each batch, then over batches.
+    """Sum counts within consecutive batches, average the ratios in each batch, then average over batches.
 
-    A class that is nowhere in a batch, neither true nor predicted, counts 0: so do the notebooks that print these.
+    A class that is neither true nor predicted in a batch counts 0, as in the notebooks that print these scores.
     """
 
     def over(counts: Counts) -> NDArray[np.float64]:
@@ -94,113 +92,56 @@ def _surface_distance(counts: Counts) -> NDArray[np.float64]:
     return mean(per_image(near, counts["surface_predicted"] + counts["surface_truth"]), ~truth_is_empty(counts))
 
 
+_IOU = "tp", "tp fp fn"
+_DICE = "tp tp", "tp tp fp fn"
+_BACKGROUND_IOU = "tn", "tn fp fn"
+_DEFINITIONS = {
+    "iou": "foreground IoU per image, mean over images whose mask is not empty",
+    "iou_pooled": "foreground IoU of the counts summed over the split",
+    "iou_batch16": "foreground IoU per batch of 16 in manifest order, averaged; 0 where a batch has no foreground and "
+    "none is predicted (as the 1500-image notebooks print it)",
+    "miou_pooled": "mean of foreground and background IoU of the summed counts; a class that does not occur counts 0",
+    "miou_batch8": "mean of foreground and background IoU per batch of 8, averaged; a class that does not occur in a "
+    "batch counts 0 (as ViTVS prints it)",
+    "iou_empty1": "IoU per image over all images; where the mask is empty 1 if the prediction is empty too, else 0",
+    "iou_native": "IoU at the size of the file (logits bilinearly enlarged, then thresholded), images as in IoU",
+    "iou_roundtrip": "the best IoU that the image size allows: that of the truth itself, resized to the protocol's "
+    "size and back to the size of the file",
+    "dice": "Dice coefficient (F1) per image, mean over images whose mask is not empty",
+    "dice_pooled": "Dice coefficient (F1) of the counts summed over the split",
+    "precision": "precision per image (0 where nothing is predicted), mean over images whose mask is not empty",
+    "recall": "recall per image, mean over images whose mask is not empty",
+    "precision_pooled": "precision of the summed counts",
+    "recall_pooled": "recall of the summed counts",
+    "surface_distance": "share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other boundary, "
+    "images as in IoU",
+    "empty_false_alarm_images": "images with an empty mask in which something was predicted",
+    "empty_false_alarm_pixels": "pixels predicted in images with an empty mask",
+}
+
+
+def _score(name: str, title: str, over: Over, unit: Unit = "share") -> Score:
+    return Score(name=name, title=title, definition=_DEFINITIONS[name], over=over, unit=unit)
+
+
 _SCORES = (
-    Score(
-        name="iou",
-        title="IoU",
-        definition="foreground IoU per image, mean over images whose mask is not empty",
-        over=_over_images("", "tp", "tp fp fn"),
-    ),
-    Score(
-        name="iou_pooled",
-        title="IoU pooled",
-        definition="foreground IoU of the counts summed over the split",
-        over=_pooled("tp", "tp fp fn"),
-    ),
-    Score(
-        name="iou_batch16",
-        title="IoU per batch of 16",
-        definition="foreground IoU per batch of 16 in manifest order, averaged; 0 where a batch has no foreground and "
-        "none is predicted (as the 1500-image notebooks print it)",
-        over=_over_batches(16, ("tp", "tp fp fn")),
-    ),
-    Score(
-        name="miou_pooled",
-        title="mIoU pooled",
-        definition="mean of foreground and background IoU of the summed counts; a class that is nowhere counts 0",
-        over=_miou_pooled,
-    ),
-    Score(
-        name="miou_batch8",
-        title="mIoU per batch of 8",
-        definition="mean of foreground and background IoU per batch of 8, averaged; a class that is nowhere in a batch "
-        "counts 0 (as ViTVS prints it)",
-        over=_over_batches(8, ("tp", "tp fp fn"), ("tn", "tn fp fn")),
-    ),
-    Score(
-        name="iou_empty1",
-        title="IoU, empty = 1",
-        definition="IoU per image over all images; where the mask is empty 1 if the prediction is empty too, else 0",
-        over=_iou_empty1,
-    ),
-    Score(
-        name="iou_native",
-        title="IoU native",
-        definition="IoU at the size of the file (logits bilinearly enlarged, then thresholded), images as in IoU",
-        over=_over_images("native_", "tp", "tp fp fn"),
-    ),
-    Score(
-        name="iou_roundtrip",
-        title="IoU of the resized truth",
-        definition="IoU at the size of the file of the truth itself after resizing to the protocol's size and back",
-        over=_over_images("roundtrip_", "tp", "tp fp fn"),
-    ),
-    Score(
-        name="dice",
-        title="Dice",
-        definition="Dice coefficient (F1) per image, mean over images whose mask is not empty",
-        over=_over_images("", "tp tp", "tp tp fp fn"),
-    ),
-    Score(
-        name="dice_pooled",
-        title="Dice pooled",
-        definition="Dice coefficient (F1) of the counts summed over the split",
-        over=_pooled("tp tp", "tp tp fp fn"),
-    ),
-    Score(
-        name="precision",
-        title="Precision",
-        definition="precision per image (0 where nothing is predicted), mean over images whose mask is not empty",
-        over=_over_images("", "tp", "tp fp"),
-    ),
-    Score(
-        name="recall",
-        title="Recall",
-        definition="recall per image, mean over images whose mask is not empty",
-        over=_over_images("", "tp", "tp fn"),
-    ),
-    Score(
-        name="precision_pooled",
-        title="Precision pooled",
-        definition="precision of the summed counts",
-        over=_pooled("tp", "tp fp"),
-    ),
-    Score(
-        name="recall_pooled",
-        title="Recall pooled",
-        definition="recall of the summed counts",
-        over=_pooled("tp", "tp fn"),
-    ),
-    Score(
-        name="surface_distance",
-        title="Boundary",
-        definition="share of boundary pixels within 2 px at 512 x 512 (at least 1 px) of the other, images as in IoU",
-        over=_surface_distance,
-    ),
-    Score(
-        name="empty_false_alarm_images",
-        title="False alarms",
-        definition="images with an empty mask in which something was predicted",
-        over=_empty_images,
-        unit="count",
-    ),
-    Score(
-        name="empty_false_alarm_pixels",
-        title="False alarm pixels",
-        definition="pixels predicted in images with an empty mask",
-        over=_empty_pixels,
-        unit="count",
-    ),
+    _score("iou", "IoU", _over_images("", *_IOU)),
+    _score("iou_pooled", "IoU pooled", _pooled(*_IOU)),
+    _score("iou_batch16", "IoU per batch of 16", _over_batches(16, _IOU)),
+    _score("miou_pooled", "mIoU pooled", _miou_pooled),
+    _score("miou_batch8", "mIoU per batch of 8", _over_batches(8, _IOU, _BACKGROUND_IOU)),
+    _score("iou_empty1", "IoU, empty = 1", _iou_empty1),
+    _score("iou_native", "IoU native", _over_images("native_", *_IOU)),
+    _score("iou_roundtrip", "IoU ceiling", _over_images("roundtrip_", *_IOU)),
+    _score("dice", "Dice", _over_images("", *_DICE)),
+    _score("dice_pooled", "Dice pooled", _pooled(*_DICE)),
+    _score("precision", "Precision", _over_images("", "tp", "tp fp")),
+    _score("recall", "Recall", _over_images("", "tp", "tp fn")),
+    _score("precision_pooled", "Precision pooled", _pooled("tp", "tp fp")),
+    _score("recall_pooled", "Recall pooled", _pooled("tp", "tp fn")),
+    _score("surface_distance", "Boundary", _surface_distance),
+    _score("empty_false_alarm_images", "False alarms", _empty_images, unit="count"),
+    _score("empty_false_alarm_pixels", "False alarm pixels", _empty_pixels, unit="count"),
 )
 
 SCORES: Mapping[str, Score] = {score.name: score for score in _SCORES}

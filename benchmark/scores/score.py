@@ -1,4 +1,4 @@
-"""What a score is: a number derived from stored counts."""
+"""The type `Score`: a number derived from stored counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,34 +9,36 @@ from numpy.typing import NDArray
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 """Column name -> (N,) in manifest order; `COUNT_COLUMNS` in integers, `SOUND_COLUMNS` in floats."""
+Unit = Literal["share", "count", "dB"]
+Over: TypeAlias = Callable[[Counts], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A number derived from the columns of a split, in its unit, NaN where undefined.
+    """A number derived from the columns of a split, NaN where undefined.
 
-    `over` takes the columns of as many runs as one likes, (..., N), and gives (...); `compute` those of one, (N,).
+    `over` takes the columns of any number of runs, (..., N), and gives (...); `compute` takes those of one run, (N,).
     """
 
     name: str
     title: str
     definition: str
-    over: Callable[[Counts], NDArray[np.float64]]
-    unit: Literal["share", "count", "dB"] = "share"
+    over: Over
+    unit: Unit = "share"
 
     def compute(self, columns: Counts) -> float:
-        """Of one run, columns (N,)."""
+        """The score of one run, from columns (N,)."""
         return float(self.over(columns))
 
 
 def mean(values: NDArray[Any], kept: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Of those `kept` of the last axis, NaN where there is none: (..., N) -> (...)."""
+    """Average the values of the last axis that are `kept`, NaN where none is: (..., N) -> (...)."""
     if kept is None:
         kept = np.ones(values.shape, dtype=np.bool_)
     return ratio(np.where(kept, values, 0.0).sum(-1), kept.sum(-1))
 
 
 def ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:
-    """Element-wise, NaN where the denominator is 0."""
+    """Element-wise ratio, NaN where the denominator is 0."""
     undefined = np.full(np.shape(denominator), np.nan)
     return np.asarray(np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) != 0))

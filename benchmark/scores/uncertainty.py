@@ -1,7 +1,7 @@
-"""How sure a mean is, when the images are not independent and training is a lottery. NumPy and SciPy only.
+"""Confidence intervals, tests and rank sets for means over images and seeds. NumPy and SciPy only.
 
-Images that share a song or a background resemble each other: the group is the unit, never the image. A second training
-from another seed gives another network: the seeds are a source of variance beside the groups.
+Images that share a song or a background resemble each other, so the unit is the group, never the image. Another seed
+gives another network, so the seeds are a second source of variance.
 
 Legend: S seeds, N images, K entries. Labels of a kind of group are (N,).
 """
@@ -26,9 +26,9 @@ LEVEL = 0.95
 Values: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = Sequence[NDArray[Any]]
 Alike: TypeAlias = "Labels | Kinds"
-"""The labels, or what was made of them where they are used again and again."""
+"""Labels, or the `Kinds` made of them, for callers that use the same labels many times."""
 Part: TypeAlias = tuple[Any, Any]
-"""The seeds' part of a variance, of one mean or of P of them, and its degrees of freedom: (), or (P,)."""
+"""The part of a variance that comes from the seeds, and its degrees of freedom: () for one mean, (P,) for P of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,26 +45,26 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Of the two-sided test that the expectation is 0."""
+        """The p-value of the two-sided test that the expectation is 0."""
         if not self.error:
             return float(self.mean == 0)
         return float(2 * special.stdtr(self.degrees, -abs(self.mean) / self.error))
 
 
 def obstacle(seeds: int, labels: Alike, *, deterministic: bool = False) -> str | None:
-    """Why nothing can be said of how sure a mean is; None where something can.
+    """Say why a mean gets no confidence interval; None where it gets one.
 
-    `deterministic`: there is nothing to train, so that no seed would give another result.
+    `deterministic`: there is nothing to train, so every seed gives the same result.
     """
     kinds = Kinds.of(labels)
     if not kinds.alone:
-        return "the data name no recordings, songs or species"
+        return "the dataset names no recordings, songs or species"
     fewest = min((kind.sizes for kind in kinds.alone), key=effective)
     if len(fewest) < FEWEST_GROUPS:
         return f"{len(fewest)} independent groups, fewer than {FEWEST_GROUPS}"
-    if effective(fewest) < FEWEST_GROUPS - 0.1:  # five that are all but equal are five
+    if effective(fewest) < FEWEST_GROUPS - 0.1:  # five nearly equal groups count as five
         return (
-            f"{len(fewest)} independent groups, so unequal that they count as {effective(fewest):.1f}, "
+            f"{len(fewest)} independent groups of such unequal size that they count as {effective(fewest):.1f}, "
             f"fewer than {FEWEST_GROUPS}"
         )
     if seeds < FEWEST_SEEDS and not deterministic:
@@ -73,9 +73,9 @@ def obstacle(seeds: int, labels: Alike, *, deterministic: bool = False) -> str |
 
 
 def effective(sizes: NDArray[np.intp]) -> float:
-    """As how many equal groups those of these sizes count: 1 / sum of squared shares (Kish 1965).
+    """The number of equal groups that groups of these sizes are worth: 1 / sum of squared shares (Kish 1965).
 
-    One long recording beside a few short ones decides the mean nearly alone, and there is only one of it.
+    One long recording among short ones decides the mean almost alone, and there is only one of it.
     """
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
@@ -83,24 +83,24 @@ def effective(sizes: NDArray[np.intp]) -> float:
 def mean(values: Values, labels: Alike) -> Estimate:
     """The mean of (S, N) values over images and seeds.
 
-    Its variance is that of the groups (`clustered`) and s^2 / S of the seeds' means; for the degrees of freedom see
-    `_degrees`. A single seed (1, N) has no such part: `obstacle`.
+    Its variance is that of the groups (`clustered`) plus s^2 / S of the seeds' means; for the degrees of freedom see
+    `_degrees`. A single seed (1, N) adds nothing, so `obstacle` refuses it.
     """
     return means([values], labels)[0]
 
 
 def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
-    """The same of several entries, whose images are the same."""
+    """The mean of each of several entries on the same images."""
     known = _all(entries)
     largest = np.array([entry.largest for entry in known])
     return _estimates(np.stack([entry.means for entry in known]), Kinds.of(labels), [_seeds(known)], largest)
 
 
 def difference(first: Values, second: Values, labels: Alike) -> Estimate:
-    """By how much the mean of (S, N) values is above that of other (S', N) values of the same images.
+    """The mean of (S, N) values minus that of other (S', N) values on the same images.
 
-    Paired by image: what makes an image hard for both cancels. Not paired by seed: the same number starts two
-    networks that have nothing in common.
+    The images are paired, so whatever makes an image hard for both cancels. The seeds are not: the same number starts
+    two networks that have nothing in common.
     """
     one, other = _all([first, second])
     return _against(one, [other], Kinds.of(labels))[0]
@@ -108,7 +108,7 @@ def difference(first: Values, second: Values, labels: Alike) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Means over the seeds (N,), the part of the variance that the seeds have, and the largest absolute value."""
+    """Means over the seeds (N,), the part of the variance that comes from the seeds, and the largest absolute value."""
 
     means: Values
     seeds: Part
@@ -116,7 +116,7 @@ class _Entry:
 
 
 def _all(entries: Sequence[Values]) -> list[_Entry]:
-    """Of each (S, N); those with as many seeds are computed together."""
+    """Summarise each (S, N) array; arrays with the same number of seeds are computed together."""
     result: list[_Entry | None] = [None] * len(entries)
     for runs in {len(values) for values in entries}:
         members = [index for index, values in enumerate(entries) if len(values) == runs]
@@ -130,7 +130,7 @@ def _all(entries: Sequence[Values]) -> list[_Entry]:
 
 
 def _against(entry: _Entry, others: Sequence[_Entry], kinds: "Kinds") -> list[Estimate]:
-    """By how much the entry is above each of P others."""
+    """The mean of the entry minus that of each of P others."""
     largest = np.maximum(entry.largest, [other.largest for other in others])
     means = entry.means - np.stack([other.means for other in others])
     return _estimates(means, kinds, [entry.seeds, _seeds(others)], largest)
@@ -142,13 +142,13 @@ def _seeds(entries: Sequence[_Entry]) -> Part:
 
 
 def _estimates(means: Values, kinds: "Kinds", seeds: Sequence[Part], largest: Any) -> list[Estimate]:
-    """Of each row of (P, N) means; `largest` is the absolute value that they were computed from, () or (P,)."""
+    """Estimate the mean of each row of (P, N) values; `largest`: the largest absolute value behind each, () or (P,)."""
     groups = clustered(means, kinds)
     variance = groups + sum(part for part, _ in seeds)
-    # Of values that are all the same, rounding leaves some 1e-17.
+    # Rounding leaves about 1e-17 of the variance of values that are all the same.
     negligible = 1e-12 * (1 + largest)
     none = variance <= negligible**2
-    with np.errstate(invalid="ignore", divide="ignore"):  # of those that are none
+    with np.errstate(invalid="ignore", divide="ignore"):  # where the variance is 0
         degrees = np.where(none, math.inf, _degrees(groups, kinds.degrees, seeds))
     centres = means.mean(1)
     centres = np.where(none & (np.abs(centres) <= negligible), 0.0, centres)
@@ -162,10 +162,10 @@ def _estimates(means: Values, kinds: "Kinds", seeds: Sequence[Part], largest: An
 def _degrees(groups: Any, fewest: float, seeds: Sequence[Part]) -> Any:
     """Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2), and at most the `fewest` groups less 1.
 
-    The groups' part has `fewest`, whatever the kinds weigh: a variance of few groups that is small by luck must not
-    borrow the degrees of freedom of many (MacKinnon, Nielsen & Webb 2024, arXiv 2406.08880). Seeds are fewer still, and
-    lie close together by luck more often. So the larger of their parts weighs as much as it may well be: the upper
-    end of its variance's one-sided confidence interval, of 90 % for two seeds, 80 % for three, 75 % for more.
+    The groups' part has `fewest`, whatever each kind contributes: few groups whose variance is small by luck must not
+    borrow the degrees of freedom of many groups (MacKinnon, Nielsen & Webb 2024, arXiv 2406.08880). Seeds are fewer
+    still, and lie close together by luck more often. So the larger of their parts enters at the upper end of the
+    one-sided confidence interval of its variance: of 90 % for two seeds, 80 % for three, 75 % for more.
     """
     upper = [part * degrees / special.chdtri(degrees, np.maximum(0.75, 1 - degrees / 10)) for part, degrees in seeds]
     larger = np.max(np.broadcast_arrays(*upper), axis=0)
@@ -176,7 +176,7 @@ def _degrees(groups: Any, fewest: float, seeds: Sequence[Part]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Images (N,) in the order of their groups, and where each of the groups starts (G,)."""
+    """One kind of group: the images (N,) in the order of their groups, and where each group starts (G,)."""
 
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
@@ -188,11 +188,11 @@ class _Kind:
 
     @property
     def sizes(self) -> NDArray[np.intp]:
-        """Images of each group, (G,)."""
+        """The number of images in each group, (G,)."""
         return np.diff(self.starts, append=len(self.order))
 
     def variance(self, centred: Values) -> Values:
-        """Of the mean of each row of (P, N) values, by the jackknife: each group is left out once."""
+        """The variance (P,) of the mean of each row of (P, N) values, by the jackknife: leave each group out once."""
         count, images = len(self.starts), centred.shape[1]
         without = np.add.reduceat(centred[:, self.order], self.starts, axis=1) / (images - self.sizes)
         return np.asarray((without**2).sum(1) * (count - 1) / count)
@@ -200,14 +200,14 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """One or two kinds of groups; where there are two, also what is alike in both."""
+    """One or two kinds of groups; `both` are the groups of images that share both kinds, if there are two."""
 
     alone: tuple[_Kind, ...]
     both: _Kind | None
 
     @classmethod
     def of(cls, labels: Alike) -> "Kinds":
-        """From the labels of each kind, (N,)."""
+        """Group images by their labels (N,) of each kind."""
         if isinstance(labels, Kinds):
             return labels
         numbers = [np.unique(kind, return_inverse=True)[1].ravel() for kind in labels]
@@ -216,17 +216,17 @@ class Kinds:
 
     @property
     def degrees(self) -> float:
-        """As many groups as those of the kind with the fewest count, less 1."""
+        """The effective number of groups of the kind that has the fewest, less 1."""
         return min(effective(kind.sizes) for kind in self.alone) - 1
 
 
 def clustered(values: Values, kinds: Kinds) -> Values:
-    """The variance (P,) of the mean of each row of (P, N) values, which are alike within groups of one or two kinds.
+    """The variance (P,) of the mean of each row of (P, N) values that resemble each other within groups.
 
-    The cluster jackknife, two-way (MacKinnon, Nielsen & Webb 2024): by one kind and by the other, minus by both
-    together (Cameron, Gelbach & Miller 2011, Journal of Business & Economic Statistics 29, equation 2.11); where that
-    is below the variance by one kind alone, the latter. Of equal groups it is the usual G / (G - 1) times the sum of
-    squares; a large one among small ones pulls the mean to itself, and the jackknife sees that.
+    This is the two-way cluster jackknife (MacKinnon, Nielsen & Webb 2024): the variance by one kind plus that by the
+    other, minus that by both together (Cameron, Gelbach & Miller 2011, Journal of Business & Economic Statistics 29,
+    equation 2.11), and at least the variance by one kind alone. For equal groups it is the usual G / (G - 1) times the
+    sum of squares. A large group among small ones pulls the mean towards itself, and the jackknife accounts for that.
     """
     centred = values - values.mean(1, keepdims=True)
     alone = [kind.variance(centred) for kind in kinds.alone]
@@ -234,44 +234,11 @@ def clustered(values: Values, kinds: Kinds) -> Values:
     return np.asarray(np.maximum(sum(alone) - kinds.both.variance(centred), largest) if kinds.both else largest)
 
 
-def pigeonhole(
-    values: Values, labels: Labels, *, against: Values | None = None, draws: int = 2000, seed: int = 0
-) -> Values:
-    """Bootstrapped means (draws,) of (S, N) values: groups of every kind, and seeds, are drawn anew each on their own.
-
-    `against`: other values (S', N) of the same images, whose means are subtracted. Both are of the same drawn groups,
-    as the images are paired; the seeds of each are drawn on their own, as those are not.
-
-    Owen 2007 (Annals of Applied Statistics 1): an image counts as often as all its groups together. Where images vary
-    on their own account its variance is rather too large; the part of G groups or seeds is too small by (G - 1) / G. A
-    cross-check of `mean` and `difference`, not their rival.
-    """
-    random = np.random.default_rng(seed)
-    weights = np.ones((draws, values.shape[1]))
-    for kind in labels:
-        number = np.unique(kind, return_inverse=True)[1].ravel()
-        count = int(number.max()) + 1
-        weights *= random.multinomial(count, np.full(count, 1 / count), size=draws)[:, number]
-    sums = _over_drawn_seeds(weights, values, random)
-    if against is not None:
-        sums = sums - _over_drawn_seeds(weights, against, random)
-    totals = weights.sum(1)
-    kept = totals > 0  # no group in common among those drawn
-    return np.asarray(sums[kept] / totals[kept])
-
-
-def _over_drawn_seeds(weights: Values, values: Values, random: np.random.Generator) -> Values:
-    """Weighted sums (draws,) over the images of (S, N) values, of S seeds drawn anew for each (draws, N) weights."""
-    runs = len(values)
-    seeds = random.multinomial(runs, np.full(runs, 1 / runs), size=len(weights)) / runs  # (draws, S)
-    return np.asarray(((weights @ values.T) * seeds).sum(1))
-
-
 # ---------------------------------------------------------------- rankings
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number, so that the chance of any false one stays below the level (Holm 1979)."""
+    """Adjust p-values for their number: the chance of any false finding stays below the level (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(order), 0, -1)
     stepped = np.maximum.accumulate(np.asarray(p_values)[order] * factors)
@@ -281,7 +248,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int], tuple[Estimate, float]]:
-    """Every pair of K entries -> their `difference`, and its p-value after Holm's correction over all pairs."""
+    """Each pair of K entries -> its `difference`, and the p-value after Holm's correction over all pairs."""
     kinds, known = Kinds.of(labels), _all(entries)
     pairs = list(combinations(range(len(known)), 2))
     estimates = [
@@ -294,7 +261,7 @@ def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int
 def rank_sets(
     count: int, pairs: Mapping[tuple[int, int], tuple[Estimate, float]], level: float = LEVEL
 ) -> list[tuple[int, int]]:
-    """The best and the worst rank that each of K entries may have, all of them together at the level.
+    """The best and the worst rank that each of K entries may have, simultaneously at the level.
 
     [1 + number significantly better, K - number significantly worse]: Mogstad, Romano, Shaikh & Wilhelm 2024 (Review of
     Economic Studies 91), section 3. Entries whose sets overlap are not ordered.
@@ -310,7 +277,7 @@ def rank_sets(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """Kendall's tau-b between two rankings of the same `entries`, with its confidence interval."""
+    """Kendall's tau-b between two rankings of the same entries, its confidence interval, and the number of entries."""
 
     tau: float
     low: float
@@ -319,22 +286,22 @@ class Agreement:
 
 
 def _tau_b(first: Values, second: Values) -> float:
-    """Kendall 1945 (Biometrika 33), equation 3; NaN where one is constant. SciPy's takes a second to import."""
+    """Kendall 1945 (Biometrika 33), equation 3; NaN where one is constant. `scipy.stats` takes a second to import."""
     orders = [np.sign(values[:, None] - values) for values in (first, second)]
     norms = [float((order**2).sum()) for order in orders]
     return float((orders[0] * orders[1]).sum()) / math.sqrt(math.prod(norms)) if all(norms) else math.nan
 
 
 FEWEST_RANKED = 5
-"""Of four entries even the same order says nothing: unrelated scores give it once in 24."""
+"""Even the same order of four entries means nothing: unrelated scores give it once in 24 times."""
 
 
 def agreement(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Agreement | None:
-    """How far two scores rank the same K entries alike; None where fewer than five entries are told apart by both.
+    """Compare how two scores rank the same K entries; None where either score has fewer than five distinct values.
 
-    The interval is that of the taus, of bivariate normal scores, under which neither so high nor so low a one is rarer
-    than (1 - level) / 2. It says what another choice of architectures might give, not what other images or seeds would.
-    Entries that tie count as one: they say less, and their tau-b is the higher for it.
+    The interval holds every tau of bivariate normal scores for which the observed tau is in neither tail of
+    (1 - level) / 2. It covers another choice of architectures, not other images or seeds. Entries that tie count as
+    one: they carry less information, and they raise tau-b.
     """
     count = min(len(set(first)), len(set(second)))
     tau = _tau_b(np.asarray(first), np.asarray(second))
@@ -348,11 +315,12 @@ def agreement(first: Sequence[float], second: Sequence[float], level: float = LE
 
 @cache
 def _limits(count: int, level: float) -> tuple[list[float], list[float]]:
-    """The lower and the upper limit of tau by how many of the P pairs of K entries are in the same order, (P + 1) each.
+    """The lower and upper limits of tau, indexed by how many of the P pairs of K entries have the same order: (P + 1,).
 
-    Simulated: scores x, and y = r x + sqrt(1 - r^2) e. Two entries are in the same order from the r on at which
-    r / sqrt(1 - r^2) = -(e - e') / (x - x'), and tau is 2 / pi arctan of that. So of each draw the sorted pairs tell at
-    which tau how many are in order, and the limits are quantiles over the draws; a fourth digit would be chance.
+    They are simulated, with scores x and y = r x + sqrt(1 - r^2) e. A pair has the same order once r exceeds the value
+    at which r / sqrt(1 - r^2) = -(e - e') / (x - x'); tau there is 2 / pi times the arctangent of that. The sorted
+    pairs of a draw thus give the tau at which each number of pairs is in order, and the limits are quantiles over the
+    draws, rounded to three digits because a fourth would be chance.
     """
     one, other = np.triu_indices(count, 1)
     random = np.random.default_rng(0)

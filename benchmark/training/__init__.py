@@ -1,15 +1,20 @@
 """Network + training data + protocol -> trained network. The same for every architecture.
 
-epochs     the training, epoch by epoch, and which one is kept
-tuning     several of them, one per learning rate, and which one is kept
-steps      one pass over the data: order, augmentation, loss, optimiser
-execution  how a step is executed: eagerly, as a CUDA graph, compiled, in micro-batches
-state      everything that a training must remember to go on with the same bits
+trial        one training and one test of a network
+tuning       one training per learning rate; the validation split chooses
+epochs       the training, epoch by epoch; selection of the best epoch; resuming
+steps        one pass over the data: order, augmentation, loss, optimiser
+execution    eager or compiled steps, micro-batches
+batches      a decoded split on the device, batch by batch
+evaluator    network + split -> counts per image
+hardware     device, precision, threads, memory
+state        everything that a resumed training needs
+checkpoints  snapshots of unfinished work
 """
 
 from benchmark.training.epochs import CHECKPOINT_SECONDS, Candidate, Epoch, Trained, train
 from benchmark.training.execution import EAGER, Execution, ExecutionError, choose, effective_micro_batch
-from benchmark.training.steps import Steps, fitting_micro_batch
+from benchmark.training.steps import Steps
 from benchmark.training.tuning import tune
 
 __all__ = [
@@ -23,7 +28,6 @@ __all__ = [
     "Trained",
     "choose",
     "effective_micro_batch",
-    "fitting_micro_batch",
     "train",
     "tune",
 ]

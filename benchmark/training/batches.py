@@ -19,7 +19,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 class Normalisation:
-    """uint8 pixels on the device -> what a network takes."""
+    """uint8 pixels -> a network's input, on the device."""
 
     def __init__(self, protocol: Protocol, device: torch.device) -> None:
         mean, deviation = (torch.tensor(values, device=device) for values in (_MEAN, _DEVIATION))
@@ -39,10 +39,10 @@ class Normalisation:
 
 
 class DeviceSplit:
-    """Images and masks of a split, as batches on `device` for a network.
+    """Images and masks of a split, as batches on `device`.
 
-    `resident`: the whole split lies on the device as uint8. Otherwise each batch is sent from pinned memory, on a
-    stream of its own, while the device works on the one before (`prefetch`).
+    A `resident` split lies on the device as uint8. Otherwise `prefetch` sends each batch from pinned memory while the
+    device works on the batch before.
     """
 
     def __init__(self, split: CachedSplit, protocol: Protocol, device: torch.device, *, resident: bool = True) -> None:
@@ -51,7 +51,7 @@ class DeviceSplit:
         self._count = len(masks)
         self.device, self.resident = device, resident
         self.index_device = self._store.index_device
-        """Where `indices` are to lie."""
+        """The device on which `indices` must lie."""
         self.not_empty = torch.tensor([row.foreground > 0 for row in split.rows], device=device)  # (N,) bool
         self.normalise = Normalisation(protocol, device)
 
@@ -64,14 +64,14 @@ class DeviceSplit:
         return self._store.pixels(indices)
 
     def prefetch(self, indices: Tensor) -> None:
-        """Say which indices will be asked for next."""
+        """Announce the next batch, so that it can be sent early."""
         self._store.prefetch(indices)
 
 
 def fits_on(device: torch.device, splits: Iterable[CachedSplit]) -> bool:
-    """Whether the decoded splits take at most half of the device's memory; other devices share the host's.
+    """Whether the decoded splits take at most half of a CUDA device's memory; other devices share the host's memory.
 
-    Half of all of it, not of what is free: a run that goes on beside other neighbours must be executed alike.
+    The rule counts all memory, not the free memory, so that a resumed run executes as before.
     """
     if device.type != "cuda":
         return True
@@ -80,14 +80,14 @@ def fits_on(device: torch.device, splits: Iterable[CachedSplit]) -> bool:
 
 
 class _Resident:
-    """Everything on the device."""
+    """The whole split on the device."""
 
     def __init__(self, images: Tensor, masks: Tensor, device: torch.device) -> None:
         self._images, self._masks = images.to(device), masks.to(device)
         self.index_device = device
 
     def pixels(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        # A CPU takes index_select several times faster than images[indices].
+        # On a CPU index_select is several times faster than images[indices].
         return self._images.index_select(0, indices), self._masks.index_select(0, indices)
 
     def prefetch(self, indices: Tensor) -> None:
@@ -95,7 +95,7 @@ class _Resident:
 
 
 class _Streamed:
-    """Memory-mapped on the host; one batch ahead travels beside the device's work."""
+    """The split memory-mapped on the host; the next batch is sent while the device works."""
 
     def __init__(self, images: Tensor, masks: Tensor, device: torch.device) -> None:
         self._images, self._masks, self._device = images, masks, device
@@ -113,7 +113,7 @@ class _Streamed:
             current = torch.cuda.current_stream(self._device)
             current.wait_stream(self._stream)
             for tensor in batch:
-                tensor.record_stream(current)  # its memory is not given to the next batch before this one is used up
+                tensor.record_stream(current)  # keeps its memory from the next batch until this one is used
         return batch
 
     def prefetch(self, indices: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""The training, epoch by epoch: which one is kept, and how it goes on where it was killed."""
+"""The training, epoch by epoch: it keeps the best epoch's weights and resumes from checkpoints after a kill."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
@@ -16,7 +16,6 @@ from benchmark.protocols import Protocol
 from benchmark.training import state
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.checkpoints import Checkpoints, Snapshot
-from benchmark.training.distributed import ALONE, Peers
 from benchmark.training.execution import EAGER, Execution
 from benchmark.training.hardware import Hardware
 from benchmark.training.steps import Steps
@@ -26,7 +25,7 @@ CHECKPOINT_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epoch:
-    """One line of history.csv: mean training loss, IoU on the validation split, seconds of training alone."""
+    """A line of history.csv: mean training loss, IoU on the validation split, seconds of training alone."""
 
     epoch: int
     loss: float
@@ -43,7 +42,7 @@ class Candidate:
 
     @property
     def validation_iou(self) -> float | None:
-        """Of the selected epoch; None where the training diverged."""
+        """The selected epoch's IoU; None if the training diverged."""
         if self.trained.status == "diverged":
             return None
         return self.trained.history[self.trained.best_epoch - 1].validation_iou
@@ -51,11 +50,11 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """How the training went; the network holds the selected epoch's weights. Epochs count from 1, 0 is "untrained".
+    """How the training went; the network holds the selected epoch's weights. Epochs count from 1; 0 means untrained.
 
-    `continued_after` lists the epochs after which a killed training went on; `message` says where it diverged. Where
-    the learning rate was chosen, `candidates` are the trainings in their order, and history and epoch are those of
-    the one at the chosen `learning_rate`; `continued_after` counts through all of them.
+    `continued_after` lists the epochs after which a killed training was resumed; `message` says where it diverged. If
+    the learning rate was tuned, `candidates` are all trainings in their order, `history` and `best_epoch` are those at
+    the chosen `learning_rate`, and `continued_after` counts the epochs of all candidates.
     """
 
     status: Literal["finished", "diverged"]
@@ -69,7 +68,7 @@ class Trained:
 
     @property
     def seconds(self) -> float:
-        """Training time without validation, of all candidates: the choice is part of the cost."""
+        """Training time of all candidates without validation: tuning is part of the cost."""
         if self.candidates:
             return sum(candidate.trained.seconds for candidate in self.candidates)
         return sum(epoch.seconds for epoch in self.history)
@@ -85,61 +84,49 @@ def train(
     validate: Callable[[nn.Module], float],
     report: Report,
     execution: Execution = EAGER,
-    peers: Peers = ALONE,
-    unused: bool = False,
     checkpoints: Checkpoints | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trained:
     """Train `network` in place and leave it with the weights of the selected epoch.
 
-    A network without trainable parameters comes back untouched. A loss that is not finite ends the training as
-    "diverged". `validate` gives the validation IoU; the trainer knows no evaluator. With `checkpoints` the training
-    goes on after the newest of them, and writes one after an epoch whenever `checkpoint_seconds` of work would be lost
-    without; where bits repeat at all (a CPU, or `hardware.deterministic`) it ends with those of a training that was
-    never interrupted. `unused`: see `Peers.wrap`.
+    A network without trainable parameters is returned untouched. A loss that is not finite ends the training as
+    "diverged". `validate` returns the validation IoU; the trainer knows no evaluator. With `checkpoints` the training
+    resumes from the newest one, and writes one after an epoch if more than `checkpoint_seconds` of work would be lost
+    otherwise. On a CPU, and with `hardware.deterministic`, a resumed training ends with the same bits as any other.
 
     Raises:
-        ExecutionError: the network cannot be executed so.
+        ExecutionError: the network cannot be compiled.
     """
     if not trainable(network):
         return Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
-    state.seed_device(seed, peers)
-    steps = Steps(
-        network,
-        data,
-        protocol,
-        seed=seed,
-        hardware=hardware,
-        execution=execution,
-        peers=peers,
-        unused=unused,
-    )
-    course = _Course(network, steps, peers, hardware.device)
+    torch.manual_seed(seed)  # dropout
+    steps = Steps(network, data, protocol, seed=seed, hardware=hardware, execution=execution)
+    course = _Course(network, steps, hardware.device)
     if checkpoints is not None and course.resume(checkpoints):
         report("continuing", 0, 0, f"after epoch {course.number} of {protocol.epochs}")
     saved = time.perf_counter()
     for number in range(course.number + 1, protocol.epochs + 1):
-        state.seed_host(seed, number, peers)
+        state.seed_epoch(seed, number)
         started = time.perf_counter()
         losses = steps.epoch(partial(_report_step, report, steps.total, course.note(protocol)))
         seconds = time.perf_counter() - started
         loss = float(losses[-1])
         if not math.isfinite(loss):
             course.add(Epoch(epoch=number, loss=loss, validation_iou=math.nan, seconds=seconds), best=False)
-            return course.ended("diverged", None, _where_it_diverged(number, losses[:-1]))
-        iou = peers.agreed(validate(network) if peers.first else math.nan)
+            return course.result("diverged", None, _where_it_diverged(number, losses[:-1]))
+        iou = validate(network)
         epoch = Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds)
         course.add(epoch, best=iou > course.best_iou or protocol.selection == "last_epoch")
         report("training", steps.done, steps.total, course.note(protocol))
-        if checkpoints is not None and peers.agreed(time.perf_counter() - saved) >= checkpoint_seconds:
+        if checkpoints is not None and time.perf_counter() - saved >= checkpoint_seconds:
             course.save(checkpoints)
             saved = time.perf_counter()
     state.put_weights(network, course.best_weights)
-    return course.ended("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
+    return course.result("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
 
 
 def trainable(network: nn.Module) -> bool:
-    """Whether there is anything to train."""
+    """Whether the network has any parameter to train."""
     return any(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -148,19 +135,18 @@ def _report_step(report: Report, steps: int, note: str, step: int) -> None:
 
 
 def _where_it_diverged(epoch: int, losses: Tensor) -> str:
-    """`losses` (steps,) of the epoch."""
-    finite = losses.isfinite()
-    step = int(finite.long().argmin())  # the first that is not
+    """A line for the user; `losses` (steps,) are those of the epoch."""
+    step = int(losses.isfinite().long().argmin())  # the first that is not finite
     last = ", ".join(f"{loss:.4f}" for loss in losses[:step][-3:].tolist())
-    before = f"; the last finite losses of its steps: {last}" if last else ", from its first step"
+    before = f"; the last finite losses were {last}" if last else ""
     return f"the loss was not finite in epoch {epoch}, step {step + 1} of {len(losses)}{before}"
 
 
 class _Course:
-    """What a training has gone through so far, and how it is remembered."""
+    """The epochs done so far and the best weights, saved to checkpoints and resumed from them."""
 
-    def __init__(self, network: nn.Module, steps: Steps, peers: Peers, device: torch.device) -> None:
-        self._network, self._steps, self._peers, self._device = network, steps, peers, device
+    def __init__(self, network: nn.Module, steps: Steps, device: torch.device) -> None:
+        self._network, self._steps, self._device = network, steps, device
         self.history: list[Epoch] = []
         self.best_epoch, self.best_iou, self.best_weights = 0, -math.inf, state.weights(network)
         self._continued_after: list[int] = []
@@ -171,7 +157,7 @@ class _Course:
         return len(self.history)
 
     def note(self, protocol: Protocol) -> str:
-        """The last epoch in a line."""
+        """The last epoch as a line for the progress bar."""
         if not self.history:
             return ""
         last = self.history[-1]
@@ -179,14 +165,14 @@ class _Course:
         return f"epoch {last.epoch}/{protocol.epochs}  loss {last.loss:.4f}  val IoU {iou:.1f} %"
 
     def add(self, epoch: Epoch, *, best: bool) -> None:
-        """Take a completed epoch; its weights are kept if it is the best so far."""
+        """Add a completed epoch; keep its weights if it is the best so far."""
         self.history.append(epoch)
         if best:
             self.best_epoch, self.best_iou = epoch.epoch, epoch.validation_iou
             self.best_weights = state.weights(self._network)
 
-    def ended(self, status: Literal["finished", "diverged"], speed: float | None, message: str) -> Trained:
-        """How it went."""
+    def result(self, status: Literal["finished", "diverged"], speed: float | None, message: str) -> Trained:
+        """The result of the training."""
         return Trained(
             status=status,
             history=tuple(self.history),
@@ -197,16 +183,13 @@ class _Course:
         )
 
     def save(self, checkpoints: Checkpoints) -> None:
-        """Write a checkpoint; every process takes part, the first one writes."""
-        randoms = state.random_states(self._steps, self._peers, self._device)
-        if not self._peers.first:
-            return
-        now = self.best_epoch == self.number
+        """Write a checkpoint."""
+        last_is_best = self.best_epoch == self.number
         tensors = {
             **_named("network", state.weights(self._network)),
-            **({} if now else _named("best", self.best_weights)),
+            **({} if last_is_best else _named("best", self.best_weights)),
             **_named("optimiser", state.optimiser_tensors(self._steps.optimiser)),
-            **_named("random", randoms),
+            **_named("random", state.random_states(self._steps, self._device)),
         }
         notes = {
             "done": self._steps.done,
@@ -218,25 +201,19 @@ class _Course:
         checkpoints.write(Snapshot(number=self.number, tensors=tensors, notes=notes))
 
     def resume(self, checkpoints: Checkpoints) -> bool:
-        """Go back to the newest checkpoint that fits, the same in every process; whether there was one."""
-        found = next(self._fitting(checkpoints), None) if self._peers.first else None
-        number = int(self._peers.agreed(found.number if found else 0))
-        if number == 0:
-            return False
-        snapshot = found or checkpoints.numbered(number)
-        self._put(snapshot, _under("network", snapshot))
-        return True
-
-    def _fitting(self, checkpoints: Checkpoints) -> Iterator[Snapshot]:
+        """Go back to the newest checkpoint that fits the network; whether there was one."""
         for snapshot in checkpoints.newest_first():
-            if state.fits(self._network, _under("network", snapshot)):
-                yield snapshot
+            network = _under("network", snapshot)
+            if state.fits(self._network, network):
+                self._restore(snapshot, network)
+                return True
+        return False
 
-    def _put(self, snapshot: Snapshot, network: dict[str, Tensor]) -> None:
+    def _restore(self, snapshot: Snapshot, network: dict[str, Tensor]) -> None:
         notes = snapshot.notes
         state.put_weights(self._network, network)
         state.put_optimiser_tensors(self._steps.optimiser, _under("optimiser", snapshot))
-        state.put_random_states(_under("random", snapshot), self._steps, self._peers, self._device)
+        state.put_random_states(_under("random", snapshot), self._steps, self._device)
         self._steps.done = notes["done"]
         self.history = [Epoch(**epoch) for epoch in notes["history"]]
         self.best_epoch, self.best_iou = notes["best_epoch"], notes["best_iou"]

@@ -36,8 +36,8 @@ from benchmark.training.batches import DeviceSplit
 from benchmark.training.hardware import Hardware, is_out_of_memory
 
 BATCH = 32
-LISTENING = 8
-"""Recordings that are transformed at a time: 4 s at 32 kHz take 40 MB each."""
+SOUND_BATCH = 8
+"""Recordings that are scored at a time: 4 s at 32 kHz take 40 MB each."""
 
 
 class NotANumberError(Exception):
@@ -48,7 +48,7 @@ class NotANumberError(Exception):
 class Evaluation:
     """Counts (N,) by column, logit histograms (N, 2, bins) over background and foreground, masks (N, H, W).
 
-    `sounds` has scores in dB (N,) by column, none where the dataset does not know its clean sounds.
+    `sounds` has scores in dB (N,) by column; it is empty if the dataset has no clean sounds.
     """
 
     counts: Mapping[str, NDArray[np.int64]]
@@ -59,7 +59,7 @@ class Evaluation:
 
 
 def validation_iou(network: nn.Module, data: DeviceSplit, protocol: Protocol, hardware: Hardware) -> float:
-    """Foreground IoU per image, mean over images with a mask; NaN logits count as background."""
+    """Mean foreground IoU of the images with a mask; NaN logits count as background."""
     threshold = _logit(protocol.threshold)
     ious = []
     for _, logits, truth in _predict(network, data, hardware):
@@ -79,12 +79,12 @@ def evaluate(
     threshold = _logit(protocol.threshold)
     tolerance = surface_tolerance(protocol.image_size)
     native = split.native_masks()
-    # One table for all images: a small tensor kept for each would lie between the large ones that are given back, and
-    # the process would grow by gigabytes.
+    # One table for all images: a small tensor per image would lie between the large ones that are freed, and the
+    # process would grow by gigabytes.
     table = torch.zeros(len(COUNT_COLUMNS), len(data), dtype=torch.int64, device=data.device)
     columns = dict(zip(COUNT_COLUMNS, table, strict=True))  # name -> (N,)
     histograms, predictions = [], []
-    sounds, listener = split.native_sounds(), _Listener(data.device)
+    sounds, scorer = split.native_sounds(), _SoundScorer(data.device)
     clock = _Clock(hardware)
     clock.warm_up(network, data)
     for indices, logits, truth in _predict(network, data, hardware, clock):  # (n,), (n, H, W), (n, H, W)
@@ -98,13 +98,13 @@ def evaluate(
             whole = torch.from_numpy(next(native)).to(data.device)
             found = _count_native(columns, index, logit, mask, whole, threshold)
             if split.has_sounds:
-                listener.add(next(sounds), found)
+                scorer.add(next(sounds), found)
         histograms.append(_histograms(logits, truth))
         predictions.append(prediction.cpu().numpy())
         report("testing", int(indices[-1]) + 1, len(data), "")
     return Evaluation(
         counts=dict(zip(COUNT_COLUMNS, table.cpu().numpy(), strict=True)),
-        sounds=listener.finish(),
+        sounds=scorer.finish(),
         histograms=torch.cat(histograms).cpu().numpy(),
         predictions=np.concatenate(predictions),
         images_per_second=len(data) / clock.seconds,
@@ -112,7 +112,7 @@ def evaluate(
 
 
 class _Clock:
-    """Time of the forward passes alone."""
+    """Measures the forward passes alone."""
 
     def __init__(self, hardware: Hardware) -> None:
         self._hardware = hardware
@@ -148,7 +148,7 @@ def _predict(
 
 
 def _forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits of a batch, in halves where it does not fit into memory whole."""
+    """Logits of a batch; in halves if it does not fit into memory."""
     try:
         logits: Tensor = network(images)
     except (MemoryError, RuntimeError) as error:
@@ -162,9 +162,9 @@ def _forward(network: nn.Module, images: Tensor) -> Tensor:
 def _count_native(
     columns: Mapping[str, Tensor], index: int, logit: Tensor, mask: Tensor, native: Tensor, threshold: float
 ) -> Tensor:
-    """Compare with the file's own mask: the enlarged logits, and the resized truth brought back.
+    """Compare the enlarged logits, and the truth resized there and back, with the mask at the file's size.
 
-    Gives the predicted mask at the file's size.
+    Returns the predicted mask (h, w).
     """
     enlarged, returned = (_enlarge(image, native) for image in (logit, mask.float()))
     found = enlarged > threshold
@@ -177,10 +177,10 @@ def _count_native(
 def references(
     split: CachedSplit, denoisers: Mapping[str, Denoiser], device: torch.device, report: Report
 ) -> dict[str, NDArray[np.float64]]:
-    """What masks score that need no network, and what denoisers do, in dB: (N,) by `<reference>_<score>`.
+    """The scores of masks that need no network, and of denoisers, in dB: (N,) by `<reference>_<score>`.
 
-    The references and scores are those of `separation`, in its order. They depend on the data alone, so they are
-    computed once for all runs.
+    References and scores are those of `separation`, in its order. They depend on the data alone, so they are computed
+    once for all runs.
     """
     columns: dict[str, list[float]] = {}
     pairs = zip(split.rows, split.native_masks(), split.native_sounds(), strict=True)
@@ -189,7 +189,6 @@ def references(
         spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
         rate = row.sound.sample_rate if row.sound else 0
         masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate)
-        # As long as all frames: so are the sounds.
         estimates = {name: spectrogram.reconstruct(spectra[0], reference) for name, reference in masks.items()}
         for name, denoise in denoisers.items():
             estimates[name] = torch.from_numpy(denoise(noisy.cpu().numpy(), rate)).to(noisy)
@@ -201,8 +200,8 @@ def references(
     return {name: np.asarray(values) for name, values in columns.items()}
 
 
-class _Listener:
-    """Hears the recordings under their masks, several of the same size at a time."""
+class _SoundScorer:
+    """Scores recordings under their predicted masks, several of the same size at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -210,19 +209,19 @@ class _Listener:
         self._columns: dict[str, list[Tensor]] = {}
 
     def add(self, sounds: tuple[NDArray[np.float32], NDArray[np.float32]] | None, mask: Tensor) -> None:
-        """Take an image's sounds and its predicted mask."""
+        """Add an image's sounds and its predicted mask."""
         noisy, clean = (torch.from_numpy(np.array(wave)).to(self._device) for wave in sounds or ())
-        if self._waiting and (len(self._waiting) == LISTENING or self._waiting[0][0].shape != noisy.shape):
-            self._hear()
+        if self._waiting and (len(self._waiting) == SOUND_BATCH or self._waiting[0][0].shape != noisy.shape):
+            self._score()
         self._waiting.append((noisy, clean, mask))
 
     def finish(self) -> dict[str, NDArray[np.float64]]:
-        """The columns of all images, in their order; none where there were no sounds."""
+        """The scores of all images (N,) by column, in their order; empty if there were no sounds."""
         if self._waiting:
-            self._hear()
+            self._score()
         return {name: torch.cat(parts).double().cpu().numpy() for name, parts in self._columns.items()}
 
-    def _hear(self) -> None:
+    def _score(self) -> None:
         noisy, clean, masks = (torch.stack(parts) for parts in zip(*self._waiting, strict=True))
         self._waiting.clear()
         estimate = spectrogram.reconstruct(spectrogram.stft(noisy), masks)  # (n, S)

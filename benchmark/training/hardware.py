@@ -1,4 +1,4 @@
-"""Where a run computes: the device, its precision, its name and its memory. Shared by trainer and evaluator."""
+"""The device of a run, its precision, threads and memory. Trainer and evaluator share it."""
 
 import os
 import platform
@@ -21,45 +21,38 @@ _MOST_THREADS = 256
 class Hardware:
     """A device and the precision of its arithmetic: bf16 autocast, fp32 with TF32 products, or plain fp32.
 
-    `devices`: how many processes share the work, one such device each. `deterministic`: CUDA kernels whose results
-    repeat; a CPU's do at the same number of threads.
+    `kind` is the device's name. `deterministic` chooses CUDA kernels whose results repeat to the bit; a CPU's results
+    repeat at the same number of threads anyway.
     """
 
     device: torch.device
     kind: str
     precision: str
-    devices: int = 1
     deterministic: bool = False
 
-    def autocast(self, *, cache: bool = True) -> AbstractContextManager[None]:
-        """bf16 autocast, or nothing. `cache`: keep the weights' copies; not while a CUDA graph is recorded."""
-        enabled = self.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=cache)
+    def autocast(self) -> AbstractContextManager[None]:
+        """A bf16 autocast if the precision is bf16, else nothing."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def synchronise(self) -> None:
-        """Wait for the device, before a clock is read."""
+        """Wait for the device before a clock is read."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
 
 
-def resolve(
-    device: str, precision: str, *, deterministic: bool = False, devices: int = 1, local_rank: int = 0
-) -> Hardware:
+def resolve(device: str, precision: str, *, deterministic: bool = False) -> Hardware:
     """The hardware for `--device` ("auto", "cpu", "cuda", "cuda:1", "mps") and `--precision` ("auto" or a name).
 
-    "auto" takes CUDA where there is one, else the CPU; the precision is bf16 where the hardware computes in it
-    natively (AMX or AVX512-BF16 on a CPU), because anywhere else it is slower than fp32. Of several processes each
-    takes the device of its `local_rank`.
+    The device "auto" is CUDA if there is a GPU, else the CPU. The precision "auto" is bf16 if the hardware computes in
+    it natively (a CPU with AMX or AVX512-BF16), because bf16 is slower than fp32 elsewhere.
 
     Raises:
-        UserError: the device is not there, or it does not know the precision.
+        UserError: there is no such device, or it does not have the precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and devices > 1:
-        device = f"cuda:{local_rank}"
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -77,12 +70,11 @@ def resolve(
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if resolved.type == "cuda":
         _set_up_cuda(deterministic=deterministic)
-    kind = _kind(resolved) if devices == 1 else f"{devices} x {_kind(resolved)}"
-    return Hardware(device=resolved, kind=kind, precision=precision, devices=devices, deterministic=deterministic)
+    return Hardware(device=resolved, kind=_kind(resolved), precision=precision, deterministic=deterministic)
 
 
 def _set_up_cuda(*, deterministic: bool) -> None:
-    torch.backends.cudnn.benchmark = not deterministic  # all batches but the last have one shape: try what is fastest
+    torch.backends.cudnn.benchmark = not deterministic  # try kernels: all batches but the last have one shape
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
@@ -90,20 +82,19 @@ def _set_up_cuda(*, deterministic: bool) -> None:
 
 
 def local_devices(device: str) -> list[str]:
-    """What `--device` stands for on this machine when there is more than one run: all its GPUs, or that one device."""
+    """The devices that `--device` means for several runs on this machine: all its GPUs, or that one device."""
     count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     return [f"cuda:{number}" for number in range(count)] if count > 1 else [device]
 
 
 def pin_threads(count: int | None) -> int:
-    """Fix the CPU threads of this process, because rounding depends on their number; returns it.
+    """Fix the number of CPU threads of this process, because rounding depends on it; returns the number.
 
-    Without a count it is torch's choice (OMP_NUM_THREADS, or the cores that this process may use), but no more than
-    the processor time that the process's control group grants: a container given two of 64 cores would else run 64
-    threads on two.
+    The default is torch's choice (OMP_NUM_THREADS, or the cores that this process may use), but no more than the
+    processor time that the process's control group grants: a container with two of 64 cores gets two threads.
 
     Raises:
-        UserError: so many threads would end the process, or keep it busy with nothing else.
+        UserError: the count is so large that it would crash the process or stall it.
     """
     if count is None:
         count = min(torch.get_num_threads(), workers.granted())
@@ -114,8 +105,9 @@ def pin_threads(count: int | None) -> int:
 
 
 def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
-    """Peak memory of the device since the last reset; on a CPU the resident memory of the process, known only if it
-    ran nothing before.
+    """Peak memory of a CUDA device since the last reset; on a CPU the peak resident memory of a fresh process.
+
+    None where it is not known: the process ran something before, or the device is an Apple GPU.
     """
     if hardware.device.type == "cuda":
         return torch.cuda.max_memory_allocated(hardware.device)
@@ -126,13 +118,13 @@ def peak_memory_bytes(hardware: Hardware, *, fresh_process: bool) -> int | None:
 
 
 def reset_peak_memory(hardware: Hardware) -> None:
-    """Let the peak of a CUDA device's memory count from here on; that of a CPU's process cannot be reset."""
+    """Start the peak memory of a CUDA device anew; the peak of a CPU's process cannot be reset."""
     if hardware.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(hardware.device)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device or the machine had no memory left; torch's CPU allocator says so in a plain RuntimeError."""
+    """Whether a device or the machine had no memory left; torch's CPU allocator raises a plain RuntimeError."""
     text = str(error).lower()
     said = any(words in text for words in ("out of memory", "can't allocate memory", "alloc_failed"))
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and said)
@@ -142,21 +134,19 @@ def _check_present(device: torch.device) -> None:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if count == 0:
-            raise UserError(
-                "no CUDA device is to be seen; use --device cpu, or install a driver and a CUDA build of torch"
-            )
+            raise UserError("no CUDA device found; use --device cpu, or install a driver and a CUDA build of torch")
         if (device.index or 0) >= count:
-            raise UserError(f"there is no {device}; the last one is cuda:{count - 1}")
+            raise UserError(f"there is no device {device}; the last one is cuda:{count - 1}")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise UserError("no Apple GPU is to be seen; use --device cpu")
+            raise UserError("no Apple GPU found; use --device cpu")
     elif device.type != "cpu":
         raise UserError(f"device '{device}' is not supported; use auto, cpu, cuda, cuda:N or mps")
 
 
 def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
-        # What has no bf16 is older than Ampere and has no TF32 either.
+        # A GPU without bf16 is older than Ampere and has no TF32 either.
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & _cpu_flags():
         return "bf16"

@@ -3,7 +3,6 @@
 Legend: N training images, n of a batch, C channels, H x W the protocol's size.
 """
 
-import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,13 +12,12 @@ from torch.nn import functional as F
 
 from benchmark.protocols import Protocol
 from benchmark.training.batches import DeviceSplit
-from benchmark.training.distributed import ALONE, Peers
-from benchmark.training.execution import EAGER, Execution, GraphedStep, compiled
-from benchmark.training.hardware import Hardware, is_out_of_memory
+from benchmark.training.execution import EAGER, Execution, compiled
+from benchmark.training.hardware import Hardware
 
 
 class Steps:
-    """The optimiser, the random order and the executed step, which live as long as a training.
+    """The optimiser, the random order and the step of one training.
 
     No step waits for the device: losses stay there until the epoch ends.
     """
@@ -33,36 +31,33 @@ class Steps:
         seed: int,
         hardware: Hardware,
         execution: Execution = EAGER,
-        peers: Peers = ALONE,
-        unused: bool = False,
     ) -> None:
-        self._data, self._protocol, self._hardware = data, protocol, hardware
-        self._execution, self._peers = execution, peers
+        self._network, self._data, self._protocol, self._hardware = network, data, protocol, hardware
+        self._micro_batch = execution.micro_batch
         self.done = 0
         self.total = math.ceil(len(data) / protocol.batch_size) * protocol.epochs
-        self.order = torch.Generator().manual_seed(seed)  # order and augmentation, the same in every process
-        self.optimiser = _optimiser(network, protocol, in_graph=execution.mode == "graph")
-        self._network = peers.wrap(network, unused=unused)
-        self._fast = compiled(self._network) if execution.mode == "compiled" else self._network
-        self._graphed = GraphedStep(self._execute, protocol.batch_size) if execution.mode == "graph" else None
+        self.order = torch.Generator().manual_seed(seed)  # order and augmentation
+        self.optimiser = _optimiser(network, protocol)
+        self._fast = compiled(network) if execution.mode == "compiled" else network
 
     def epoch(self, report: Callable[[int], None]) -> Tensor:
-        """One pass over the data in random order; `report` is told the steps done.
+        """One pass over the data in random order; `report` gets the number of steps done.
 
-        Returns the loss of each step (steps,) and, last, the mean loss per image: the epoch's one synchronisation.
+        Returns the loss of each step and, last, the mean loss per image: (steps + 1,), on the CPU. Reading it is the
+        epoch's only wait for the device.
         """
         self._network.train()
-        return self._peers.total(self._launch(self._batches(), report)).cpu()
+        return self._launch(self._batches(), report).cpu()
 
     def _launch(self, batches: Sequence[tuple[Tensor, Tensor]], report: Callable[[int], None]) -> Tensor:
-        """The steps of these batches; nothing waits for the device, where what `epoch` returns still lies."""
+        """Do the steps of these batches without waiting for the device; the losses (steps + 1,) stay on it."""
         losses = torch.zeros(len(batches) + 1, device=self._data.device)
         total = torch.zeros((), device=self._data.device)
         for number, (indices, offsets) in enumerate(batches):
             self._set_rate()
-            loss = (self._graphed or self._execute)(indices, offsets)
+            loss = self._step(indices, offsets)
             if number + 1 < len(batches):
-                self._data.prefetch(self._peers.part(batches[number + 1][0]))
+                self._data.prefetch(batches[number + 1][0])
             losses[number] = loss
             total += loss * len(indices)
             self.done += 1
@@ -71,10 +66,10 @@ class Steps:
         return losses
 
     def rehearse(self, images: int) -> None:
-        """One step of the first images, to see whether it fits into memory."""
+        """Do one step of the first images and wait for the device."""
         self._network.train()
         indices = torch.arange(min(images, len(self._data)), device=self._data.index_device)
-        self._execute(indices, torch.zeros(len(indices), 1, dtype=torch.int64, device=self._data.device))
+        self._step(indices, torch.zeros(len(indices), 1, dtype=torch.int64, device=self._data.device))
         self._hardware.synchronise()
 
     def _batches(self) -> list[tuple[Tensor, Tensor]]:
@@ -89,60 +84,35 @@ class Steps:
         shifts = torch.cat(offsets).to(self._data.device).split(self._protocol.batch_size)
         return list(zip(indices, shifts, strict=True))
 
-    def _execute(self, indices: Tensor, offsets: Tensor) -> Tensor:
-        """One step of a batch; the loss is this process's share of the batch's mean."""
+    def _step(self, indices: Tensor, offsets: Tensor) -> Tensor:
+        """One step of a batch; returns its mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
-        mine, shifts = self._peers.part(indices), self._peers.part(offsets)
-        counts = len(mine) > 0
-        if not counts:  # a last batch smaller than the processes: take part with an image of weight zero
-            mine, shifts = indices[:1], offsets[:1]
-        size = self._execution.micro_batch or len(mine)
-        parts = [values.split(size) for values in (*self._data.pixels(mine), shifts)]
+        size = self._micro_batch or len(indices)
+        parts = [values.split(size) for values in (*self._data.pixels(indices), offsets)]
         total = torch.zeros((), device=self._data.device)
-        for images, masks, offset in zip(*parts, strict=True):
-            total += self._gradients(images, masks, offset, counts * len(images) / len(indices))
+        for images, masks, shifts in zip(*parts, strict=True):
+            total += self._add_gradients(images, masks, shifts, len(images) / len(indices))
         self.optimiser.step()
         return total
 
-    def _gradients(self, pixels: Tensor, truth: Tensor, offsets: Tensor, share: float) -> Tensor:
-        """Add the gradients of some images, which are `share` of their batch; returns that share of its mean loss."""
+    def _add_gradients(self, pixels: Tensor, truth: Tensor, offsets: Tensor, share: float) -> Tensor:
+        """Add the gradients of images that are `share` of their batch; returns their share of its mean loss."""
         images = self._data.normalise(pixels)  # (n, C, H, W)
         masks = truth.float().unsqueeze(1)  # (n, 1, H, W)
         if self._protocol.augmentation == "time_roll":
             images, masks = _roll(images, offsets), _roll(masks, offsets)
+        # The compiled network takes full batches only; a smaller last batch would be compiled again.
         network = self._fast if len(images) == self._protocol.batch_size else self._network
-        with self._hardware.autocast(cache=self._execution.mode != "graph"):
+        with self._hardware.autocast():
             logits = network(images)  # (n, 1, H, W)
         loss = loss_function(logits.float(), masks, self._protocol) * share
-        (loss * self._peers.count).backward()  # the processes' gradients are averaged, their shares must be added
+        loss.backward()
         return loss.detach()
 
     def _set_rate(self) -> None:
         rate = self._protocol.learning_rate * _SCHEDULES[self._protocol.schedule](self.done / self.total)
         for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-
-def fitting_micro_batch(
-    network: nn.Module, data: DeviceSplit, protocol: Protocol, hardware: Hardware, *, below: int
-) -> int | None:
-    """The largest halving of `below` with which a training step fits into memory; None where one image does not."""
-    size = below // 2
-    while size >= 1:
-        try:
-            steps = Steps(network, data, protocol, seed=0, hardware=hardware, execution=Execution(micro_batch=size))
-            steps.rehearse(2 * size)
-        except (MemoryError, RuntimeError, ValueError) as error:
-            if not is_out_of_memory(error):
-                return None  # e.g. a batch norm that has no variance over one image
-        else:
-            return size
-        gc.collect()
-        size //= 2
-    return None
+            group["lr"] = rate
 
 
 _SCHEDULES: Mapping[str, Callable[[float], float]] = {
@@ -170,17 +140,11 @@ def _roll(images: Tensor, offsets: Tensor) -> Tensor:
     return images.gather(3, columns.view(-1, 1, 1, width).expand_as(images))
 
 
-def _optimiser(network: nn.Module, protocol: Protocol, *, in_graph: bool) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    device = parameters[0].device
-    decay = protocol.weight_decay
-    fused = device.type in ("cpu", "cuda")  # a quarter of the looped step's time on a CPU
+    rate, decay = protocol.learning_rate, protocol.weight_decay
+    fused = parameters[0].device.type in ("cpu", "cuda")  # a quarter of the looped step's time on a CPU
     if protocol.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=protocol.learning_rate, weight_decay=decay, momentum=0.9, fused=fused)
+        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9, fused=fused)
     kind = torch.optim.Adam if protocol.optimiser == "adam" else torch.optim.AdamW
-    # A graph replays the rate that lies on the device, not the one of the moment of its recording.
-    rate = torch.tensor(protocol.learning_rate, device=device) if in_graph else protocol.learning_rate
-    optimiser = kind(parameters, lr=rate, weight_decay=decay, fused=fused, capturable=in_graph)
-    # Its first steps are executed outside of the graph, knowingly; PyTorch would warn of that.
-    optimiser._warned_capturable_if_run_uncaptured = True
-    return optimiser
+    return kind(parameters, lr=rate, weight_decay=decay, fused=fused)

@@ -1,7 +1,6 @@
-"""One training and one test of a network on a machine, and what came of it."""
+"""One training and one test of a network on a machine."""
 
-import gc
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,36 +8,26 @@ import torch
 from torch import nn
 
 from benchmark.common import workers
-from benchmark.common.errors import UserError, first_line
+from benchmark.common.errors import first_line
 from benchmark.common.progress import Report
-from benchmark.data.cache import Cached, CachedSplit
+from benchmark.data.cache import Cached
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
-from benchmark.training import (
-    CHECKPOINT_SECONDS,
-    Execution,
-    Trained,
-    evaluator,
-    fitting_micro_batch,
-    hardware,
-    train,
-    tune,
-)
+from benchmark.training import CHECKPOINT_SECONDS, Execution, Trained, evaluator, hardware, train, tune
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.checkpoints import Checkpoints
-from benchmark.training.distributed import Peers
 from benchmark.training.evaluator import Evaluation
 from benchmark.training.hardware import Hardware
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manner:
-    """How a run is carried out; none of it is protocol. None and "auto" leave the choice to the stated rules."""
+    """How a run is carried out, apart from the protocol. None and "auto" leave the choice to the documented rules."""
 
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
-    execution: str = "auto"
+    execution: str = "eager"
     micro_batch: int | None = None
     deterministic: bool = False
     data_on: Literal["auto", "device", "host"] = "auto"
@@ -47,7 +36,7 @@ class Manner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """`evaluation` is there if the training finished, and only in the first of several processes."""
+    """The result of a training and its test; `evaluation` is None unless both finished."""
 
     status: Literal["finished", "diverged", "out-of-memory"]
     execution: Execution
@@ -55,23 +44,18 @@ class Trial:
     trained: Trained | None = None
     evaluation: Evaluation | None = None
     others: float | None = None
-    """The share of the machine's processor time that other processes took meanwhile; None where it is not known."""
+    """The share of the machine's processor time that other processes took; None if it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """What a trial needs beside network and data. `unused`: some parameters may be left without gradient.
-
-    `resident`: the data lies on the device.
-    """
+    """What a trial needs besides network and data; `resident` says whether the data lies on the device."""
 
     seed: int
     machine: Hardware
     execution: Execution
-    peers: Peers
     resident: bool
     checkpoint_seconds: float
-    unused: bool
 
 
 def conduct(
@@ -79,22 +63,21 @@ def conduct(
 ) -> Trial:
     """Train on the training split, choose epoch and rate on the validation split, count the test split once.
 
-    Raises:
-        UserError: memory ran out in one of several processes, or the settings contradict each other.
+    A training that diverges or runs out of memory is a result too.
     """
     trial = Trial(status="out-of-memory", execution=given.execution)
-    splits: dict[str, DeviceSplit] = {}
+    device = given.machine.device
     try:
-        net.to(device=given.machine.device)
+        net.to(device=device)
         net.to(memory_format=torch.channels_last)
-        splits = _splits(cached.splits.values(), settings, given)
+        splits = {
+            name: DeviceSplit(split, settings, device, resident=given.resident) for name, split in cached.splits.items()
+        }
         watch = workers.Watch()
         trained = _train(net, splits, settings, given, checkpoints, report)
         trial = replace(trial, trained=trained)
         if trained.status == "diverged":
             return replace(trial, status="diverged", message=trained.message)
-        if not given.peers.first:
-            return replace(trial, status="finished")
         # The only time that the test split is looked at.
         evaluation = evaluator.evaluate(net, splits["test"], cached.splits["test"], settings, given.machine, report)
     except evaluator.NotANumberError:
@@ -102,28 +85,16 @@ def conduct(
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
             raise
-        trial = replace(trial, message=first_line(error) or type(error).__name__)
-    else:
-        known = given.peers.count == 1 and not trained.continued_after
-        return replace(trial, status="finished", evaluation=evaluation, others=watch.others() if known else None)
-    # Outside of the handler, whose traceback holds on to the memory; and without the data, or they would lie on the
-    # device twice while it is tried what fits.
-    splits = {}
-    if given.peers.count > 1:
-        raise UserError(f"process {given.peers.rank}: {trial.message}; more processes take smaller parts of a batch")
-    if trial.trained is None:
-        trial = replace(trial, message=f"{trial.message}; {_what_would_fit(net, cached, settings, given)}")
-    return trial
-
-
-def _splits(splits: Iterable[CachedSplit], settings: Protocol, given: Conditions) -> dict[str, DeviceSplit]:
-    device = given.machine.device
-    return {split.name: DeviceSplit(split, settings, device, resident=given.resident) for split in splits}
+        reason = first_line(error) or type(error).__name__
+        size = (given.execution.micro_batch or settings.batch_size) // 2
+        return replace(trial, message=f"{reason}; try --micro-batch {size}" if size and not trial.trained else reason)
+    others = None if trained.continued_after else watch.others()
+    return replace(trial, status="finished", evaluation=evaluation, others=others)
 
 
 def _train(
     net: Network,
-    splits: dict[str, DeviceSplit],
+    splits: Mapping[str, DeviceSplit],
     settings: Protocol,
     given: Conditions,
     checkpoints: Checkpoints,
@@ -142,28 +113,10 @@ def _train(
             validate=validate,
             report=report,
             execution=given.execution,
-            peers=given.peers,
-            unused=given.unused,
             checkpoints=checkpoints,
             checkpoint_seconds=given.checkpoint_seconds,
         )
 
     if settings.learning_rates:
-        return tune(net, settings, training, report=report, peers=given.peers, checkpoints=checkpoints)
+        return tune(net, settings, training, report=report, checkpoints=checkpoints)
     return training(settings, checkpoints, report)
-
-
-def _what_would_fit(net: Network, cached: Cached, settings: Protocol, given: Conditions) -> str:
-    """Tried, not guessed."""
-    gc.collect()  # the training that failed still holds its optimiser
-    if given.machine.device.type == "cuda":
-        torch.cuda.empty_cache()
-    try:
-        splits = _splits(cached.splits.values(), settings, given)
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_out_of_memory(error):
-            raise
-        return "the data alone do not fit: --data-on host"
-    below = given.execution.micro_batch or settings.batch_size
-    size = fitting_micro_batch(net, splits["train"], settings, given.machine, below=below)
-    return f"--micro-batch {size} fits" if size else "not even one image at a time fits"

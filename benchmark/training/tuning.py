@@ -1,4 +1,4 @@
-"""The learning rate, chosen among the protocol's candidates: a whole training of each, the validation IoU decides."""
+"""Choose the learning rate: train once at each of the protocol's candidates; the best validation IoU wins."""
 
 import gc
 from collections.abc import Callable
@@ -12,11 +12,10 @@ from benchmark.common.progress import Report
 from benchmark.protocols import Protocol
 from benchmark.training import state
 from benchmark.training.checkpoints import Checkpoints, Snapshot
-from benchmark.training.distributed import ALONE, Peers
 from benchmark.training.epochs import Candidate, Epoch, Trained, trainable
 
 Training: TypeAlias = Callable[[Protocol, Checkpoints | None, Report], Trained]
-"""`epochs.train` of the network in question, with all else that it needs."""
+"""`epochs.train` with everything but these arguments filled in."""
 
 
 def tune(
@@ -25,25 +24,23 @@ def tune(
     training: Training,
     *,
     report: Report,
-    peers: Peers = ALONE,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
-    """Train `network` once per `protocol.candidates` and leave it with the weights of the best of these trainings.
+    """Train `network` once per `protocol.candidates` and leave it with the weights of the best training.
 
-    Each starts from the same weights and the same seed. The best validation IoU, that of a training's selected epoch,
-    wins; of equal ones the earlier, so the protocol's own rate yields only to a better one. A training that diverges
-    is out of the choice, and the whole "diverged" if all of them are. With `checkpoints` no training that ended is
-    repeated, and one that was killed goes on as `epochs.train` does. A network without trainable parameters comes
-    back untouched, and nothing was chosen.
+    Each training starts from the same weights and the same seed. The best validation IoU of a selected epoch wins; of
+    equal ones the earlier, so the protocol's own rate gives way only to a better one. A training that diverges cannot
+    win; if all diverge, so does the whole. With `checkpoints` a finished training is not repeated, and a killed one
+    resumes as in `epochs.train`. A network without trainable parameters is returned untouched.
 
     Raises:
-        ExecutionError: the network cannot be executed so.
+        ExecutionError: the network cannot be compiled.
     """
     candidates = protocol.candidates
     if not trainable(network):
         return training(candidates[0], None, report)
     initial = _on_host(network)
-    choice = _Choice(network, peers)
+    choice = _Choice(network)
     if checkpoints and choice.resume(checkpoints):
         report("continuing", 0, 0, f"{len(choice.tried)} of {len(candidates)} learning rates are done")
     for number, settings in enumerate(candidates[len(choice.tried) :], start=len(choice.tried)):
@@ -55,12 +52,12 @@ def tune(
         choice.add(Candidate(learning_rate=rate, trained=trained))
         if checkpoints and epochs and choice.save(checkpoints):
             epochs.drop()
-        gc.collect()  # optimiser and graph of this training hold memory in a circle; the next one needs its own
-    return choice.ended(protocol.epochs)
+        gc.collect()  # the next training needs the memory of this one
+    return choice.result(protocol.epochs)
 
 
 def _counting_through(report: Report, number: int, count: int) -> Report:
-    """One bar for all trainings."""
+    """Report all trainings as one bar."""
 
     def tell(stage: str, done: int, total: int, note: str) -> None:
         if stage == "training":
@@ -71,27 +68,27 @@ def _counting_through(report: Report, number: int, count: int) -> Report:
 
 
 class _Choice:
-    """The trainings that ended, the weights of the best of them, and how both are remembered."""
+    """The finished trainings and the best one's weights, saved to checkpoints and resumed from them."""
 
-    def __init__(self, network: nn.Module, peers: Peers) -> None:
-        self._network, self._peers = network, peers
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
         self._weights = _on_host(network)
         self.tried: list[Candidate] = []
 
     @property
     def best(self) -> Candidate | None:
-        """The one with the best validation IoU, of equal ones the earlier; None where all diverged."""
+        """The candidate with the best validation IoU, of equal ones the earlier; None if all diverged."""
         finished = [candidate for candidate in self.tried if candidate.validation_iou is not None]
         return max(finished, key=lambda candidate: candidate.validation_iou or 0.0, default=None)
 
     def add(self, candidate: Candidate) -> None:
-        """Take a training that just ended; its weights are kept if it is the best so far."""
+        """Add a finished training; keep its weights if it is the best so far."""
         self.tried.append(candidate)
         if self.best is candidate:
             self._weights = _on_host(self._network)
 
-    def ended(self, epochs: int) -> Trained:
-        """How it went; `epochs` of each training. The network gets the best one's weights."""
+    def result(self, epochs: int) -> Trained:
+        """The result, of trainings of `epochs` each; the network gets the best one's weights."""
         through = [
             number * epochs + epoch
             for number, candidate in enumerate(self.tried)
@@ -108,27 +105,22 @@ class _Choice:
         return replace(trained, learning_rate=best.learning_rate, images_per_second=median(speeds))
 
     def save(self, checkpoints: Checkpoints) -> bool:
-        """Write down what ended so far; the first process does, and is told whether it is on the disk."""
-        if not self._peers.first:
-            return False
+        """Write the finished trainings down; whether that worked."""
         notes = {"candidates": [asdict(candidate) for candidate in self.tried]}
         return checkpoints.write(Snapshot(number=len(self.tried), tensors=self._weights, notes=notes))
 
     def resume(self, checkpoints: Checkpoints) -> bool:
-        """Take up the newest of these that fits, the same in every process; whether there was one."""
-        fitting = (found for found in checkpoints.newest_first() if state.fits(self._network, found.tensors))
-        found = next(fitting, None) if self._peers.first else None
-        number = int(self._peers.agreed(found.number if found else 0))
-        if number == 0:
-            return False
-        snapshot = found or checkpoints.numbered(number)
-        self._weights = dict(snapshot.tensors)
-        self.tried = [_candidate(**notes) for notes in snapshot.notes["candidates"]]
-        return True
+        """Take the newest checkpoint that fits the network; whether there was one."""
+        for snapshot in checkpoints.newest_first():
+            if state.fits(self._network, snapshot.tensors):
+                self._weights = dict(snapshot.tensors)
+                self.tried = [_candidate(**notes) for notes in snapshot.notes["candidates"]]
+                return True
+        return False
 
 
 def _candidate(*, learning_rate: float, trained: dict[str, Any]) -> Candidate:
-    """As it was noted, in JSON's types."""
+    """A candidate from its notes in JSON's types."""
     lists = {
         "history": tuple(Epoch(**epoch) for epoch in trained["history"]),
         "continued_after": tuple(trained["continued_after"]),
@@ -138,5 +130,5 @@ def _candidate(*, learning_rate: float, trained: dict[str, Any]) -> Candidate:
 
 
 def _on_host(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of its weights that takes no memory of the device: what fits at one rate fits at several."""
+    """A copy of the weights on the CPU, so that several rates need no more memory of the device than one."""
     return {name: value.cpu() for name, value in state.weights(network).items()}

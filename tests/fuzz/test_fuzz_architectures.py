@@ -1,5 +1,6 @@
 """Architectures of which anything is wrong, at import, at build, in forward, in what they declare: one line each."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from benchmark import protocols
 from benchmark.common.errors import UserError
-from benchmark.plugins import datasets, network, registry
+from benchmark.plugins import network, registry
+from benchmark.plugins.blame import blaming
 
 ARCHITECTURE = '''"""A network."""
 import sys
@@ -147,7 +149,7 @@ def use(name: str) -> torch.Tensor:
     """Import it, build it, and ask it for logits, as a run does."""
     settings = protocols.load("quick").override({"image_size": (10, 14)})
     loaded = registry.load("architectures", name)
-    with datasets.blaming(loaded):
+    with blaming(loaded):
         net = network.build(loaded, settings, 0)
         network.gigaflops(net, settings)
         logits: torch.Tensor = net(torch.zeros(2, 3, 10, 14))
@@ -186,9 +188,14 @@ def test_two_things_wrong(folder: Path, code: bytes) -> None:
 @example(damage=lambda _: b"import " + b"a" * 99_999)
 @example(damage=lambda _: b"")
 def test_a_damaged_plugin_file(folder: Path, damage: Any) -> None:
+    """It is used or refused; where it is used, the hash of the file is that of what ran; a hash it has anyway."""
     with plugin(folder, "architectures", damage(architecture())) as name:
-        outcome(lambda: use(name))
-        outcome(lambda: [registry.hash_file(path) for path in registry.sources("architectures", name)])
+        found = outcome(lambda: use(name))
+        (hashed,) = [registry.hash_file(path) for path in registry.sources("architectures", name)]
+        assert re.fullmatch("[0-9a-f]{64}", hashed)
+        if not isinstance(found, UserError):
+            assert found.shape == (2, 1, 10, 14)
+            assert hashed == registry.load("architectures", name).source_hash
 
 
 TINY = ("--dataset", "synthetic:train=2,val=1,test=1,ood=1", "--image-size", 16, "--epochs", 1, "--batch-size", 2)

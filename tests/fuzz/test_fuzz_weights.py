@@ -21,7 +21,7 @@ from benchmark.common.progress import silent
 from benchmark.data import layout, manifest
 from benchmark.plugins import datasets, registry
 from benchmark.records import store, weights
-from benchmark.records.find import WEIGHTS
+from benchmark.records.store import WEIGHTS
 from benchmark.training import checkpoints
 from benchmark.training.checkpoints import Checkpoints, Snapshot
 
@@ -114,9 +114,9 @@ def test_a_pickle_that_is_called_safetensors(run: Path, kind: str) -> None:
 
 
 @cases(40)
-@given(damage=damages(), metadata=st.booleans())
+@given(kept=st.floats(0, 1, exclude_max=True), metadata=st.booleans())
 def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path_factory: pytest.TempPathFactory, damage: Any, metadata: bool
+    tmp_path_factory: pytest.TempPathFactory, kept: float, metadata: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
     said: list[str] = []
@@ -126,9 +126,9 @@ def test_a_damaged_checkpoint_is_passed_over(
     newest = max(folder.rglob("*.safetensors"))
     before = newest.read_bytes()
     if metadata:
-        save_file({"a": torch.zeros(3)}, newest, {"notes": "{}", "checksum": "0"})
+        save_file({"a": torch.zeros(3)}, newest, {"notes": "{}"})
     else:
-        newest.write_bytes(damage(before))
+        newest.write_bytes(before[: int(kept * len(before))])  # cut off, as by a kill
     found = outcome(lambda: list(saved.newest_first()))
     assert isinstance(found, list)
     outcome(lambda: checkpoints.conditions(folder))
@@ -245,8 +245,8 @@ def test_a_line_of_a_manifest_is_read_or_is_an_error_that_is_expected(changes: A
 
     def read() -> Any:
         try:
-            return manifest.read_line(json.dumps(values))
-        except (TypeError, ValueError, AttributeError) as error:  # what its readers expect of a damaged file
+            return manifest.read_rows(json.dumps(values))
+        except ValueError as error:  # what its readers expect of a damaged file
             raise UserError(f"no manifest: {type(error).__name__}") from error
 
     outcome(read)

@@ -1,4 +1,4 @@
-"""What proof.py did and found: proof.json for programs, proof.md for readers, written anew after every step."""
+"""Records the steps of proof.py: proof.json for programs and proof.md for readers, rewritten after every step."""
 
 import datetime
 import json
@@ -15,12 +15,12 @@ from tabulate import tabulate
 
 Figures = dict[str, Any]
 _START = 25.0
-"""Seconds that a run takes beside its training: start, validation, test and pictures; a guess."""
+"""Seconds that a run takes in addition to its training, for start, validation, test and pictures; a guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step and what came of it; `message` is a line."""
+    """A step and its outcome; `message` is a line."""
 
     name: str
     outcome: str
@@ -33,7 +33,7 @@ class Step:
 
     @classmethod
     def of(cls, name: str, done: Done, figures: Figures | None = None) -> "Step":
-        """Of a command that was executed."""
+        """The step of an executed command."""
         outcome = "done" if done.ok else "killed at its limit" if done.code is None else "failed"
         return cls(
             name=name,
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass
 class Account:
-    """The steps so far. `known` says by what the runs of this call are known: table, device, precision, torch."""
+    """The steps so far. `known` is what identifies this call's runs: table, device, precision, torch."""
 
     out: Path
     words: Sequence[str]
@@ -62,19 +62,19 @@ class Account:
 
     @property
     def log(self) -> Path:
-        """Everything that the commands printed."""
+        """The file with everything that the commands printed."""
         return self.out / "proof.log"
 
     @property
     def failed(self) -> bool:
-        """Whether a step went wrong; a run that had no time left did not."""
+        """Whether a step failed; a run that had no time left did not."""
         cut = [
             step for step in self.steps if step.outcome == "killed at its limit" and not step.name.startswith("run ")
         ]
         return bool(cut) or any(step.outcome == "failed" for step in self.steps)
 
     def know(self, device: Figures, data: Figures) -> None:
-        """Take what identifies the runs."""
+        """Set what identifies the runs."""
         versions = device["environment"]
         self.known = {
             **data,
@@ -84,7 +84,7 @@ class Account:
         }
 
     def expected(self, label: str, results: Path) -> float:
-        """Seconds that a run of an entry will take: by its other seeds, by its measured speed, or 0: nobody knows."""
+        """Expected seconds of a run, from its other seeds or its measured speed; 0 if there is neither."""
         runs = archive.runs(results, self.known)
         found = [run.training.seconds for _, run in runs if run.architecture.label == label]
         if not found:
@@ -98,13 +98,13 @@ class Account:
         return 1.1 * found[0] + _START if found else 0.0
 
     def add(self, step: Step) -> None:
-        """Take a step, and write everything down."""
+        """Add a step and rewrite the files."""
         self.steps.append(step)
         print(f"{step.name}: {step.outcome} {step.message} ({step.seconds:.1f} s)", flush=True)
         self.write()
 
     def write(self) -> None:
-        """proof.json and proof.md."""
+        """Write proof.json and proof.md."""
         with self._lock:
             content = {
                 "begun": self.begun,
@@ -122,7 +122,7 @@ class Account:
 
     def _parts(self) -> list[str]:
         return [
-            "# What this device proved",
+            "# Results of tests/gpu/proof.py",
             f"Begun {self.begun}, {self.seconds / 60:g} minutes given: `{shlex.join(['python', *self.words])}`",
             self._device(),
             self._speeds(),
@@ -201,7 +201,7 @@ class Account:
         return ""
 
     def _rivals(self) -> str:
-        """The first run, as it was, beside the others at their measured rates."""
+        """The first run as measured, and the rivals projected from their measured rates."""
         run = next((step for step in self._named("run ") if step.figures), None)
         if run is None or run.figures is None:
             return ""
@@ -223,8 +223,8 @@ class Account:
         whole = f"{run.seconds:.1f} s" if run.seconds else "not run in this call"
         return (
             f"## {run.figures['architecture']} here and elsewhere\n\n"
-            f"The whole run of this benchmark, with start, validation, test and pictures: {whole}. What is projected "
-            f"is the measured rate's, without validation and test, and was not run.\n\n{_grid(header, rows)}"
+            f"The whole run of this benchmark, with start, validation, test and pictures: {whole}. PROJECTED times are "
+            f"computed from the measured rate, without validation and test.\n\n{_grid(header, rows)}"
         )
 
 

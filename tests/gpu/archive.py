@@ -1,4 +1,4 @@
-"""What leaves the machine: records, tables and pictures as one archive, and the weights of the best entries apart."""
+"""Packs what leaves the machine: records, tables and pictures as one archive, and the weights of the best entries."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ from command import Command, execute
 from safetensors.numpy import load_file, save
 
 from benchmark.records import store
-from benchmark.records.find import WEIGHTS
 from benchmark.records.schema import Record
+from benchmark.records.store import WEIGHTS
 from benchmark.tools.denoise.choose_run import validation_iou
 
 NAME = "records.tar.gz"
@@ -24,7 +24,7 @@ _LEFT_OUT = (WEIGHTS, "unfinished", "jobs", "private")
 
 
 def restore(out: Path, results: Path) -> None:
-    """Bring the records of an earlier call back, where their archive lies in `out` and there is no such folder."""
+    """Unpack the records of an earlier call from the archive in `out`, unless the results folder exists."""
     if (out / NAME).exists() and not results.exists():
         with tempfile.TemporaryDirectory(prefix="bench-proof-") as folder, tarfile.open(out / NAME) as archive:
             archive.extractall(folder, filter="data")
@@ -33,7 +33,7 @@ def restore(out: Path, results: Path) -> None:
 
 
 def runs(results: Path, known: Mapping[str, Any]) -> list[tuple[Path, Record]]:
-    """The finished runs of this table, device, precision and torch: those that `bench run` would not repeat."""
+    """The finished runs of this table, device, precision and torch, which `bench run` would not repeat."""
     return [
         (path, found)
         for path, found in store.read_all(results)[0]
@@ -45,7 +45,7 @@ def runs(results: Path, known: Mapping[str, Any]) -> list[tuple[Path, Record]]:
 
 
 def figures(results: Path, known: Mapping[str, Any], label: str, seed: int) -> dict[str, Any]:
-    """What a finished run's record says of its time; empty where there is none."""
+    """The speed of a finished run, from its record; empty if there is no such run."""
     for _, run in runs(results, known):
         if (run.architecture.label, run.seed) == (label, seed):
             return {
@@ -60,7 +60,7 @@ def figures(results: Path, known: Mapping[str, Any], label: str, seed: int) -> d
 
 
 def write(results: Path, out: Path, log: Path) -> None:
-    """records.tar.gz: the results folder with its tables, without weights, checkpoints and what is under way."""
+    """Write records.tar.gz: the results folder with its tables, without weights, checkpoints and unfinished work."""
     if (results / "runs").exists():
         words = ["-m", "benchmark", "leaderboard", "--results", str(results.resolve()), "--format", "md,csv,html"]
         execute(Command(words=words, limit=120, log=log))
@@ -76,7 +76,7 @@ def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def write_weights(results: Path, out: Path, known: Mapping[str, Any], largest: float | None) -> list[str]:
-    """The weights of the best entries by validation IoU, never by the test, in 16 bits; says what became of each."""
+    """Write the weights of the best entries by validation IoU, in 16 bits; returns a line for each."""
     best: dict[str, tuple[float, Path, Record]] = {}
     for path, found in runs(results, known):
         if found.architecture.parameter_count:
@@ -108,7 +108,7 @@ def write_weights(results: Path, out: Path, known: Mapping[str, Any], largest: f
 
 
 def _halved(source: Path, target: Path, found: Record) -> str:
-    """Numbers of 32 bits to 16, but for tensors with one that 16 bits cannot hold; says which these are."""
+    """Write tensors of 32 bits in 16, except those with a number that 16 bits cannot hold; returns their names."""
     tensors, whole = {}, []
     for name, value in load_file(source).items():
         with np.errstate(over="ignore"):

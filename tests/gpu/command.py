@@ -1,4 +1,4 @@
-"""A command of Python's in a process of its own, under a time limit of its own."""
+"""Runs a Python command in a process of its own, with a time limit."""
 
 import os
 import runpy
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = 12
-"""Of the output are kept in the account; all of it is in the log."""
+"""Last lines of the output that the account keeps; the log has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,13 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What came of it."""
+    """The outcome of a command."""
 
     command: list[str]
     limit: float
     seconds: float
     code: int | None
-    """None: killed at its limit."""
+    """None if it was killed at its limit."""
     last_lines: list[str]
 
     @property
@@ -43,7 +43,7 @@ class Done:
 
 
 def execute(command: Command) -> Done:
-    """Run it from the checkout's root, with the checkout on Python's path; everything that it starts dies with it."""
+    """Run it in the checkout's root, with the checkout on Python's path; everything that it starts dies with it."""
     started = time.monotonic()
     if command.here:
         code, text = _here(command.words)

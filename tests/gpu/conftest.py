@@ -1,8 +1,7 @@
-"""Fixtures of what a CUDA device must prove.
+"""Fixtures of the tests that a CUDA device must pass.
 
-The variable GPU_DEVICE names the device, "cuda" unless it is given. GPU_DEVICE=cpu rehearses what a CPU can: mistakes
-in these tests are found before a GPU is at hand. Without a GPU, and without that, all but the rehearsal of proof.py is
-skipped.
+GPU_DEVICE names the device ("cuda" by default). GPU_DEVICE=cpu runs what a CPU can, to find mistakes in these tests
+without a GPU. Without a GPU and without GPU_DEVICE only the rehearsal of proof.py runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,12 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     absent = DEVICE.startswith("cuda") and not torch.cuda.is_available()
     for item in items:
         if absent and here in item.path.parents and item.path.name != PROVES_NOTHING_OF_CUDA:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device is to be seen; GPU_DEVICE=cpu rehearses"))
+            item.add_marker(pytest.mark.skip(reason="no CUDA device found; GPU_DEVICE=cpu rehearses"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _repeatable_cublas() -> Iterator[None]:
-    """cuBLAS reads it once, at its first product: a test with `deterministic` may come after others."""
+    """cuBLAS reads the variable once, at its first product, so it is set before every test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         yield
@@ -41,7 +40,7 @@ def _repeatable_cublas() -> Iterator[None]:
 
 @pytest.fixture
 def on() -> Iterator[On]:
-    """Take the device with a precision; what that sets for the whole process is put back."""
+    """Resolve the device with a precision; the global settings that this changes are restored."""
     before = (
         torch.get_float32_matmul_precision(),
         torch.backends.cudnn.allow_tf32,

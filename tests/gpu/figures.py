@@ -1,12 +1,11 @@
-"""What proof.py measures, a function each: a task in JSON's types -> figures in JSON's types.
+"""The measurements of proof.py, a function each: a task in JSON's types -> figures in JSON's types.
 
-    python tests/gpu/figures.py speed '{"architecture": "unet", "execution": "graph", ...}' answer.json
+    python tests/gpu/figures.py speed '{"architecture": "unet", "execution": "eager", ...}' answer.json
 
-A process of its own for each, so that memory, kernels tried and compilations are those of one measurement.
+Each runs in a process of its own, whose memory, tried kernels and compilations are then those of one measurement.
 """
 
 import json
-import math
 import os
 import platform
 import sys
@@ -15,8 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import race
 import torch
 from torch.profiler import ProfilerActivity
 
@@ -26,7 +27,7 @@ from benchmark.plugins import datasets, network, registry
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
 from benchmark.records import describe, keys
-from benchmark.tools.speed import ceiling, measure, rivals
+from benchmark.tools.speed import ceiling, measure
 from benchmark.tools.speed.ceiling import Ceiling
 from benchmark.tools.speed.measure import Task
 from benchmark.training import hardware
@@ -36,11 +37,11 @@ from benchmark.training.hardware import Hardware
 Figures = dict[str, Any]
 TOP = 10
 STEPS = 5
-"""Of the profile."""
+"""Number of profiled steps."""
 
 
 def settings(task: Figures) -> Protocol:
-    """The protocol with what the task changes; the dataset in its canonical spelling, as `bench run` has it."""
+    """The protocol with the task's changes; the dataset in its canonical spelling, as in `bench run`."""
     changed = protocols.load(task["protocol"]).override(task["overrides"])
     return changed.override({"dataset": registry.load("datasets", changed.dataset).label})
 
@@ -85,7 +86,7 @@ def device(task: Figures) -> Figures:
 
 
 def data(task: Figures) -> Figures:
-    """Decode the data, and say by what the runs on them will be known."""
+    """Decode the data; the figures include what identifies the runs on them."""
     wanted = settings(task)
     plugin = registry.load("datasets", wanted.dataset)
     started = time.perf_counter()
@@ -101,11 +102,11 @@ def data(task: Figures) -> Figures:
 
 
 def speed(task: Figures) -> Figures:
-    """Training: images per second, seconds of an epoch, peak memory, what bounds it and the share of that ceiling."""
+    """Training: images per second, seconds of an epoch, peak memory, what limits it and the share of that ceiling."""
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     net = _on_device(wanted, machine)
-    execution = training.choose(wanted.execution, machine, wanted.protocol, micro_batch=None)
+    execution = training.choose(wanted.execution, wanted.protocol, micro_batch=None)
     hardware.reset_peak_memory(machine)
     started = time.perf_counter()
     rate = measure.training_speed(net, split, wanted.protocol, machine, execution, wanted.seconds)
@@ -129,7 +130,7 @@ def speed(task: Figures) -> Figures:
 
 
 def profile(task: Figures) -> Figures:
-    """Where the time of an eager step goes: the kernels that take most of it (on a CPU the operations)."""
+    """The kernels (on a CPU: operations) that take most of the time of an eager step."""
     wanted = _speed_task(task)
     machine, split = measure.prepare(wanted)
     batch = wanted.protocol.batch_size
@@ -165,20 +166,17 @@ def profile(task: Figures) -> Figures:
     }
 
 
-def rival(task: Figures) -> Figures:
-    """One contestant of `bench speed --against`, on the first images of the training split as PNG files."""
+def rivals(task: Figures) -> Figures:
+    """Contestants of race.py, on the first images of the training split as PNG files."""
     wanted = _speed_task(task)
     with tempfile.TemporaryDirectory(prefix="bench-proof-") as folder:
-        count = rivals.write_files(wanted, task["images"], Path(folder))
-        found = {name: rivals.race(wanted, name, Path(folder), count) for name in task["contestants"]}
-    batches = math.ceil(count / wanted.protocol.batch_size)
+        count = race.write_files(wanted, task["images"], Path(folder))
+        found = {name: race.race(wanted, name, Path(folder), count) for name in task["contestants"]}
     return {
         "architecture": wanted.architecture,
         "images": count,
-        "batches": batches,
         "contestants": {
-            name: {"images_per_second": raced.images_per_second, "epochs": raced.epochs}
-            for name, raced in found.items()
+            name: {"images_per_second": median(rates), "epochs": len(rates)} for name, rates in found.items()
         },
     }
 
@@ -188,7 +186,7 @@ FIGURES: dict[str, Callable[[Figures], Figures]] = {
     "data": data,
     "speed": speed,
     "profile": profile,
-    "rival": rival,
+    "rivals": rivals,
 }
 
 

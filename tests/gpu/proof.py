@@ -1,11 +1,11 @@
-"""Uses a machine with a GPU that is at hand for some minutes, in a fixed order; writes what it has after every step.
+"""Tests and measures on a GPU that is available for some minutes; writes its results after every step.
 
     python tests/gpu/proof.py --minutes 10 --out proof            # what `make gpu` calls, with --tests
     python tests/gpu/proof.py --device cpu --rehearse --out DIR   # everything, tiny, on a CPU
 
 In DIR: proof.json and proof.md (what was done, each step's command, seconds and outcome, the figures), records.tar.gz
 (records, tables and pictures, without weights), weights-*.safetensors (the two best entries in 16 bits) and proof.log.
-Called again with the same DIR it goes on with the runs that are missing. docs/gpu.md says what each step is for.
+Called again with the same DIR it does the missing runs. docs/gpu.md describes each step.
 """
 
 import argparse
@@ -35,16 +35,16 @@ ENTRIES = (
 )
 TINY = {"image_size": [32, 32], "epochs": 1, "batch_size": 4}
 WORTH_STARTING = 20.0
-"""Seconds: a run that would have less is not begun."""
+"""Seconds; a run that would have less is not started."""
 LAST_WORDS = 10.0
-"""Seconds at the end for archive and tables."""
+"""Seconds reserved at the end for archive and tables."""
 TESTERS = 4
 """Processes that share the device for the tests."""
 
 
 @dataclass
 class Proof:
-    """The plan's settings, the time, and what came of it."""
+    """The settings, the time that is left, and the steps so far."""
 
     given: argparse.Namespace
     results: Path
@@ -56,11 +56,11 @@ class Proof:
         return self.begun + 60 * self.given.minutes - time.monotonic()
 
     def share(self, part: float) -> float:
-        """Seconds of a step that may take so much of the whole time, and no more than there is."""
+        """Seconds for a step that may take this part of the whole time, and no more than is left."""
         return min(60 * self.given.minutes * part, self.left())
 
     def task(self, **more: Any) -> dict[str, Any]:
-        """What every measurement is told."""
+        """The task of a measurement."""
         given = self.given
         overrides = {"weights": given.weights, **(TINY if given.rehearse else {})}
         if given.dataset:
@@ -71,7 +71,7 @@ class Proof:
         return {**common, "seconds": seconds, **more}
 
     def measure(self, name: str, what: str, limit: float, **more: Any) -> dict[str, Any] | None:
-        """A step that measures; its figures, or None where there are none."""
+        """Do a measurement; returns its figures, or None if it failed."""
         if limit < 1:
             self.account.add(Step(name=name, outcome="left out", message="no time is left"))
             return None
@@ -95,7 +95,7 @@ class Proof:
         return words
 
     def run(self, label: str, seed: int) -> bool:
-        """One run, unless it is finished, or would not be in what is left; whether there may be something new."""
+        """Do one run, unless it is finished or would not finish in time; returns whether it was done."""
         name = f"run {label}, seed {seed}"
         if found := archive.figures(self.results, self.account.known, label, seed):
             self.account.add(Step(name=name, outcome="finished before", figures=found))
@@ -112,7 +112,7 @@ class Proof:
         return done.ok
 
     def pack(self) -> None:
-        """Write archive, tables and weights anew; what goes wrong there must not end the proof."""
+        """Rewrite archive, tables and weights; an error there does not end the proof."""
         try:
             archive.write(self.results, self.given.out, self.account.log)
             kept = archive.write_weights(self.results, self.given.out, self.account.known, self.given.largest)
@@ -124,7 +124,7 @@ class Proof:
 
 
 def conduct(proof: Proof) -> None:
-    """The steps in their order."""
+    """Do the steps in their order."""
     given = proof.given
     with ThreadPoolExecutor(1) as beside:  # the archive is written while the device works on the next step
         if given.tests:
@@ -157,7 +157,7 @@ def conduct(proof: Proof) -> None:
             beside.submit(proof.pack)
         if given.against and not given.only_runs:
             few = {"images": min(256, data["images"]["train"]), "contestants": given.against}
-            proof.measure("rivals", "rival", proof.share(0.25), architecture=given.networks[0], **few)
+            proof.measure("rivals", "rivals", proof.share(0.25), architecture=given.networks[0], **few)
         for seed in given.seeds:
             for label in given.entries:
                 if (label, seed) != (given.networks[0], 0) and proof.run(label, seed):
@@ -165,17 +165,15 @@ def conduct(proof: Proof) -> None:
 
 
 def _speeds(proof: Proof, ceiling: dict[str, float]) -> None:
-    """Of each network as each execution, the reference network first, then all eagerly; in at most 35 % of the time."""
+    """Measure each network eagerly and compiled, the reference network first, in at most 35 % of the time."""
     given = proof.given
-    modes = ("eager", "graph", "compiled")
+    modes = ("eager", "compiled")
     first, *others = given.networks
     order = [(first, mode) for mode in modes] + [(label, mode) for mode in modes for label in others]
     until = proof.left() - proof.share(0.35)
     for label, mode in order:
         name = f"speed of {label}, {mode}"
-        if mode == "graph" and not given.device.startswith("cuda"):
-            proof.account.add(Step(name=name, outcome="skipped", message="a graph is CUDA's"))
-        elif mode == "compiled" and given.rehearse:
+        if mode == "compiled" and given.rehearse:
             proof.account.add(Step(name=name, outcome="skipped", message="a compilation takes too long to rehearse"))
         else:
             limit = min(120.0, proof.left() - until)

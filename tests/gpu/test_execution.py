@@ -1,4 +1,4 @@
-"""However a step is executed on CUDA it is the eager step but for rounding, and none waits for the device."""
+"""On CUDA a compiled training is the eager one except for rounding, and no step waits for the device."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -57,26 +57,6 @@ def same_training(found: Course, expected: Course, precision: str) -> None:
         assert float((found[1][name] - value).norm() / value.norm()) <= most, name
 
 
-@pytest.mark.usefixtures("only_cuda")
-@pytest.mark.parametrize("precision", LOSSES)
-def test_a_graph_is_the_eager_training(precision: str, on: On, training_data: DATA) -> None:
-    machine = on(precision, deterministic=True)  # the kernels are the same, and so must be what they compute
-    data = training_data(machine)
-    eager = twenty_steps(built(NET, machine), data, machine)
-    same_training(twenty_steps(built(NET, machine), data, machine, "graph"), eager, precision)
-
-
-@pytest.mark.usefixtures("only_cuda")
-def test_a_graph_of_the_reference_network_has_the_eager_losses(on: On, training_data: DATA) -> None:
-    """Its losses alone: noise of 1e-6 moves them by 3e-4, and Adam's moments, of images as small as these, by 0.8."""
-    machine = on("fp32", deterministic=True)
-    data = training_data(machine)
-    eager, graph = (
-        twenty_steps(built("custom_resnet34", machine), data, machine, mode)[0] for mode in ("eager", "graph")
-    )
-    torch.testing.assert_close(graph, eager, rtol=1e-2, atol=0)
-
-
 @pytest.mark.parametrize("precision", LOSSES)
 @pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:.*:DeprecationWarning")  # the compilers', of themselves
 def test_a_compiled_training_is_the_eager_one(precision: str, on: On, training_data: DATA) -> None:
@@ -100,7 +80,7 @@ def test_data_from_the_host_give_the_same_bits(on: On, training_data: DATA) -> N
 def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch after the first: whatever waits for the device in its steps is an error.
 
-    In the first one cuDNN tries its kernels, a graph is recorded, and pinned memory is taken.
+    In the first one cuDNN tries its kernels, and pinned memory is taken.
     """
     launch = Steps._launch
     epochs = itertools.count()
@@ -121,13 +101,12 @@ NO_WAITING = pytest.mark.filterwarnings("ignore:Synchronization debug mode is a 
 @NO_WAITING
 @pytest.mark.usefixtures("only_cuda", "guarded")
 @pytest.mark.parametrize("name", ["custom_resnet34", "unet", "segnet", "deeplabv3", "vitvs"])
-@pytest.mark.parametrize("way", ["resident", "host", "graph"])
-def test_no_step_waits_for_the_device(name: str, way: str, on: On, training_data: DATA) -> None:
+@pytest.mark.parametrize("resident", [True, False])
+def test_no_step_waits_for_the_device(name: str, resident: bool, on: On, training_data: DATA) -> None:
     machine = on("bf16")
     settings = SMALL.override({"augmentation": "time_roll"})
-    data = training_data(machine, settings, resident=way != "host")
-    mode = Execution(mode="graph" if way == "graph" else "eager")
-    steps = Steps(built(name, machine), data, settings, seed=0, hardware=machine, execution=mode)
+    data = training_data(machine, settings, resident=resident)
+    steps = Steps(built(name, machine), data, settings, seed=0, hardware=machine)
     for _ in range(2):
         steps.epoch(lambda _: None)
 

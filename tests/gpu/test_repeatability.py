@@ -1,4 +1,4 @@
-"""`--deterministic` keeps its word: the same bits again, or a refusal; and a run that was killed goes on."""
+"""`--deterministic` gives the same bits again or refuses, also when a killed run is resumed."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What is counted and heard on the device is what a CPU counts and hears."""
+"""Counts and sound scores on the device are those of a CPU."""
 
 import math
 from collections.abc import Callable

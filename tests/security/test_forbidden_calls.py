@@ -19,7 +19,7 @@ FORBIDDEN = {
 METHODS = {"extractall", "exec_module", "read_pickle", "unpack_archive"}
 ALLOWED = {
     # A plugin that the user asked for, by the name of a file in a folder that the user named.
-    ("benchmark/plugins/registry.py", "importlib.import_module"),
+    ("benchmark/plugins/loading.py", "importlib.import_module"),
     # What a process sends its own workers through a pipe.
     ("benchmark/common/workers.py", "pickle.loads"),
 }

@@ -68,12 +68,12 @@ def test_cleaning_writes_nowhere_but_into_its_folder(tmp_path: Path) -> None:
     elsewhere = sound(tmp_path / "elsewhere" / "a.wav")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "deep").symlink_to(elsewhere.parent)
-    with pytest.raises(UserError, match="lies behind a link that leads out of"):
+    with pytest.raises(UserError, match="is behind a link that leads out of"):
         denoise_files.targets([tmp_path / "in"], tmp_path / "out")
     (tmp_path / "out" / "deep").unlink()
     (tmp_path / "out" / "deep").mkdir()
     (tmp_path / "out" / "deep" / "a.wav").symlink_to(source)
-    with pytest.raises(UserError, match="is a recording that is to be cleaned"):
+    with pytest.raises(UserError, match="is one of the recordings to clean"):
         denoise_files.targets([tmp_path / "in"], tmp_path / "out")
 
 
@@ -84,7 +84,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     before = hashlib.sha256(kept.read_bytes()).hexdigest()
     for name in ("b.wav", f".tmp-b.wav-{platform.node()}-{os.getpid()}"):
         (tmp_path / name).symlink_to(kept)
-    with files.beside(tmp_path / "b.wav") as path, recordings.writer(path, 8000, 1, "PCM_16") as file:
+    with files.atomic_file(tmp_path / "b.wav") as path, recordings.writer(path, 8000, 1, "PCM_16") as file:
         file.write(np.ones(100))
     assert hashlib.sha256(kept.read_bytes()).hexdigest() == before
     assert not (tmp_path / "b.wav").is_symlink()

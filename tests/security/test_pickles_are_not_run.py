@@ -15,10 +15,10 @@ from benchmark.data import cache
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.page import page
 from benchmark.plugins import network, registry
-from benchmark.records import store, verify
+from benchmark.records import archives, store, verify
 from benchmark.records import weights as stored
 from benchmark.training import checkpoints
-from benchmark.training.checkpoints import Checkpoints
+from benchmark.training.checkpoints import Checkpoints, Snapshot
 
 PAPER = protocols.load("paper")
 
@@ -27,13 +27,12 @@ PAPER = protocols.load("paper")
 def test_a_checkpoint(tmp_path: Path, marker: Path, kind: str) -> None:
     warned: list[str] = []
     snapshots = Checkpoints(tmp_path / "work", {"a": 1}, warned.append)
-    path = snapshots._path(3)
+    snapshots.write(Snapshot(number=3, tensors={}, notes={}))
+    (path,) = tmp_path.rglob("*.safetensors")
     lay(path, marker, kind)
     assert list(snapshots.newest_first()) == []
     assert ["is damaged" in line for line in warned] == [True]
     assert checkpoints.conditions(tmp_path) == {}
-    with pytest.raises(UserError):
-        snapshots.numbered(3)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "npz"])
@@ -52,8 +51,8 @@ def test_stored_weights(tmp_path: Path, marker: Path, kind: str, monkeypatch: py
 @pytest.mark.parametrize("kind", [*KINDS, "npz", "npy"])
 def test_masks_and_pictures(tmp_path: Path, marker: Path, kind: str) -> None:
     path = lay(tmp_path / "predictions.npz", marker, kind)
-    with pytest.raises(verify.UnreadableError):
-        verify.unpacked(path, "packed", "shape", path.name)
+    with pytest.raises((OSError, ValueError)):
+        archives.read_predictions(path)
     folder = write(tmp_path)
     lay(folder / "predictions.npz", marker, kind)
     lay(store.pictures_path(tmp_path, "c" * 64, (8, 8)), marker, kind)
@@ -91,7 +90,7 @@ def test_weights_in_torch_home(
     for weights in (ResNet34_Weights.IMAGENET1K_V1, *ResNet50_Weights, *ResNet101_Weights):
         lay(tmp_path / "hub" / "checkpoints" / weights.url.rsplit("/", 1)[1], marker, kind)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match="cannot be had") as caught:
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
         network.build(registry.load("architectures", name), PAPER, 0)
     assert len(str(caught.value).splitlines()) == 1
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
@@ -118,7 +117,7 @@ def test_weights_in_hf_home(
 
     monkeypatch.setattr("timm.models._hub.hf_hub_download", downloaded)
     monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", downloaded)
-    with pytest.raises(UserError, match="cannot be had") as caught:
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
         network.build(registry.load("architectures", name), PAPER, 0)
     assert len(str(caught.value).splitlines()) == 1
     assert asked

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from helpers import NEW_PLUGIN, TINY, Bench
 
+from benchmark.common import workers
 from benchmark.plugins import registry
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +79,22 @@ def test_workers_begin_without_the_current_folder(tmp_path: Path, marker: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().isdecimal()
+
+
+def test_threads_that_start_workers_at_once_leave_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that came second would else take the first one's setting for the user's, and leave it behind."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    inside, second = threading.Event(), threading.Event()
+
+    def start() -> None:
+        with workers._safe_path():
+            inside.set()
+            second.wait(1)
+
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    threads[0].start()
+    inside.wait()
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert "PYTHONSAFEPATH" not in os.environ

@@ -1,4 +1,4 @@
-"""Two results folders, made once by the command line, of which each test gets a copy that it may alter."""
+"""A results folder, made once by the command line, that each test gets a copy of."""
 
 import shutil
 from pathlib import Path
@@ -36,20 +36,3 @@ def store(made: Path, tmp_path: Path) -> Store:
     unets = {read(path).seed: path for path in (results / "runs/quick/synthetic/unet").iterdir()}
     (otsu,) = (results / "runs/quick/synthetic/otsu").iterdir()
     return Store(results=results, run=unets[0], other=unets[1], otsu=otsu)
-
-
-@pytest.fixture(scope="session")
-def tuned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that chose among three learning rates, of which the last diverges."""
-    results = tmp_path_factory.mktemp("tuned") / "results"
-    rates = ("--set", "optimiser=sgd", "--set", "learning_rates=[1e-3, 1e-2, 1e30]")
-    run("--arch", "unet:width=4", *rates, "--results", str(results))
-    return results
-
-
-@pytest.fixture
-def tuned(tuned_once: Path, tmp_path: Path) -> Store:
-    results = tmp_path / "tuned"
-    shutil.copytree(tuned_once, results)
-    (folder,) = results.glob("runs/*/*/unet/*")
-    return Store(results=results, run=folder, other=folder, otsu=folder)

@@ -1,4 +1,4 @@
-"""`bench verify` names each run and ends with 2 if anything is found; `--seal` is for consistent runs."""
+"""`bench verify` names each run and ends with 2 if anything is found."""
 
 import re
 import subprocess
@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from helpers import Bench
 from tampering import Store, count_changed
-
-from benchmark.records import checksums
 
 
 def test_the_command_names_each_run_and_ends_with_2(bench: Bench, store: Store) -> None:
@@ -26,23 +24,10 @@ def test_the_command_names_each_run_and_ends_with_2(bench: Bench, store: Store) 
     assert bench("verify", store.run, "--results", store.results).code == 2
 
 
-def test_sealing_is_for_consistent_runs_alone(bench: Bench, store: Store) -> None:
-    for run in (store.run, store.other):
-        (run / checksums.NAME).unlink()
-    count_changed(store)
-    ran = bench("verify", "--seal", "--results", store.results)
-    assert ran.code == 2
-    assert f"{store.other}: consistent, sealed" in ran.out
-    assert (store.other / checksums.NAME).exists()
-    assert not (store.run / checksums.NAME).exists()
-    again = bench("verify", store.other, "--seal", "--results", store.results)
-    assert again.out.splitlines()[0] == f"{store.other}: consistent"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--predict",), "--predict wants the runs to be named"),
+        (("--predict",), "--predict needs the names of runs"),
         (("ffffzz",), "no run\\(s\\) in .* have a key that begins with 'ffffzz'"),
         ((".",), "lies outside of .*name its results folder with --results"),
     ],

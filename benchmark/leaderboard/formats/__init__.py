@@ -1,4 +1,4 @@
-"""A board as terminal tables, Markdown, LaTeX, CSV and JSON. From the same board come the same bytes."""
+"""Write a board for the terminal and as Markdown, LaTeX, CSV and JSON. The same board gives the same bytes."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,4 +14,4 @@ __all__ = ["WRITERS", "as_json", "csv", "latex", "markdown", "print_terminal", "
 Writer = Callable[[Board, Sequence[str]], str]
 
 WRITERS: Mapping[str, Writer] = {"md": markdown, "csv": csv, "tex": latex, "json": as_json}
-"""Suffix -> board and names of chosen columns (none: all) -> text."""
+"""Suffix -> function from a board and the chosen columns (none: all) to the text of the file."""

@@ -1,4 +1,4 @@
-"""A board as CSV and as JSON, for other programs."""
+"""Write a board as CSV and as JSON, for other programs."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from benchmark.leaderboard.strata import Stratum
 
 
 def csv(board: Board, chosen: Sequence[str] = ()) -> str:
-    """One line per row of every table; the first columns say which table."""
+    """Write one line per row of every table; the first columns name the table."""
     import pandas as pd
 
     lines = [
@@ -39,12 +39,12 @@ def _cell(column: Column, row: Row) -> str:
 
 
 def _inert(text: str) -> str:
-    """With an apostrophe before it where a spreadsheet would compute it."""
+    """Put an apostrophe before a text that a spreadsheet would compute."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
-    """Tables with protocol, dataset and rows; numbers rounded as in the other formats, null where undefined."""
+    """Write tables with protocol, dataset and rows; numbers rounded as in the other formats, null where undefined."""
     content = {
         "tables": [
             {
@@ -80,14 +80,14 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
             for found in board.comparisons
         ],
         "generalisation": _matrix(board.matrix),
-        "published": [{"title": entry.title, **entry.number.model_dump()} for entry in board.published],
+        "published": [{"title": entry.title, **asdict(entry.number)} for entry in board.published],
         "columns": {column.name: column.definition for column in wording.meanings(board, chosen)},
     }
     return _laid_out(content, 4) + "\n"
 
 
 def _laid_out(value: Any, levels: int) -> str:
-    """JSON with a line for each row of a table: what Python indents itself takes many times longer."""
+    """JSON with a line for each row of a table; the indentation of Python's own encoder takes many times longer."""
     if not levels or not value or not isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
@@ -97,7 +97,7 @@ def _laid_out(value: Any, levels: int) -> str:
 
 
 def _matrix(matrix: Matrix | None) -> list[dict[str, Any]]:
-    """One entry per row and test: mean IoU in per cent."""
+    """An object per row and test: mean IoU in per cent."""
     return [
         {
             "trained_on": row.trained_on,
@@ -137,7 +137,7 @@ def _row(row: Row, shown: Sequence[Column], strata: Mapping[str, Sequence[Stratu
 
 
 def _limits(row: Row) -> list[float] | None:
-    """Of the mean IoU in per cent."""
+    """The 95 % interval of the mean IoU in per cent."""
     if row.interval is None:
         return None
     half = row.interval.half_width()

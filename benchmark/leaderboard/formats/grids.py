@@ -1,4 +1,4 @@
-"""Rows and columns as text, for every format that has a grid."""
+"""Lay out rows and columns as text, for every format that draws tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ SCORES = "Scores"
 _GROUPS: Mapping[Group, str] = {"scores": SCORES, "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
 
 Grid = tuple[list[str], list[list[str]]]
-"""Header, and the cells of every row."""
+"""The header, and the cells of every row."""
 
 
 def parts(table: Table, chosen: Sequence[str]) -> dict[str, tuple[list[Column], list[Row]]]:
-    """Title -> the columns and rows of a part of the table; the chosen columns alone are a single part."""
+    """Title -> the columns and rows of a part of the table; chosen columns form a single part."""
     if chosen:
         return {SCORES: (columns.chosen(table, chosen), [*table.rows])}
     return {
@@ -36,13 +36,13 @@ def _columns(table: Table, group: Group) -> list[Column]:
 
 
 def cells(shown: Sequence[Column], rows: Sequence[Row]) -> Grid:
-    """The texts of a part."""
+    """The texts of a part of the table."""
     return [column.title for column in shown], [[column.text(row) for column in shown] for row in rows]
 
 
 def by_snr(table: Table) -> Grid:
     """SI-SDR gain of every row per interval of input SNR."""
-    assert table.images is not None  # snr_bins come from there
+    assert table.images is not None  # a table has snr_bins only if it has images
     header = ["Architecture", *(stratum.title for stratum in table.images.by_snr())]
     shown = [row for row in (*table.rows, *table.references) if row.by_snr]
     images = [f"{found.images if found else 0}" for row in shown[:1] for found in row.by_snr]
@@ -50,7 +50,7 @@ def by_snr(table: Table) -> Grid:
 
 
 def published(board: Board) -> Grid:
-    """What others printed."""
+    """The published numbers."""
     header = ["System", "Metric", "Split", "Value", "Dataset", "Source", "Comparable"]
     return header, [
         [entry.title, n.metric, n.split, f"{n.value:.2f}", n.dataset, n.source, n.comparable]
@@ -60,7 +60,7 @@ def published(board: Board) -> Grid:
 
 
 def generalisation(matrix: Matrix) -> Grid:
-    """Entries by what they were trained on, times what they were tested on."""
+    """Entries, by the data that they were trained on, times the data that they were tested on."""
     return ["Trained on", "Architecture", *matrix.tests], [
         [row.trained_on, row.entry, *(_cell(cell) for cell in row.cells)] for row in matrix.rows
     ]
@@ -78,14 +78,14 @@ def _cell(found: Cell | None) -> str:
 
 
 def interval(found: Interval | None) -> str:
-    """A mean with its interval, as far as there are any."""
+    """A mean with its interval, if there is one."""
     if found is None:
         return "–"
     return f"{found.mean:.2f}" + (f" ± {found.half_width:.2f}" if found.half_width is not None else "")
 
 
-def drawn(grid: Grid, style: str) -> str:
-    """The grid in a style of tabulate."""
+def draw(grid: Grid, style: str) -> str:
+    """Draw the grid in a style of tabulate."""
     header, rows = grid
     if style == "github":
         header, *rows = ([as_markdown(cell).replace("|", "\\|") for cell in row] for row in (header, *rows))
@@ -94,11 +94,11 @@ def drawn(grid: Grid, style: str) -> str:
 
 
 def as_markdown(text: str) -> str:
-    """Text that is no HTML, and neither a link nor the address of one."""
+    """Escape HTML and links in a text."""
     return text.replace("<", "&lt;").replace("](", "]\\(").replace("][", "]\\[").replace("]:", "]\\:")
 
 
 def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
-    """Whether a column holds numbers, perhaps marked as LaTeX will show them, or nothing."""
+    """Whether a column holds numbers only, perhaps with marks for LaTeX."""
     texts = [row[index].strip("\x02\x03\x04") for row in rows]
     return all(text.replace(".", "").replace("-", "").isdigit() or text == "–" for text in texts)

@@ -1,4 +1,4 @@
-"""A board on the terminal."""
+"""Print a board on the terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,39 +13,41 @@ if TYPE_CHECKING:
 
 
 def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ()) -> None:
-    """One table per comparability key, with as many columns as the terminal is wide, the most important first."""
-    from rich.table import Table as Grid
+    """Print each table with as many columns as fit, the most important ones first."""
     from rich.text import Text
 
     for table in board.tables:
         console.print(Text(table.heading, style="bold"))
         for line in wording.about(table):
             console.print(Text(line, style="dim"))
-        rows = [*table.rows, *(() if chosen else table.references)]
-        shown = columns.chosen(table, chosen) if chosen else _fitting(columns.of(table), rows, console.width)
-        grid = Grid(show_edge=False, pad_edge=False, box=None, header_style="bold")
-        for column in shown:
-            grid.add_column(Text(column.title), justify="left" if column.group == "entry" else "right", no_wrap=True)
-        for row in rows:
-            grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
-        console.print(grid)
-        hidden = len(columns.of(table)) - len(shown)
-        if hidden and not chosen:
-            console.print(
-                Text(
-                    f"{hidden} more columns in the files, and what each means; --width 200 shows some of them",
-                    style="dim",
-                )
-            )
+        _print_scores(table, console, chosen)
         _print_rest(table, console, short=bool(chosen))
         console.print()
     for found in board.comparisons:
         console.print(Text(wording.agreement(found)))
     if board.matrix:
-        text = grids.drawn(grids.generalisation(board.matrix), "plain")
+        text = grids.draw(grids.generalisation(board.matrix), "plain")
         if max(map(len, text.splitlines())) > console.width:
-            text = "Too wide for this terminal: --width, or leaderboard.md."
+            text = "This table is too wide for the terminal: use --width, or see leaderboard.md."
         console.print(Text(f"\n{wording.GENERALISATION}\n{text}"))
+
+
+def _print_scores(table: Table, console: "Console", chosen: Sequence[str]) -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    rows = [*table.rows, *(() if chosen else table.references)]
+    shown = columns.chosen(table, chosen) if chosen else _fitting(columns.of(table), rows, console.width)
+    grid = Grid(show_edge=False, pad_edge=False, box=None, header_style="bold")
+    for column in shown:
+        grid.add_column(Text(column.title), justify="left" if column.group == "entry" else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(column.text(row)) for column in shown), style=None if row.runs else "dim")
+    console.print(grid)
+    hidden = len(columns.of(table)) - len(shown)
+    if hidden and not chosen:
+        line = f"{hidden} more columns, with their meaning, are in the files; --width 200 shows some of them"
+        console.print(Text(line, style="dim"))
 
 
 def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
@@ -54,13 +56,13 @@ def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
     if table.snr_bins and not short:
         console.print(Text(f"\n{wording.BY_SNR}"))
         for block in _blocks(grids.by_snr(table), console.width):
-            console.print(Text(grids.drawn(block, "plain")))
+            console.print(Text(grids.draw(block, "plain")))
     for line in (*(() if short else wording.absent(table)), *wording.remarks(table)):
         console.print(Text(line, style="dim"))
 
 
 def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
-    """The grid in parts that are no wider than the terminal, each with the first column."""
+    """Split the grid into parts that fit the terminal, each with the first column."""
     header, rows = grid
     needed = [2 + max(len(line[index]) for line in (header, *rows)) for index in range(len(header))]
     parts: list[list[int]] = [[]]
@@ -75,7 +77,7 @@ def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
 def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
     chosen: list[Column] = []
     left = width
-    for column in sorted((column for column in candidates if column.rank < 99), key=lambda column: column.rank):
+    for column in sorted((column for column in candidates if column.priority < 99), key=lambda column: column.priority):
         cells = [column.text(row) for row in rows]
         needed = 2 + max(len(text) for text in (column.title, *cells))
         empty = all(text in ("", "–") for text in cells)

@@ -1,7 +1,6 @@
-"""The leaderboard as one HTML file that people like to open: `content` gathers, `charts` measures out, `page` draws.
+"""Write the leaderboard as one HTML file: `content` gathers, `charts` and `gallery` prepare drawings, `page` renders.
 
-The file asks for nothing but itself: styles, script, thumbnails and masks are in it. From the same records come the
-same bytes.
+The file loads nothing else: styles, script, thumbnails and masks are in it. The same records give the same bytes.
 """
 
 from benchmark.leaderboard.page.page import TooLargeError, rendered

@@ -1,6 +1,6 @@
-"""Numbers -> places in a drawing. Sizes are in the drawing's own units; the page scales them.
+"""Turn numbers into positions in a drawing. Sizes are in units of the drawing; the page scales it.
 
-Every drawing has its numbers in a table beside it, so that nothing is said by a drawing alone.
+A table on the page repeats the numbers of every drawing.
 """
 
 import math
@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 38.0, 12.0, 10.0, 36.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """A line of the grid at `place`, with its text."""
+    """A grid line at `place`, with its label."""
 
     place: float
     text: str
@@ -24,7 +24,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dot:
-    """An entry in a scatter: place, the ends of its interval (None: not known), and whether it is on the front."""
+    """An entry in a scatter plot: position, ends of its interval (None: unknown), and whether it is on the front."""
 
     label: str
     says: str
@@ -37,7 +37,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Name:
-    """An entry's label beside its dot."""
+    """The label of an entry next to its dot."""
 
     text: str
     x: float
@@ -47,9 +47,9 @@ class Name:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scatter:
-    """IoU against a cost. `front` are the corners of the Pareto front, `members` the labels of its entries.
+    """IoU against a cost. `front` has the corners of the Pareto front, `members` the labels of its entries.
 
-    `names` are those of its labels that find room.
+    `names` are the labels that fit into the drawing.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Scatter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """A line over epochs: `points` as SVG writes them, and the selected epoch's place."""
+    """The curve of a seed: `points` in SVG notation, and the position of the selected epoch."""
 
     seed: int
     points: str
@@ -74,7 +74,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curves:
-    """Lines of the seeds of an entry, over the same epochs."""
+    """The curves of the seeds of an entry over the same epochs."""
 
     title: str
     curves: list[Curve]
@@ -83,7 +83,7 @@ class Curves:
 
 
 def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_is_better: bool) -> Scatter | None:
-    """Entries by cost (logarithmic) and IoU; None where fewer than two have a cost above 0."""
+    """Plot entries by cost (logarithmic) and IoU; None if fewer than two have a cost above 0."""
     points = [(row, cost) for row, cost in points if cost > 0]
     if len(points) < 2:
         return None
@@ -125,7 +125,7 @@ def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_
 
 
 def _names(front: Sequence[Dot], dots: Sequence[Dot]) -> list[Name]:
-    """Labels that cover neither a dot nor each other; who finds no room is named below the drawing."""
+    """Place labels where they cover neither a dot nor another label; the others are named below the drawing."""
     taken = [(dot.x - 4, dot.y - 4, dot.x + 4, dot.y + 4) for dot in dots]
     found = []
     for dot in front:
@@ -146,15 +146,15 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: float | None = None) -> Curves | None:
-    """Of each seed its number, the values per epoch, and the epoch that was selected (from 1)."""
-    # A training that diverged ends with a loss that is no number.
+def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]]) -> Curves | None:
+    """Draw runs, each a seed, its values per epoch, and the epoch that was selected (from 1)."""
+    # The loss of a training that diverged ends with NaN or infinity.
     runs = [(seed, list(takewhile(math.isfinite, values)), selected) for seed, values, selected in runs]
     runs = [run for run in runs if len(run[1]) > 1]
     if not runs:
         return None
     longest = max(len(values) for _, values, _ in runs)
-    top = top or _round_up(max(max(values) for _, values, _ in runs))
+    top = _round_up(max(max(values) for _, values, _ in runs))
 
     def x(epoch: int) -> float:
         return round(LEFT + (epoch - 1) / (longest - 1) * (WIDTH - LEFT - RIGHT), 2)
@@ -173,7 +173,7 @@ def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]], top: fl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Whisker:
-    """A row's IoU with its interval on a scale of 0 to 100 units."""
+    """The IoU of a row and its interval on a scale from 0 to 100 units."""
 
     low: float | None
     high: float | None
@@ -181,7 +181,7 @@ class Whisker:
 
 
 def whisker(row: Row, top: float) -> Whisker | None:
-    """Where IoU and its interval lie, if `top` per cent are the whole width."""
+    """Place IoU and its interval on a scale whose full width is `top` per cent."""
     if not row.finished or math.isnan(row.scores["iou"]):
         return None
     iou = 100 * row.scores["iou"]
@@ -191,7 +191,7 @@ def whisker(row: Row, top: float) -> Whisker | None:
 
 
 def whole_scale(rows: Sequence[Row]) -> float:
-    """The per cent at which the scale of a table ends."""
+    """The end of the scale of a table, in per cent."""
     return _round_up(max((_high(row) for row in rows if row.finished), default=100.0))
 
 
@@ -212,20 +212,19 @@ def _reach(row: Row) -> str:
 
 
 def _round_up(value: float) -> float:
-    """To the next 10, or below 10 to the next 1, 2 or 5 of its power of ten."""
+    """Round up to the next 10, or below 10 to the next 1, 2 or 5 times a power of ten."""
     if value >= 10:
-        return min(100.0, math.ceil(value / 10) * 10.0) if value <= 100 else math.ceil(value / 10) * 10.0
+        return math.ceil(value / 10) * 10.0
     power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 0.1
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
 def _ticks(top: float) -> list[Tick]:
-    """From 0 to at most `top`, four to seven of them, at round numbers."""
+    """Three to seven ticks at round numbers from 0 to at most `top`."""
     power = 10.0 ** math.floor(math.log10(top))
     step = next(part * power for part in (0.2, 0.5, 1, 2) if top / (part * power) < 6)
-    return [Tick(place=round(_y(step * number / top), 2), text=f"{step * number:.3g}") for number in range(7)][
-        : math.floor(top / step + 1e-9) + 1
-    ]
+    values = [step * number for number in range(math.floor(top / step + 1e-9) + 1)]
+    return [Tick(place=round(_y(value / top), 2), text=f"{value:.3g}") for value in values]
 
 
 def _power(power: int) -> str:
@@ -233,7 +232,7 @@ def _power(power: int) -> str:
 
 
 def _front(costs: Sequence[float], ious: Sequence[float], *, more_is_better: bool) -> set[int]:
-    """Entries that none beats in both: no other is at least as cheap and as good, and better in one."""
+    """Entries that no other beats: none is at least as cheap and as good, and better in one of the two."""
 
     def beats(one: int, other: int) -> bool:
         gain = costs[one] - costs[other] if more_is_better else costs[other] - costs[one]

@@ -1,6 +1,5 @@
-"""What the page says, gathered from a board and from the folders of its runs."""
+"""Gather the content of the page from a board and from the folders of its runs."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from benchmark.leaderboard.page import charts, gallery
 from benchmark.leaderboard.page.charts import Curves, Scatter, Whisker
 from benchmark.leaderboard.page.gallery import Gallery, Shelf
 from benchmark.leaderboard.strata import Stratum
-from benchmark.records.schema import Record, ReportedRecord
+from benchmark.records.store import HISTORY
+from benchmark.records.tables import History, read_history
 
 _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "published_iou", "badge")
 """Columns of the ranked table after the scores."""
@@ -21,7 +21,7 @@ _SHOWN = ("seeds", "parameters_m", "gflops", "test_images_per_second", "publishe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A text, and what it is sorted by ("" sorts last)."""
+    """A text, and the key that it is sorted by ("" sorts last)."""
 
     name: str
     text: str
@@ -31,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strata:
-    """IoU by one kind of stratum, as a table: `shade` is 0 to 100 for the background of a cell."""
+    """A table of IoU by one kind of stratum; each cell has a text and a shade of 0 to 100."""
 
     title: str
     about: str
@@ -40,34 +40,16 @@ class Strata:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
-    """How a run is made again."""
-
-    seed: int
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row of the ranked table, and what opens below it."""
+    """A row of the ranked table, and the details that open below it."""
 
     id: str
-    label: str
-    title: str
-    paper: str
-    weights: str
-    device: str
+    row: Row
     whisker: Whisker | None
     cells: list[Cell]
     everything: list[tuple[str, str]]
     curves: list[Curves]
-    selected: list[tuple[int, int]]
-    commands: list[Command]
-    failures: list[str]
-    unranked: str
-    published: list[ReportedRecord]
     shelf: Shelf | None
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +71,7 @@ class Part:
 
 
 def part(table: Table, number: int, results: Path, *, worst: int | None, private: bool) -> Part:
-    """Everything that is shown of a table; `worst` images per entry, None: no pictures at all."""
+    """Gather everything about a table; `worst`: how many of the worst images per entry, None: no pictures at all."""
     top = charts.whole_scale(table.rows)
     header = _header(table)
     found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
@@ -123,26 +105,15 @@ def _header(table: Table) -> list[Column]:
 
 
 def _entry(id_: str, table: Table, row: Row, header: Sequence[Column], top: float, shelf: Shelf | None) -> Entry:
-    head = row.runs[0]
     shown = [column for column in columns.of(table) if column.name not in ("architecture", "comparable")]
     return Entry(
         id=id_,
-        label=row.label,
-        title=head.architecture.title,
-        paper=head.architecture.paper,
-        weights=head.architecture.weights,
-        device=f"{head.device.kind}, {head.device.arithmetic}",
+        row=row,
         whisker=charts.whisker(row, top),
         cells=[_cell(column, row) for column in header],
         everything=[(column.title, column.text(row)) for column in shown if column.rounded(row) is not None],
         curves=_curves(row),
-        selected=[(run.seed, run.training.best_epoch) for run in row.runs if run.training.best_epoch],
-        commands=[Command(seed=run.seed, text=run.command) for run in row.runs],
-        failures=[f"seed {run.seed}: {run.status}. {run.message}" for run in row.failed],
-        unranked=row.unranked,
-        published=list(head.architecture.reported),
         shelf=shelf,
-        source=head.architecture.source_hash[:12],
     )
 
 
@@ -164,26 +135,20 @@ def _cell(column: Column, row: Row) -> Cell:
 def _curves(row: Row) -> list[Curves]:
     """The paper's Figure 3: loss and IoU over epochs."""
     histories = [(run, _history(folder)) for run, folder in zip(row.runs, row.folders, strict=True)]
-    found = [
-        charts.curves("Training loss", [_line(run, history, "loss", 1) for run, history in histories if history]),
-        charts.curves(
-            "Validation IoU (%)", [_line(run, history, "validation_iou", 100) for run, history in histories if history]
-        ),
-    ]
+    trained = [(run.seed, history, run.training.best_epoch) for run, history in histories if history]
+    losses = [(seed, history.losses, best) for seed, history, best in trained]
+    ious = [(seed, [100 * iou for iou in history.ious], best) for seed, history, best in trained]
+    found = [charts.curves("Training loss", losses), charts.curves("Validation IoU (%)", ious)]
     return [curves for curves in found if curves]
 
 
-def _line(run: Record, history: list[dict[str, float]], name: str, scale: float) -> tuple[int, list[float], int]:
-    return run.seed, [scale * epoch[name] for epoch in history], run.training.best_epoch
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    """Loss and IoU by epoch; of a file that is damaged, nothing: `bench verify` says what is wrong with it."""
+def _history(folder: Path) -> History | None:
+    """The learning curve; None if it is empty, or damaged, which `bench verify` reports."""
     try:
-        with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            return [{name: float(epoch[name]) for name in ("loss", "validation_iou")} for epoch in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        found = read_history(folder / HISTORY)
+    except (OSError, ValueError):
+        return None
+    return found if found.epochs else None
 
 
 def _references(table: Table) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -1,22 +1,24 @@
-"""Masks and thumbnails as text that stands in a page: small, and the same bytes with every library version."""
+"""Encode masks and thumbnails as text for the page: small, and the same bytes with every library version."""
 
 import base64
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.records import verify
-from benchmark.records.store import pictures_path
+from benchmark.records import archives
+from benchmark.records.store import PREDICTIONS, pictures_path
+
+T = TypeVar("T")
 
 SIDE = 160
 """Longest side of a mask on the page, in pixels."""
 
 
-def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) -> the same, or every so many rows and columns of it where a side is longer than `SIDE`."""
+def shrink(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Shrink a mask (H, W) whose longer side exceeds `SIDE`, by picking evenly spaced rows and columns."""
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
     rows, columns = (
@@ -25,8 +27,8 @@ def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[np.ix_(rows, columns)]
 
 
-def encoded(mask: NDArray[np.bool_]) -> str:
-    """The lengths of its runs row by row, background first, seven bits to a byte, lowest first; in base64."""
+def encode(mask: NDArray[np.bool_]) -> str:
+    """Encode a mask as run lengths, row by row, background first, seven bits per byte, lowest first, in base64."""
     flat = np.concatenate([[False], mask.ravel()])
     edges = np.flatnonzero(np.diff(flat)) if len(flat) > 1 else np.array([], dtype=int)
     lengths = np.diff(np.concatenate([[0], edges, [mask.size]]))
@@ -40,44 +42,32 @@ def encoded(mask: NDArray[np.bool_]) -> str:
 
 
 class Pictures:
-    """True masks and thumbnails of the test images of one table, as far as the results store has them."""
+    """The true masks and thumbnails of the test images of a table that the results store has."""
 
     def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
         paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
-        self.truth = _masks(paths[0], "truth_packed", "truth_shape")
-        found = [_thumbnails(path) for path in paths[: 1 + private]]
+        self.truth = _if_readable(archives.read_truth, paths[0])
+        found = [_if_readable(archives.read_thumbnails, path) for path in paths[: 1 + private]]
         self._files = next((files for files in found if files), [])
 
     @property
     def has_thumbnails(self) -> bool:
-        """Whether the images may be shown, not the masks alone."""
+        """Whether there are images to show, not only masks."""
         return bool(self._files)
 
     def thumbnail(self, index: int) -> str:
-        """A WebP file in base64."""
+        """The WebP file of an image in base64."""
         return base64.b64encode(self._files[index]).decode()
 
 
 def predictions(folder: Path) -> NDArray[np.bool_] | None:
     """The predicted masks of a run, (N, H, W)."""
-    return _masks(folder / "predictions.npz", "packed", "shape")
+    return _if_readable(archives.read_predictions, folder / PREDICTIONS)
 
 
-# Of a file that is missing or damaged nothing is shown: `bench verify` says what is wrong with it.
-
-
-def _masks(path: Path, packed: str, shape: str) -> NDArray[np.bool_] | None:
+def _if_readable(read: Callable[[Path], T], path: Path) -> T | None:
+    """What is in a file; None if it is missing or damaged, which `bench verify` reports."""
     try:
-        return verify.unpacked(path, packed, shape, path.name)
-    except verify.UnreadableError:
+        return read(path)
+    except (OSError, ValueError):
         return None
-
-
-def _thumbnails(path: Path) -> list[bytes]:
-    try:
-        # Opened here: NumPy leaves open what turns out to be no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            content, ends = stored["thumbnails"].tobytes(), stored["ends"].tolist()
-    except verify.DAMAGED:
-        return []
-    return [content[start:end] for start, end in pairwise([0, *ends])]

@@ -1,4 +1,4 @@
-"""Pictures: the best, the median and the worst image of an entry, its worst twenty, and what every entry fails at."""
+"""Choose the pictures: the best, median and worst images of each entry, and those on which every network fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row, Table
-from benchmark.leaderboard.page.encoding import Pictures, encoded, predictions, shrunk
+from benchmark.leaderboard.page.encoding import Pictures, encode, predictions, shrink
 from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.tables import with_mask
 
 FAILED = 0.5
-"""Below this IoU an image counts as failed: less than half of what is marked or should be marked is right."""
+"""Below this IoU an image counts as failed."""
 MOST_FAILED = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """An image under a caption; `mask` is the predicted one, encoded, None where truth alone is shown."""
+    """An image with a caption; `mask` is the encoded prediction, None to show only the truth."""
 
     index: int
     caption: str
@@ -28,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shelf:
-    """What is shown of an entry: of the run of this seed."""
+    """The images of an entry, predicted by the run of this seed."""
 
     seed: int
     examples: list[Shown]
@@ -37,7 +37,7 @@ class Shelf:
 
 @dataclass(kw_only=True, slots=True)
 class Gallery:
-    """The pictures of a table. `images` are those that anything refers to: index -> truth and thumbnail, encoded."""
+    """The pictures of a table. `images` has those that are shown: index -> encoded truth and thumbnail."""
 
     height: int
     width: int
@@ -50,30 +50,30 @@ class Gallery:
 
 
 def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
-    """The pictures of a table; None where the results store has no true masks of its test images."""
-    known, head = table.images, table.head
-    if known is None:
+    """Choose the pictures of a table; None if the results store has no true masks of its test images."""
+    test_images, head = table.images, table.head
+    if test_images is None:
         return None
     size: Sequence[int] = head.protocol.settings["image_size"]
-    if not all(isinstance(side, int) for side in size):  # a file is called after it
+    if not all(isinstance(side, int) for side in size):  # it is part of a file name
         return None
     pictures = Pictures(results, head.dataset.manifest, size, private=private)
-    if pictures.truth is None or len(pictures.truth) != len(known.ids):
+    if pictures.truth is None or len(pictures.truth) != len(test_images.ids):
         return None
     finished = [row for row in table.rows if row.aligned]
     if not finished:
         return None
-    kept = np.flatnonzero(with_mask(finished[0], known))
+    kept = np.flatnonzero(with_mask(finished[0], test_images))
     trained = [row for row in finished if not row.deterministic]
     failed = _failed_by_all(trained, kept)
-    height, width = shrunk(pictures.truth[0]).shape
+    height, width = shrink(pictures.truth[0]).shape
     gallery = Gallery(
         height=height,
         width=width,
         has_thumbnails=pictures.has_thumbnails,
-        shelves=dict(_shelves(finished, kept, known, worst)),
+        shelves=dict(_shelves(finished, kept, test_images, worst)),
         failed=[
-            Shown(index=index, caption=f"{_named(known, index)}: best IoU {100 * best:.0f} %", mask=None)
+            Shown(index=index, caption=f"{_named(test_images, index)}: best IoU {100 * best:.1f} %", mask=None)
             for index, best in failed[:MOST_FAILED]
         ],
         failed_count=len(failed),
@@ -81,26 +81,26 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery
     )
     used = {shown.index for shelf in gallery.shelves.values() for shown in (*shelf.examples, *shelf.worst)}
     for index in sorted(used | {shown.index for shown in gallery.failed}):
-        entry = {"truth": encoded(shrunk(pictures.truth[index]))}
+        entry = {"truth": encode(shrink(pictures.truth[index]))}
         if pictures.has_thumbnails:
             entry["image"] = pictures.thumbnail(index)
         gallery.images[index] = entry
     return gallery
 
 
-def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], known: Images, worst: int) -> list[tuple[str, Shelf]]:
+def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, worst: int) -> list[tuple[str, Shelf]]:
     found = []
     for row in rows:
         masks = predictions(row.folders[0])
-        if masks is None or len(masks) != len(known.ids):
+        if masks is None or len(masks) != len(test_images.ids):
             continue
         ious = row.ious[0]
-        order = sorted(kept.tolist(), key=lambda index: (-ious[index], known.ids[index]))
+        order = sorted(kept.tolist(), key=lambda index: (-ious[index], test_images.ids[index]))
         chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
 
-        names = {index: f"{known.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
+        names = {index: f"{test_images.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
         worst_first = order[::-1][:worst]
-        coded = {index: encoded(shrunk(masks[index])) for index in {*chosen.values(), *worst_first}}
+        coded = {index: encode(shrink(masks[index])) for index in {*chosen.values(), *worst_first}}
         shelf = Shelf(
             seed=row.runs[0].seed,
             examples=[
@@ -114,7 +114,7 @@ def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], known: Images, worst: 
 
 
 def _failed_by_all(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[tuple[int, float]]:
-    """Images on which no trained entry, in the mean of its seeds, comes to `FAILED`, hardest first: with the best."""
+    """Images on which no trained entry reaches `FAILED` in the mean over its seeds, and the best IoU; hardest first."""
     if not rows:
         return []
     best = np.stack([row.ious.mean(0) for row in rows]).max(0)
@@ -122,6 +122,6 @@ def _failed_by_all(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[tuple[in
     return sorted(failed, key=lambda entry: (entry[1], entry[0]))
 
 
-def _named(known: Images, index: int) -> str:
-    snr = known.snr[index]
-    return f"{known.ids[index]}{f' ({snr:.1f} dB)' if np.isfinite(snr) else ''}"
+def _named(test_images: Images, index: int) -> str:
+    snr = test_images.snr[index]
+    return f"{test_images.ids[index]}{f' ({snr:.1f} dB)' if np.isfinite(snr) else ''}"

@@ -1,4 +1,4 @@
-"""The page, from its templates."""
+"""Render the page from its templates."""
 
 from pathlib import Path
 
@@ -12,36 +12,38 @@ from benchmark.leaderboard.page import charts
 from benchmark.leaderboard.page.content import Part, part
 
 LARGEST = 5_000_000
-"""Bytes: larger, and it neither opens at once nor goes by mail."""
+"""In bytes. A larger page opens slowly and is too large for mail."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class TooLargeError(UserError):
-    """The page is too large, whatever is left out of it."""
+    """The page is too large even without pictures."""
 
 
 def rendered(board: Board, results: Path, *, sort: str = "iou", private: bool = False) -> str:
-    """The page with as many of the worst images per entry, up to twenty, as it stays small with; else without pictures.
+    """Render the page with the 20 worst images of each entry; if that is too large with 5, or without any pictures.
 
-    `sort` names the column that the board is sorted by.
+    `sort` names the column that the board is sorted by. `private` adds thumbnails of the user's own recordings.
 
     Raises:
-        TooLargeError: it is too large even so.
+        TooLargeError: the page is too large even without pictures.
     """
-    for worst in (20, None, 10, 5, 0):  # without any second: where that is too large, nothing else need be tried
-        text = _attempt(board, results, worst=worst, sort=sort, private=private)
-        size = len(text.encode())
-        if worst is None and size >= LARGEST:
-            raise TooLargeError(
-                f"the page would have {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; show fewer tables: "
-                "bench leaderboard --format html --protocol NAME"
-            )
-        if worst is None:
-            bare = text
-        elif size < LARGEST:
-            return text
-    return bare
+    text = _attempt(board, results, worst=20, sort=sort, private=private)
+    if _fits(text):
+        return text
+    bare = _attempt(board, results, worst=None, sort=sort, private=private)
+    if not _fits(bare):
+        raise TooLargeError(
+            f"the page would have {len(bare.encode()) / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; show fewer tables: "
+            "bench leaderboard --format html --protocol NAME"
+        )
+    text = _attempt(board, results, worst=5, sort=sort, private=private)
+    return text if _fits(text) else bare
+
+
+def _fits(text: str) -> bool:
+    return len(text.encode()) < LARGEST
 
 
 def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, private: bool) -> str:
@@ -63,14 +65,14 @@ def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, priva
         chart=charts,
         sort=sort,
         pictures={part.id: _pictures(part) for part in parts if part.gallery},
-        # Ours, not a user's: everything else is escaped.
+        # Our own files; everything else is escaped.
         style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup((_TEMPLATES / "script.js").read_text(encoding="utf-8")),
     )
 
 
 def _pictures(part: Part) -> dict[str, object]:
-    """What the script draws from: each test image once, predictions by entry."""
+    """The data that the script draws: every test image that the page shows, once."""
     assert part.gallery is not None
     return {
         "height": part.gallery.height,

@@ -1,6 +1,6 @@
-"""The plugin contracts as executable checks: for `bench check`, for our tests and for other people's.
+"""The plugin contracts as executable checks: for `bench check`, our tests and tests of plugin authors.
 
-from benchmark import checks
+from benchmark.plugins import checks
 
 def test_my_net():
     checks.require(checks.check_architecture("my_net"))

@@ -1,68 +1,68 @@
-"""What the core chooses for every network alike: device, arithmetic, the memory's order, export."""
+"""Check that the core can choose device, precision and memory format, and can export the network."""
 
 import torch
 from torch import Tensor
 
-from benchmark.plugins import registry
+from benchmark.plugins import blame
 from benchmark.plugins.checks.networks import SIZE, Subject, finite, images, loss, run, same
 from benchmark.plugins.checks.outcome import ContractError, InapplicableError, quiet
 
 
 def check_device(subject: Subject) -> None:
-    """A network moves as a whole, and what forward() makes lies where its input lies."""
-    assert subject.logits.numel()  # what fails anywhere fails before here, with its own reason
+    """The whole network moves to a device, and forward() makes its tensors on the device of its input."""
+    assert subject.logits.numel()  # a network that fails on any device fails here, with its own reason
     for where, module in subject.network.core.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 raise ContractError(
-                    f"{where + '.' * bool(where)}{name} stays behind when the network moves: register_buffer"
+                    f"{where + '.' * bool(where)}{name} does not move with the network: use register_buffer"
                 )
     batch, net = images(), subject.build()
     try:
-        # A default device that computes nothing stands for a device that is not the images'.
+        # "meta" as default device stands for a device that is not that of the images.
         with torch.no_grad(), torch.device("meta"):
             logits = net(batch)
     except Exception as error:
-        place = registry.place(error, subject.plugin.source)
+        place = blame.place(error, subject.plugin.source)
         raise ContractError(f"forward() makes a tensor without device=image.device{place}") from error
     if logits.device.type == "meta":
-        raise ContractError("forward() returns a tensor that does not lie on the images' device")
+        raise ContractError("forward() returns a tensor on another device than its input")
 
 
 def check_deterministic_mode(subject: Subject) -> None:
-    """Forward and backward run where torch allows deterministic algorithms only."""
-    net = subject.copy().train()
+    """Forward and backward run when torch allows only deterministic algorithms."""
+    net, before = subject.copy().train(), torch.get_deterministic_debug_mode()
     torch.use_deterministic_algorithms(True)
     try:
         value = loss(net, images())
         if value.requires_grad:
             value.backward()
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode(before)
 
 
 def check_bf16(subject: Subject) -> None:
-    """Under bf16 autocast the logits stay finite and near those in full precision."""
+    """Under bf16 autocast the logits stay finite and close to those in fp32."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         logits = run(subject.network, images()).float()
     finite(logits, (SIZE, SIZE), " under bf16 autocast")
     correlation = float(torch.corrcoef(torch.stack([logits.flatten(), subject.logits.flatten()]))[0, 1])
     if correlation < 0.9:
-        raise ContractError(f"logits under bf16 autocast correlate with those in fp32 by {correlation:.2f} only")
+        raise ContractError(f"logits under bf16 autocast correlate only {correlation:.2f} with those in fp32")
 
 
 def check_channels_last(subject: Subject) -> None:
-    """The memory's order changes nothing."""
+    """The channels-last memory format gives the same logits."""
     net = subject.copy().to(memory_format=torch.channels_last)
     with torch.no_grad():
         logits = run(net, images().contiguous(memory_format=torch.channels_last))
-    same(logits, subject.logits, "channels-last memory gives other logits")
+    same(logits, subject.logits, "the channels-last memory format changes the logits")
 
 
 def check_export(subject: Subject) -> None:
     """`torch.export` gives the same logits."""
     multiple = subject.spec.size_multiple
-    size = (SIZE + -SIZE % multiple,) * 2  # the core itself, without the padding around it
+    size = (SIZE + -SIZE % multiple,) * 2  # so that the network needs no padding
     batch = images(size=size)
     with quiet():
         try:
@@ -72,4 +72,4 @@ def check_export(subject: Subject) -> None:
                 raise
             raise InapplicableError(f"torch {torch.__version__} cannot export one of its own operators") from error
     with torch.no_grad():
-        same(exported(batch), run(subject.network, batch), "the exported network gives other logits")
+        same(exported(batch), run(subject.network, batch), "the exported network gives different logits")

@@ -1,4 +1,4 @@
-"""What is written in an architecture's file: its signature, what is known of it, and what is not its to choose."""
+"""Check an architecture's file: signature, metadata, published numbers, weights, and what only the core may choose."""
 
 import ast
 import math
@@ -20,59 +20,52 @@ from benchmark.plugins.checks.signature import require_bibtex, require_keywords
 
 
 def check_signature(subject: Subject) -> None:
-    """`build(*, in_channels, pretrained, ...)`: keyword-only, further parameters with defaults."""
+    """`build(*, in_channels, pretrained, ...)` takes keyword arguments only; further ones have defaults."""
     require_keywords("build", subject.spec.build, needed=("in_channels", "pretrained"), given=("image_size",))
 
 
 def check_metadata(subject: Subject) -> None:
-    """Title, paper, and BibTeX that parses, with a key and a title in each entry; a size multiple that is one."""
-    spec = subject.spec
+    """Title, paper and citation are not empty; the citation is BibTeX with a key and a title in each entry."""
     for name in ("title", "paper", "citation"):
-        value = getattr(spec, name)
-        if not isinstance(value, str) or not value.strip():
-            raise ContractError(f"{name} is {value!r}: write a text")
-    if not isinstance(spec.size_multiple, int) or spec.size_multiple < 1:
-        raise ContractError(f"size_multiple is {spec.size_multiple!r}, not 1, 2, 3 ...")
-    names: object = spec.without_gradient
-    if isinstance(names, str):
-        raise ContractError(f"without_gradient is a text: write ({names!r},)")
-    require_bibtex(spec.citation)
+        if not getattr(subject.spec, name).strip():
+            raise ContractError(f"{name} is empty: write a text")
+    require_bibtex(subject.spec.citation)
 
 
 def check_reported(subject: Subject) -> None:
-    """Every published number is one, has a source, and says whether it may stand beside ours."""
+    """Every published number is finite, has a source, and says whether it compares with ours."""
     for number in subject.spec.reported:
         what = f"{number.split} {number.metric} {number.value}"
         if not isinstance(number.value, int | float) or not math.isfinite(number.value):
-            raise ContractError(f"{what}: {number.value!r} is no number")
+            raise ContractError(f"{what}: {number.value!r} is not a number")
         for name in ("dataset", "split", "metric", "source"):
             if not getattr(number, name).strip():
                 raise ContractError(f"{what}: {name} is empty")
         if not re.match(r"yes|no: \S", number.comparable):
-            raise ContractError(f"{what}: comparable begins with 'yes' or with 'no: ' and the reason")
+            raise ContractError(f"{what}: comparable must begin with 'yes', or with 'no: ' and the reason")
 
 
 def check_weights(subject: Subject) -> str | None:
-    """Pretrained weights have a licence; where they cannot be had, building fails: never random ones in their place."""
+    """Pretrained weights have a licence; if they cannot be loaded, building fails instead of using random ones."""
     spec = subject.spec
     if spec.pretrained is None:
         if spec.licence is not None:
-            raise ContractError("licence is given, but pretrained names no weights")
+            raise ContractError("there is a licence, but pretrained names no weights")
         raise InapplicableError("no pretrained weights")
     if not spec.licence:
-        raise ContractError("pretrained names weights, licence does not say under which terms")
+        raise ContractError("pretrained names weights, but licence is empty")
     try:
         with _no_network():
             loaded = [_state(subject, seed, "pretrained") for seed in (0, 1)]
     except (UserError, OSError) as error:
         if "in loading state_dict" in str(error):
             raise ContractError(f"the weights do not fit the network: {first_line(error)}") from error
-        return "not at hand, and asked for"
+        return "not on this machine; build() fails, as it should"
     random = [_state(subject, seed, "none") for seed in (0, 1)]
     drawn = [name for name in random[0] if not torch.equal(random[0][name], random[1][name])]
     if all(not torch.equal(loaded[0][name], loaded[1][name]) for name in drawn):
         raise ContractError(
-            "with pretrained=True and no network, build() draws all weights at random: let it fail instead"
+            "with pretrained=True and without internet, build() uses random weights: let it fail instead"
         )
     return None
 
@@ -87,14 +80,14 @@ _CORES_NAMES = {"autocast": "precision", "optim": "optimiser", "manual_seed": "s
 
 
 def check_source(subject: Subject) -> None:
-    """The file names no device, and leaves precision, optimiser and seed to the core."""
+    """The file leaves device, precision, optimiser and seed to the core."""
     for node in ast.walk(ast.parse(subject.plugin.code)):
         for what, word in _of_the_core(node):
-            raise ContractError(f"the core chooses the {what}: take {word} out (line {getattr(node, 'lineno', 0)})")
+            raise ContractError(f"the core chooses the {what}: remove {word} (line {getattr(node, 'lineno', 0)})")
 
 
 def _of_the_core(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """What in a piece of code is the core's to choose, and how it is written."""
+    """Yield what a node of the code chooses although the core does, and how it is written."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DEVICE.fullmatch(node.value):
         yield "device", repr(node.value)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CORES_CALLS:
@@ -109,10 +102,10 @@ def _of_the_core(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _no_network() -> Iterator[None]:
-    """Every connection fails at once: what libraries say of it is held back, and their pauses between attempts end."""
+    """Let every connection fail at once, silence what libraries print about it, and skip their pauses."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise OSError("the network is switched off for this check")
+        raise OSError("the internet is switched off for this check")
 
     with (
         quiet(),

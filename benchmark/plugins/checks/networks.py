@@ -1,4 +1,4 @@
-"""The networks that the checks look at: each built once, because building takes longer than most checks."""
+"""The networks that the checks run: each is built once, because building takes longer than most checks."""
 
 import copy
 from functools import cached_property
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from benchmark import protocols
 from benchmark.contract import ArchitectureSpec
 from benchmark.plugins import network, registry
+from benchmark.plugins.checks import global_settings
 from benchmark.plugins.checks.outcome import ContractError, InapplicableError
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
@@ -20,29 +21,36 @@ SIZE = 64
 
 
 class Subject:
-    """A plugin under examination."""
+    """The plugin that is checked.
+
+    Raises:
+        UserError: it cannot be found or imported.
+    """
 
     def __init__(self, label: str) -> None:
+        self.settings_before = global_settings.read()
         self.plugin: Plugin = registry.load("architectures", label)
         self.spec: ArchitectureSpec = self.plugin.spec
+        self.changed_at_import = global_settings.changed(self.settings_before)
+        global_settings.restore(self.settings_before)
 
     def build(self, *, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -> Network:
-        """A new network in eval mode, a little off its beginning: what begins at zero would hide what is behind it."""
+        """A new network in eval mode with a little noise on its weights: zeros would hide what comes after them."""
         net = network.build(self.plugin, settings(channels, size), seed).eval()
         perturb(net, 0.02)
         return net
 
     @cached_property
     def network(self) -> Network:
-        """Three channels, seed 0, in eval mode. Whoever changes it takes a copy."""
+        """The network with three channels and seed 0, in eval mode. Take a `copy` to change it."""
         return self.build()
 
     def copy(self) -> Network:
-        """A network to do with as one likes."""
+        """A network that may be changed."""
         return copy.deepcopy(self.network)
 
     def needs_parameters(self) -> None:
-        """Skip the check for what has nothing to train.
+        """Skip the check for a network that has nothing to train.
 
         Raises:
             InapplicableError: there are no parameters, or all are frozen.
@@ -54,24 +62,24 @@ class Subject:
 
     @cached_property
     def logits(self) -> Tensor:
-        """(2, 1, SIZE, SIZE): those of `network` on `images()`."""
+        """The logits of `network` on `images()`: (2, 1, SIZE, SIZE)."""
         with torch.no_grad():
             return run(self.network, images())
 
 
 def settings(channels: int, size: tuple[int, int], weights: str = "none") -> Protocol:
-    """The default protocol at another shape."""
+    """The default protocol with another shape of images."""
     return protocols.load(protocols.DEFAULT).override({"channels": channels, "image_size": size, "weights": weights})
 
 
 def images(*, channels: int = 3, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
-    """Two images of noise, always the same: (2, channels, *size)."""
+    """Two images of noise, the same at every call: (2, channels, *size)."""
     return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
 def perturb(net: nn.Module, size: float, seed: int = 0) -> None:
-    """Add noise to every parameter, always the same for a seed."""
-    # Drawn once and laid down again and again: to draw a number for each of 80 M parameters takes longer than a check.
+    """Add noise to every parameter, the same for the same seed."""
+    # Drawn once and repeated: drawing a number for each of 80 M parameters takes longer than a check.
     noise = torch.randn(65_537, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         for parameter in net.parameters():
@@ -80,7 +88,7 @@ def perturb(net: nn.Module, size: float, seed: int = 0) -> None:
 
 
 def run(net: nn.Module, batch: Tensor) -> Tensor:
-    """The network's logits; dropout begins at the same state each time."""
+    """The network's logits; dropout draws the same numbers at every call."""
     torch.manual_seed(0)
     logits: Tensor = net(batch)
     return logits
@@ -92,10 +100,10 @@ def loss(net: nn.Module, batch: Tensor) -> Tensor:
 
 
 def finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
-    """Nothing where these are logits of two images, in finite float32.
+    """Require logits of two images in finite float32.
 
     Raises:
-        ContractError: they are not.
+        ContractError: they have another shape or type, or are not finite.
     """
     if logits.shape != (2, 1, *size):
         raise ContractError(f"logits are {tuple(logits.shape)}, not (2, 1, {size[0]}, {size[1]})")
@@ -104,7 +112,7 @@ def finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
 
 
 def same(first: Tensor, second: Tensor, message: str) -> None:
-    """Nothing where both agree to a ten-thousandth of the larger logits.
+    """Require that both agree within 1e-4 of the largest logit.
 
     Raises:
         ContractError: `message`, with their largest difference.

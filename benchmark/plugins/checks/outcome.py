@@ -1,4 +1,4 @@
-"""What a check says, and how one is run: a failure is one line, and never stops the others."""
+"""Run one check: a failure becomes a result with a reason in one line, and stops no other check."""
 
 import io
 import logging
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from benchmark.common.errors import UserError, first_line
-from benchmark.plugins import guard, registry
+from benchmark.plugins import blame
 from benchmark.plugins.registry import Plugin
 
 
 class HasPlugin(Protocol):
-    """What a check takes."""
+    """The argument of a check."""
 
     plugin: Plugin
 
@@ -22,16 +22,16 @@ Subject = TypeVar("Subject", bound=HasPlugin)
 
 
 class ContractError(Exception):
-    """A check's reason to fail, in one line."""
+    """A check failed; the message is the reason in one line."""
 
 
 class InapplicableError(Exception):
-    """Why a check cannot apply."""
+    """A check does not apply; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The outcome of one check; `reason` is empty where it passed and there is nothing to say."""
+    """The outcome of one check; a check that passed may have an empty `reason`."""
 
     check: str
     outcome: Literal["passed", "failed", "skipped"]
@@ -39,11 +39,10 @@ class Result:
 
 
 def result(check: Callable[[Subject], str | None], subject: Subject) -> Result:
-    """Run one function called `check_...`; what it returns is said beside "passed"."""
+    """Run one function called `check_...`; the text that it returns is the reason of "passed"."""
     name = check.__name__.removeprefix("check_")
     try:
-        with guard.unchanged(subject.plugin.label, "in this check"):
-            said = check(subject)
+        said = check(subject)
     except InapplicableError as reason:
         return Result(check=name, outcome="skipped", reason=str(reason))
     except KeyboardInterrupt:
@@ -54,16 +53,16 @@ def result(check: Callable[[Subject], str | None], subject: Subject) -> Result:
 
 
 def describe(error: BaseException, plugin: Plugin) -> str:
-    """An exception in one line; one that is no reason of ours with its kind and its place in the plugin's file."""
+    """An exception in one line; one that no check raised itself, with its type and its line in the plugin's file."""
     if isinstance(error, ContractError | UserError):
         return first_line(error)
-    place = registry.place(error, plugin.source)
+    place = blame.place(error, plugin.source)
     return f"{type(error).__name__}: {first_line(error)}{place}"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What libraries log and print of a failure would stand around the one line that says it."""
+    """Silence what libraries log and print about a failure."""
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
@@ -73,10 +72,10 @@ def quiet() -> Iterator[None]:
 
 
 def require(results: Iterable[Result]) -> None:
-    """Nothing where every check passed or was skipped.
+    """Require that every check passed or was skipped.
 
     Raises:
-        AssertionError: one failed; the message has a line for each that did.
+        AssertionError: a check failed; the message has a line for each.
     """
     failed = [f"{result.check}: {result.reason}" for result in results if result.outcome == "failed"]
     if failed:

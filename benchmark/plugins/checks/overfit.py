@@ -1,4 +1,4 @@
-"""The proof that a network learns: four images by heart."""
+"""Check that a network can learn: it must fit four images."""
 
 import copy
 import time
@@ -18,7 +18,7 @@ from benchmark.plugins.network import Network
 SIZE, CELL = 128, 16
 ENOUGH, SECONDS, STEPS = 0.95, 180.0, 400
 RATES = (1e-3, 1e-4)
-"""Adam's: the second has its turn when the first has used a third of the time and is not there yet."""
+"""Learning rates of Adam: the second is tried when the first has used a third of the time without success."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +29,10 @@ class _Best:
 
 
 def check_overfit(label: str, report: Report) -> Result:
-    """Four images with blobs of 32 pixels and more, learned until every one has an IoU of 0.95 in eval mode.
+    """Train on four images until each has an IoU of 0.95 in eval mode, for at most 180 seconds.
 
-    The blobs' borders lie on a grid of 16 pixels, which a network of coarse resolution can draw as well. Cross-entropy,
-    Adam, all four images in each step; at most 180 seconds.
+    The masks are rectangles of 32 pixels and more on a grid of 16 pixels, which a network of coarse resolution can draw
+    too. Cross-entropy, Adam, all four images in every step.
     """
     started = time.monotonic()
     subject = Subject(label)
@@ -50,10 +50,10 @@ def check_overfit(label: str, report: Report) -> Result:
     except (Exception, SystemExit) as error:
         return Result(check="overfit", outcome="failed", reason=describe(error, subject.plugin))
     seconds = time.monotonic() - started
-    said = f"IoU {best.iou:.3f} after {best.step} steps of Adam {best.rate:g}, {seconds:.0f} s in all"
+    said = f"IoU {best.iou:.3f} after {best.step} steps of Adam {best.rate:g}, {seconds:.0f} s in total"
     if best.iou >= ENOUGH:
         return Result(check="overfit", outcome="passed", reason=said)
-    return Result(check="overfit", outcome="failed", reason=f"four images are not learned by heart: best {said}")
+    return Result(check="overfit", outcome="failed", reason=f"the network cannot fit four images: best {said}")
 
 
 def four_images() -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def four_images() -> tuple[Tensor, Tensor]:
 
 
 def _learn(net: Network, rate: float, until: float) -> Iterator[_Best]:
-    """Train, and tell every tenth step how it stands; ends when it is good enough or the time is over."""
+    """Train and yield the state at every tenth step; stops when it is good enough or the time is over."""
     images, masks = four_images()
     images = images.contiguous(memory_format=torch.channels_last)
     net = net.to(memory_format=torch.channels_last)
@@ -93,11 +93,11 @@ def _learn(net: Network, rate: float, until: float) -> Iterator[_Best]:
 
 
 def _worst_iou(net: Network, images: Tensor, masks: Tensor) -> float:
-    """In eval mode, with the batch norms' averages as they are now: running ones lag a hundred steps behind."""
+    """The lowest IoU of the four images in eval mode, with fresh batch norm averages: running ones lag 100 steps."""
     for module in net.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
             module.reset_running_stats()
-            module.momentum = None  # the plain average of what it sees from here on
+            module.momentum = None  # the plain average of the batches from here on
     with torch.no_grad():
         net.train()(images)
         net.eval()

@@ -1,4 +1,4 @@
-"""What training needs: gradients, two modes that agree, and a state that is all there is."""
+"""Check what training needs: gradients, train and eval modes that agree, and a complete state dict."""
 
 import fnmatch
 import tempfile
@@ -18,9 +18,9 @@ from benchmark.plugins.checks.outcome import ContractError
 
 
 def check_gradients(subject: Subject) -> None:
-    """The loss reaches every trainable parameter, but those in `without_gradient`."""
+    """Every trainable parameter but those in `without_gradient` gets a gradient."""
     subject.needs_parameters()
-    # Attention over a map of one place has nothing to learn: a network of large strides sees two of its tiles.
+    # Attention over a single position has nothing to learn: a network of large strides gets two positions.
     size = (SIZE, max(SIZE, 2 * subject.spec.size_multiple))
     net = (subject.copy() if size == (SIZE, SIZE) else subject.build(size=size)).train()
     parameters = dict(net.core.named_parameters())
@@ -29,7 +29,7 @@ def check_gradients(subject: Subject) -> None:
         raise ContractError("without_gradient names every parameter")
     for pattern in subject.spec.without_gradient:
         if not fnmatch.filter(parameters, pattern):
-            raise ContractError(f"without_gradient names {pattern}, which is no parameter")
+            raise ContractError(f"without_gradient names {pattern}, but no parameter matches")
     for attempt in range(4):  # a unit may be dead at one point, hardly at four
         with _WithoutDropout():
             loss(net, images(size=size)).backward()
@@ -37,7 +37,7 @@ def check_gradients(subject: Subject) -> None:
         if not missed:
             return
         perturb(net, 0.05, seed=attempt + 1)
-    raise ContractError(f"no gradient reaches {missed[0]}: use it, freeze it, or name it in without_gradient")
+    raise ContractError(f"{missed[0]} gets no gradient: use it, freeze it, or name it in without_gradient")
 
 
 def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -> list[str]:
@@ -51,7 +51,7 @@ def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -
 
 
 def check_modes(subject: Subject) -> None:
-    """Training and evaluation differ by normalisation and dropout, and by nothing else."""
+    """Train and eval mode differ by normalisation and dropout only."""
     net = subject.copy().train()
     for module in net.modules():
         if _depends_on_mode(module):
@@ -62,7 +62,7 @@ def check_modes(subject: Subject) -> None:
 
 
 def check_lasting_state(subject: Subject) -> None:
-    """An eval pass leaves no trace: parameters and buffers stay."""
+    """An eval pass changes neither parameters nor buffers, nor the next pass."""
     net = subject.copy()
     with torch.no_grad():
         run(net, images() + 1)
@@ -71,31 +71,31 @@ def check_lasting_state(subject: Subject) -> None:
     if changed:
         raise ContractError(f"an eval pass changes {changed[0].removeprefix('core.')}")
     with torch.no_grad():
-        same(run(net, images()), subject.logits, "an eval pass changes what the next one gives")
+        same(run(net, images()), subject.logits, "an eval pass changes the logits of the next one")
 
 
 def check_independent_images(subject: Subject) -> None:
-    """In eval mode an image's logits do not depend on its batch."""
+    """In eval mode, the logits of an image do not depend on the other images of its batch."""
     with torch.no_grad():
         alone = torch.cat([run(subject.network, image[None]) for image in images()])
         among_others = run(subject.network, torch.cat([images(), images().flip(0) + 1]))[:2]
     for logits in (alone, among_others):
-        same(logits, subject.logits, "in eval mode the logits of an image change with its batch")
+        same(logits, subject.logits, "in eval mode, the logits of an image depend on the other images of its batch")
 
 
 def check_seeded(subject: Subject) -> None:
-    """The same seed builds the same network."""
+    """The same seed gives the same network."""
     with torch.no_grad():
         again = run(subject.build(), images())
-    same(again, subject.logits, "two networks of one seed differ: draw from torch's global generator only")
+    same(again, subject.logits, "two networks with the same seed differ: use only torch's global random generator")
 
 
 def check_state_dict(subject: Subject) -> None:
-    """Weights survive a file of safetensors in a network of another seed."""
+    """Weights saved to a safetensors file and loaded into another network give the same logits."""
     subject.needs_parameters()
     other, net = subject.build(seed=1), subject.copy().train()
     with torch.no_grad():
-        run(net, images() + 1)  # what training leaves in a network must be in its state
+        run(net, images() + 1)  # training may change only what is in the state dict
         expected = run(net.eval(), images())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -103,14 +103,14 @@ def check_state_dict(subject: Subject) -> None:
         save_file({name: value.clone().contiguous() for name, value in state.items()}, path)
         other.core.load_state_dict(load_file(path))
     with torch.no_grad():
-        same(run(other, images()), expected, "a network with another's state_dict gives other logits")
+        same(run(other, images()), expected, "a network that loads the state_dict of another gives different logits")
 
 
 _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
 
 
 class _WithoutDropout(TorchFunctionMode):
-    """Dropout that a network calls as a function, also inside an attention, lets everything pass."""
+    """Switches off dropout that a network calls as a function, also inside attention."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -122,7 +122,7 @@ class _WithoutDropout(TorchFunctionMode):
 
 
 def _depends_on_mode(module: nn.Module) -> bool:
-    """Normalisation over a batch, dropout in all its kinds (also timm's and torchvision's), and what has it inside."""
+    """Whether a module is batch normalisation, dropout (also timm's or torchvision's), or contains dropout."""
     norm, dropout = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
     known = isinstance(module, norm | dropout | nn.MultiheadAttention | nn.RNNBase | nn.RReLU)
     libraries = type(module).__module__.startswith(("timm.", "torchvision."))

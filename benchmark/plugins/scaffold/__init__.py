@@ -1,4 +1,4 @@
-"""A new plugin file that keeps the contract as it stands, to be filled with one's own."""
+"""Write a new plugin file from a template; the file passes all checks as it is."""
 
 import datetime
 import keyword
@@ -12,24 +12,22 @@ from benchmark.common.errors import UserError
 from benchmark.plugins import registry
 from benchmark.plugins.registry import Kind
 
-LONGEST = 64
-
 
 def write(kind: Kind, name: str, folder: Path) -> Path:
-    """`folder/architectures/<name>.py` or `folder/datasets/<name>.py`.
+    """Write `folder/architectures/<name>.py` or `folder/datasets/<name>.py`.
 
     Raises:
-        UserError: the name cannot be a plugin's or is taken, or the file is there already.
+        UserError: a plugin cannot have this name, another plugin has it, or the file exists.
     """
-    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all" or len(name) > LONGEST:
+    if not registry.is_name(name) or keyword.iskeyword(name) or name == "all":
         raise UserError(
-            f"'{name}' cannot be a plugin's name: lower-case letters, digits and _, a letter first; not 'all'"
+            f"'{name}' cannot be a plugin's name: use lower-case letters, digits and _, a letter first; not 'all'"
         )
     path = folder / kind / f"{name}.py"
     if path.exists():
-        raise UserError(f"{path} is there already; choose another name, or remove it")
+        raise UserError(f"{path} exists; choose another name, or remove the file")
     if name in registry.find(kind):
-        raise UserError(f"there is one called '{name}' already (bench list shows all); choose another name")
+        raise UserError(f"there is already a plugin '{name}' (bench list shows all); choose another name")
     words = name.split("_")
     template = Template((resources.files("benchmark.plugins.scaffold") / f"{registry.singular(kind)}.txt").read_text())
     text = template.substitute(
@@ -43,5 +41,5 @@ def write(kind: Kind, name: str, folder: Path) -> Path:
 
 
 def is_found(folder: Path) -> bool:
-    """Whether plugins in this folder are found without being told of it."""
+    """Whether plugins in this folder are found without `--plugins`."""
     return str(folder.resolve()) in (str(Path(root).resolve()) for root in benchmark.__path__)

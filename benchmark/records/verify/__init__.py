@@ -1,15 +1,14 @@
-"""Whether what a run folder says can be so: every number against what it was made from. Needs no torch.
+"""Check run folders for consistency, and give badges. Needs no torch.
 
-`check` holds the records against each other and against the files beside them; `replay` (a room with torch) evaluates
-stored weights again and leaves `verification.json`, which `badge` believes as long as no file has changed since.
+`check` compares the files of a run with each other, with its checksums and with the manifest of its data. That the
+weights give the stored counts is checked by `benchmark.reproduce`, which writes `verification.json`.
 """
 
-from benchmark.records.verify.badges import VERIFICATION, Badge, Extent, Verification, badge, sources, unaltered
-from benchmark.records.verify.check import check, seal
-from benchmark.records.verify.run_files import DAMAGED, Finding, UnreadableError, unpacked
+from benchmark.records.verify.badges import VERIFICATION, Badge, Extent, Verification, badge, current_sources
+from benchmark.records.verify.checks import check
+from benchmark.records.verify.run_files import Finding, UnreadableError
 
 __all__ = [
-    "DAMAGED",
     "VERIFICATION",
     "Badge",
     "Extent",
@@ -18,8 +17,5 @@ __all__ = [
     "Verification",
     "badge",
     "check",
-    "seal",
-    "sources",
-    "unaltered",
-    "unpacked",
+    "current_sources",
 ]

@@ -1,41 +1,39 @@
-"""What a row of the leaderboard may be called: verified, self-reported, or of an older source."""
+"""The badge of a leaderboard row: verified, self-reported, or older source.
+
+A badge costs no hashing of a run's files: a file that was changed after its verification keeps the badge in
+`bench leaderboard`, and is found by `bench verify` and `bench leaderboard --check`.
+"""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmark import scores
 from benchmark.plugins import registry
-from benchmark.records import checksums, tables
-from benchmark.records.find import WEIGHTS
-from benchmark.records.schema import Record
-from benchmark.records.tables import Images
+from benchmark.records import checksums, store
+from benchmark.records.schema import Part, Record
+from benchmark.records.tables import Columns
 
 VERIFICATION = "verification.json"
 
 TOLERANCE = 1e-3
-"""Share of an image's pixels that may differ where the machine is another one."""
+"""Share of an image's pixels that may differ on another machine."""
 SOUND_TOLERANCE: Mapping[bool, float] = {True: 1e-3, False: 0.5}
-"""dB of a sound score, on a machine like the run's and on others."""
-
-CHECKED: Mapping[str, Collection[str]] = {"needed": ("run.json", "images.csv"), "apart": (WEIGHTS,)}
-"""What `sums.intact` is asked of a run that a badge is given to."""
+"""dB by which a score of sounds may differ, on a machine like the run's (True) and on another (False)."""
 
 Badge: TypeAlias = Literal["verified", "self-reported", "older source"]
 
 
-class Verification(BaseModel):
-    """What came of evaluating a run's weights again. Pixels are those of an image's predicted mask.
+class Verification(Part):
+    """The result of evaluating a run's weights again. Differences are in pixels of an image's predicted mask.
 
-    `alike`: device kind, arithmetic, torch and threads were the run's, so that not one pixel may differ; otherwise
-    at most `tolerance` (a share of an image's pixels) may. `sums` is the SHA-256 of the run's SHA256SUMS.
+    `alike`: device kind, arithmetic, torch and threads were the run's, so no pixel may differ; otherwise at most
+    `tolerance` (a share of an image's pixels) may. `sums` is the SHA-256 of the run's SHA256SUMS.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     verdict: Literal["reproduced", "differs"]
@@ -54,14 +52,14 @@ class Verification(BaseModel):
     largest_native_difference: int
     """The same of the counts at the size of the files."""
     largest_difference_db: float | None = None
-    """Of the sound scores; None without sounds."""
+    """Of the scores of sounds; None without sounds."""
     sums: str
 
 
 class Extent(NamedTuple):
-    """What an evaluation has in common with the counts of the run that it is of.
+    """What a verification must agree on with the counts of its run.
 
-    `images` of the test, pixels of the `largest` at the size of its file, and whether there are scores of `sounds`.
+    Number of test `images`, pixels of the `largest` file, and whether there are scores of `sounds`.
     """
 
     images: int
@@ -69,47 +67,34 @@ class Extent(NamedTuple):
     sounds: bool
 
     @classmethod
-    def of(cls, found: Images) -> Self:
-        """That of a run's images.csv."""
-        pixels = np.sum([found.counts[f"native_{name}"] for name in scores.CONFUSION], axis=0)
-        return cls(len(found.ids), int(pixels.max()), bool(found.sounds))
+    def of(cls, images: Columns) -> Self:
+        """The extent of images.csv."""
+        pixels = np.sum([images[f"native_{name}"] for name in scores.CONFUSION], axis=0)
+        return cls(len(pixels), int(pixels.max()), scores.SOUND_COLUMNS[0] in images)
 
 
-def sources(name: str) -> Sequence[Path]:
-    """The files in which an architecture of that name is found now."""
-    return registry.sources("architectures", name)
+def current_sources(name: str) -> list[str]:
+    """The source hashes of the architectures of that name that are found now; imports none of them."""
+    return [registry.hash_file(path) for path in registry.sources("architectures", name)]
 
 
-def unaltered(path: Path) -> bool:
-    """Whether a run's files are what its SHA256SUMS lists, but for the weights, which count nothing by themselves."""
-    return checksums.intact(path, **CHECKED)
+def badge(path: Path, record: Record, *, extent: Extent | None = None, current: Collection[str] | None = None) -> Badge:
+    """The badge of a run's folder. `extent` and `current` (see `current_sources`) are looked up if not given.
 
-
-def badge(
-    path: Path,
-    record: Record,
-    *,
-    extent: Extent | None = None,
-    sources: Callable[[str], Sequence[Path]] = sources,
-    unaltered: Callable[[Path], bool] = unaltered,
-) -> Badge:
-    """The badge of a run's folder; imports neither torch nor a plugin.
-
-    "older source": the plugin of that name that is found now has another source, whatever was verified. "verified":
-    `verification.json` is good and is of these very files. A plugin that is not found has no other source.
-
-    Who asks often hands in what it has read, and `sources` and `unaltered` that remember.
+    "older source": the plugin found under that name has another source now. "verified": `verification.json` is good,
+    agrees with the record and the counts, and is of the SHA256SUMS that is there. A plugin that is not found does not
+    make a source older.
     """
-    found = sources(record.architecture.name)
-    if found and record.architecture.source_hash not in [registry.hash_file(source) for source in found]:
+    current = current_sources(record.architecture.name) if current is None else current
+    if current and record.architecture.source_hash not in current:
         return "older source"
-    return "verified" if _verified(path, record, extent) and unaltered(path) else "self-reported"
+    return "verified" if _is_verified(path, record, extent) else "self-reported"
 
 
 def doubt(found: Verification, extent: Extent, size: tuple[int, int]) -> str:
-    """Why a verification that says "reproduced" is none of a run with such images, at (height, width); empty if it is.
+    """Why a verification does not count for a run with such images at (height, width); empty if it counts.
 
-    What it may tolerate is this program's to say, not the file's.
+    The tolerance is decided here, not by the file.
     """
     tolerance = 0.0 if found.alike else TOLERANCE
     if found.verdict != "reproduced" or found.message:
@@ -124,18 +109,21 @@ def doubt(found: Verification, extent: Extent, size: tuple[int, int]) -> str:
         return "its verdict is good, and more pixels differ at the files' size than its tolerance allows"
     decibels = found.largest_difference_db
     if (decibels is None) != (not extent.sounds):
-        return "it has a difference in dB and the run no sound scores, or the other way round"
+        return "it has a difference in dB and the run has no scores of sounds, or the other way round"
     if decibels is not None and not 0 <= decibels <= SOUND_TOLERANCE[found.alike]:
-        return "its verdict is good, and the sound scores differ by more dB than may be"
+        return "its verdict is good, and the scores of sounds differ by more dB than its tolerance allows"
     return ""
 
 
-def _verified(path: Path, record: Record, extent: Extent | None) -> bool:
-    """Whether there is a good verification, and it is of the files that SHA256SUMS lists."""
+def _is_verified(path: Path, record: Record, extent: Extent | None) -> bool:
+    """Whether verification.json is good and of the files that SHA256SUMS lists."""
     try:
         found = Verification.model_validate_json((path / VERIFICATION).read_bytes())
-        height, width = record.protocol.settings["image_size"]
-        extent = extent or Extent.of(tables.read_images(path / "images.csv"))
-        return found.sums == checksums.digest(path / checksums.NAME) and not doubt(found, extent, (height, width))
-    except (LookupError, OSError, TypeError, ValueError):
+        sums = checksums.digest(path / checksums.NAME)
+        extent = extent or Extent.of(*store.read_counts([path]))
+    except (OSError, ValueError):
         return False
+    size = record.protocol.settings.get("image_size")
+    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
+        return False
+    return found.sums == sums and not doubt(found, extent, (size[0], size[1]))

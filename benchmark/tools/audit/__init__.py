@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, and what it looks like: `scan` reads every file, `show` prints and draws the result."""
+"""Inspect a dataset: `scan` reads every file, `findings` says what is wrong, `show` prints and draws the result."""

@@ -1,4 +1,4 @@
-"""What the summaries of all files say together: leakage between splits, problems to mend, and notes.
+"""Find what is wrong with a dataset: leakage between splits, problems to fix, and notes.
 
 Paths are relative to the dataset's top folder.
 """
@@ -21,14 +21,14 @@ Severity: TypeAlias = Literal["leakage", "problem", "note"]
 SEVERITIES: tuple[Severity, ...] = ("leakage", "problem", "note")
 Samples: TypeAlias = Mapping[tuple[str, str], layout.MixedSample]
 
-# Shares of pixels: the published images are mirrored to the pixel, the published masks to 99.4 %.
+# Shares of pixels. The published images are mirrored exactly, the published masks in 99.4 % of their pixels.
 _IMAGE_UNMIRRORED, _MASK_UNMIRRORED = 0.01, 0.02
 _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing to know about a dataset, and the files that it concerns."""
+    """One fact about a dataset that its user should know, and the files that it concerns."""
 
     severity: Severity
     kind: str
@@ -54,12 +54,12 @@ def find(root: Path, splits: Sequence[Split], seen: Sequence[Seen], samples: Sam
 
 def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """By severity, kind and text."""
-    # A set, because two images that share a name share a mask, whose findings then come twice.
+    # A set, because two images of one name share a mask, and its findings come twice.
     return tuple(sorted(set(found), key=lambda one: (SEVERITIES.index(one.severity), one.kind, one.text)))
 
 
 def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
-    """What must not be in two splits: the recording of an image, or the song and the background of a mixture."""
+    """The groups that must not be in two splits: an image's recording, or a mixture's song and background."""
     if samples is None:
         return {"recording": layout.recording(seen.task.stem)}
     sample = samples.get((seen.task.split, seen.task.stem))
@@ -95,7 +95,7 @@ def _same_pixels(root: Path, seen: Sequence[Seen]) -> Iterator[Finding]:
 
 
 def _near_duplicates(root: Path, seen: Sequence[Seen], samples: Samples | None) -> Iterator[Finding]:
-    digests = list(_by_digest(seen).values())  # identical images are found above: here each is compared once
+    digests = list(_by_digest(seen).values())  # `_same_pixels` reports identical images: here each is compared once
     facts = [same[0].image for same in digests if same[0].image is not None]
     if len(facts) < 2:
         return
@@ -103,9 +103,9 @@ def _near_duplicates(root: Path, seen: Sequence[Seen], samples: Samples | None) 
     for group in likeness.alike(hashes, np.stack([fact.outline for fact in facts])):
         alike = sorted(chain.from_iterable(digests[index] for index in group), key=_place)
         if samples is None and len({layout.recording(one.task.stem) for one in alike}) == 1:
-            continue  # the channels of a recording resemble each other; in two splits they are leakage anyway
+            continue  # channels of one recording are alike; in two splits they are reported as leakage anyway
         if samples is not None and len({groups(one, samples).get("song") for one in alike}) == 1:
-            continue  # so do mixtures of one song
+            continue  # mixtures of one song are alike
         across = len({one.task.split for one in alike}) > 1
         yield Finding(
             severity="note",
@@ -116,26 +116,17 @@ def _near_duplicates(root: Path, seen: Sequence[Seen], samples: Samples | None) 
 
 
 def _folders(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
+    """Missing folders; the test may lack its masks, as that of the published BirdSoundsDenoising does."""
     for split in splits:
         folder = split.folder.relative_to(root)
         if split.images is None:
-            yield Finding(
-                severity="problem", kind="missing folder", text=f"{folder}{sep} has no folder Images/", paths=(folder,)
-            )
-        elif split.masks is None and split.name == "test":
-            yield Finding(
-                severity="note",
-                kind="no masks",
-                text=f"no masks: the public test split has none ({folder}{sep}, {len(split.images)} images)",
-                paths=(folder,),
-            )
+            text = f"{folder}{sep} has no folder Images/"
+            yield Finding(severity="problem", kind="missing folder", text=text, paths=(folder,))
         elif split.masks is None:
-            yield Finding(
-                severity="problem",
-                kind="missing folder",
-                text=f"{folder}{sep} has no folder Masks/ ({len(split.images)} images)",
-                paths=(folder,),
-            )
+            text = f"{folder}{sep} has no folder Masks/ ({len(split.images)} images)"
+            severity: Severity = "note" if split.name == "test" else "problem"
+            kind = "no masks" if split.name == "test" else "missing folder"
+            yield Finding(severity=severity, kind=kind, text=text, paths=(folder,))
 
 
 def _names(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
@@ -150,7 +141,7 @@ def _names(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
 
 
 def _table(root: Path, splits: Sequence[Split], samples: Samples | None) -> Iterator[Finding]:
-    """What stands in samples.csv but not on disk, and the other way round."""
+    """Samples that are in samples.csv and not on disk, and the other way round."""
     if samples is None:
         return
     stems = {(split.name, path.stem): path.relative_to(root) for split in splits for path in split.images or ()}
@@ -170,7 +161,7 @@ def _table(root: Path, splits: Sequence[Split], samples: Samples | None) -> Iter
 
 
 def _files(root: Path, seen: Seen) -> Iterator[Finding]:
-    """Findings about each file of a task by itself."""
+    """Findings about a single file."""
     for path, error, kind in ((seen.task.image, seen.image_error, "image"), (seen.task.mask, seen.mask_error, "mask")):
         if path is not None and error:
             text = error.replace(f"{root}{sep}", "")
@@ -207,7 +198,7 @@ def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Seen]) -> Iterato
 def _mirrors(seen: Sequence[Seen]) -> Iterator[Finding]:
     skipped = sum(one.image is not None and one.image.unmirrored is None for one in seen)
     if skipped:
-        text = f"{skipped} image(s) are not 1024 rows high: whether they are mirrored was not checked"
+        text = f"{skipped} image(s) are not 1024 rows high, so their symmetry was not checked"
         yield Finding(severity="note", kind="symmetry not checked", text=text)
 
 

@@ -1,16 +1,16 @@
-"""Which images are nearly the same: candidates by perceptual hash, confirmed by the correlation of their outlines.
+"""Find images that are nearly the same: a perceptual hash finds candidates, the correlation of outlines confirms them.
 
 The hash is the 64-bit DCT pHash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions")
-of the upper half, one side of a mirrored spectrogram. Spectrograms
-resemble one another: 1.4 % of the pairs of different real recordings are within 10 bits. So a pair is reported only
-if its outlines correlate, too: what sounds when, without each row's mean, which is the noise that all recordings of a
-place share; allowing for a small shift in time, without the edges, where a shift brings other content.
+of the upper half, which is one side of a mirrored spectrogram. Spectrograms resemble one another: 1.4 % of the pairs of
+different real recordings differ in at most 10 bits. So a pair also needs outlines that correlate. An outline says what
+sounds when; it lacks each row's mean, which is the noise that all recordings of a place share. The comparison allows a
+small shift in time and leaves out the edges, where a shift brings other content.
 
 Thresholds, measured on 60 mixtures and 143 windows of real songs and backgrounds: copies (JPEG of quality 90, 5 %
 brighter, shifted or cropped by 3, 8 and 20 of 2000 columns, several of these at once) correlate by 0.938 or more, and
-99.6 % of them differ in at most 12 bits. Different mixtures correlate by at most 0.81, different songs of the one
-bird by at most 0.92; the one pair above was a mixture and the very song in it. Among many more mixtures of one bird
-that repeats itself, different songs are reported now and then: hence a note, not a verdict.
+99.6 % of them differ in at most 12 bits. Different mixtures correlate by at most 0.81, different songs of one bird by
+at most 0.92; the one pair above was a mixture and the song in it. Among many mixtures of a bird that repeats itself,
+some pairs of different songs are reported; therefore near-duplicates are notes and not problems.
 
 Legend: N images, P pairs.
 """
@@ -32,8 +32,8 @@ CORRELATION = 0.93
 _OUTLINE = (32, 128)  # rows, columns
 _SHIFT = 2  # columns of the outline to either side
 _INNER = _OUTLINE[1] - 2 * _SHIFT
-_FLAT = 0.1  # levels of root mean square: below, an outline is rounding errors
-_ROWS, _PAIRS = 512, 2048  # of a block: 30 MB of dot products, 70 MB of outlines
+_FLAT = 0.1  # grey levels (root mean square); an outline below it is rounding errors
+_ROWS, _PAIRS = 512, 2048  # per block: 30 MB of dot products, 70 MB of outlines
 
 
 def phash(grey: NDArray[np.uint8]) -> int:
@@ -64,7 +64,7 @@ def _pairs(hashes: NDArray[np.uint64], outlines: NDArray[np.float16]) -> Iterato
     """Blocks of pairs (P, 2) that are alike."""
     bits = np.unpackbits(hashes[:, None].view(np.uint8), axis=1).astype(np.float32) * 2 - 1  # (N, 64)
     norms = _norms(outlines)
-    bits[np.isinf(norms).any(axis=1)] = 0  # flat images are like nothing: comparing all that share a hash takes long
+    bits[np.isinf(norms).any(axis=1)] = 0  # flat images share a hash: comparing them all would take long
     for start in range(0, len(bits), _ROWS):
         # The dot product of 64 signs is 64 less twice the number of different bits: a matrix product finds them all.
         near = bits[start : start + _ROWS] @ bits[start:].T >= 64 - 2 * BITS
@@ -87,7 +87,7 @@ def _norms(outlines: NDArray[np.float16]) -> NDArray[np.float32]:
 def _correlation(
     pairs: NDArray[np.intp], outlines: NDArray[np.float16], norms: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Correlation of the outlines of pairs (P, 2) at the best shift: (P,)."""
+    """The correlation of the outlines of pairs (P, 2) at the best shift: (P,)."""
     left, right = (outlines[pairs[:, side]].astype(np.float32) for side in (0, 1))  # (P, 32, 128)
     middle = left[:, :, _SHIFT : _SHIFT + _INNER]
     middle = middle - middle.mean(axis=2, keepdims=True)

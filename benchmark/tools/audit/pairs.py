@@ -1,4 +1,4 @@
-"""Which files of a dataset belong together, however its folders are spelled."""
+"""Find the images of a dataset and the mask of each, however its folders are spelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PICTURES = 24  # per split, for the contact sheet
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """The files of a split in the order of their names; `masks` is None where there is no such folder."""
+    """The files of a split in the order of their names; `images` or `masks` is None if the folder is missing."""
 
     name: str
     folder: Path
@@ -22,7 +22,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """An image and its mask, or one of them; `picture` asks for a thumbnail of both."""
+    """An image and its mask, or only one of them; `picture` asks for thumbnails."""
 
     split: str
     stem: str
@@ -32,10 +32,10 @@ class Task:
 
 
 def find(root: Path) -> list[Split]:
-    """The splits that the dataset has.
+    """The splits of the dataset.
 
     Raises:
-        UserError: there is no folder of a split, not one image in them, or a folder cannot be listed.
+        UserError: it has no folder of a split, or no image in them, or a folder cannot be listed.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give the dataset's top folder, which holds Train/, Valid/ or Test/")
@@ -50,7 +50,7 @@ def find(root: Path) -> list[Split]:
 
 
 def tasks(split: Split) -> list[Task]:
-    """Every image with the mask of its stem, then the masks without an image."""
+    """Every image with the mask of its name, then the masks without an image."""
     pictured = _evenly(split.images or (), PICTURES)
     masks: dict[str, Path] = {}
     for path in split.masks or ():
@@ -74,7 +74,7 @@ def _split(name: str, folder: Path) -> Split:
 
 
 def _files(folder: Path | None) -> tuple[Path, ...] | None:
-    # Not images.files_by_stem: that refuses two files of one stem, which here is a finding.
+    # images.files_by_stem refuses two files of one name, which here are a finding.
     if folder is None:
         return None
     try:
@@ -85,7 +85,7 @@ def _files(folder: Path | None) -> tuple[Path, ...] | None:
 
 
 def _evenly(paths: Sequence[Path], count: int) -> set[Path]:
-    """At most `count` of the paths, the first and the last among them."""
+    """At most `count` of the paths, spread evenly from the first to the last."""
     if len(paths) <= count:
         return set(paths)
     return {paths[round(number * (len(paths) - 1) / (count - 1))] for number in range(count)}

@@ -1,4 +1,4 @@
-"""One image and its mask, decoded and reduced to a few kilobytes: what a worker process does."""
+"""Decode an image and its mask, and reduce them to a few kilobytes of facts; worker processes do this."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from benchmark.tools.audit import likeness
 from benchmark.tools.audit.pairs import Task
 
 THUMBNAIL = (96, 192)  # height, width
-_ROWS = 1024  # only images as high as the published ones are mirrored as those are
+_ROWS = 1024  # only images as high as the published ones are mirrored
 
 _Facts = TypeVar("_Facts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
-    """Size (width, height) in pixels; SHA-256 of shape and pixels; what `likeness` compares.
+    """Size (width, height) in pixels, SHA-256 of shape and pixels, and the hash and outline that `likeness` compares.
 
-    `unmirrored` is the share of pixels that differ from their mirror image, None where the height is another.
+    `unmirrored` is the share of pixels that differ from their mirror image, None for images of another height.
     """
 
     size: tuple[int, int]
@@ -38,9 +38,9 @@ class ImageFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskFacts:
-    """Size (width, height) in pixels; share of foreground; share of unmirrored pixels, None at another height.
+    """Size (width, height) in pixels, share of foreground, and share of unmirrored pixels, None at another height.
 
-    The thumbnail holds how much of each of its pixels is foreground, 255 for all.
+    The thumbnail says how much of each of its pixels is foreground: 255 is all of it.
     """
 
     size: tuple[int, int]
@@ -52,7 +52,7 @@ class MaskFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What is known of a task's files; of a file that cannot be read, why."""
+    """The facts of a task's files, or why a file cannot be read."""
 
     task: Task
     image: ImageFacts | None
@@ -106,7 +106,7 @@ def _mask(path: Path, picture: bool) -> MaskFacts:
 
 
 def _is_two_valued(path: Path) -> bool:
-    """Whether the file, before it is thresholded, holds at most two colours."""
+    """Whether the file holds at most two colours before it is thresholded."""
     with Image.open(path) as image:
         countable = image.convert("I") if image.mode.startswith("I;16") else image
         return countable.getcolors(2) is not None

@@ -1,7 +1,7 @@
-"""Read every file of a dataset once, and say what it holds."""
+"""Read every file of a dataset once, and summarise its splits."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from benchmark.tools.audit.findings import Finding
 from benchmark.tools.audit.pairs import Split, Task
 from benchmark.tools.audit.sample import Seen, look
 
-_IN_PROCESS = 16  # up to so many samples, starting workers would take longer than decoding
+_IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,9 +34,9 @@ class Balance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A sample's thumbnails: image uint8 (96, 192), and how much of each pixel is foreground, 255 for all.
+    """A sample's thumbnails: image uint8 (96, 192), and how much of each pixel is foreground (255: all of it).
 
-    None where there is no such file or it cannot be read. Paths are relative to the dataset's top folder.
+    None if a file is missing or cannot be read. Paths are relative to the dataset's top folder.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitAudit:
-    """What a split holds. Counts are of files; `groups` counts recordings, or songs and backgrounds of mixtures.
+    """The summary of a split. `groups` counts recordings, or songs and backgrounds of mixtures.
 
-    `sizes` are (width, height) in pixels of the smallest, the median and the largest image by area, None where no
-    image can be read; `balance` is None where no mask can; `foreground` is the share of every readable mask.
+    `sizes` are (width, height) in pixels of the smallest, the median and the largest image by area, None if no image
+    can be read. `balance` is None if no mask can be read; `foreground` is the share of every readable mask.
     """
 
     name: str
@@ -67,7 +67,7 @@ class SplitAudit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audit:
-    """What a dataset holds, and what is wrong with it, the worst first."""
+    """The summary of a dataset, and the findings, the worst first."""
 
     root: Path
     splits: tuple[SplitAudit, ...]
@@ -75,7 +75,7 @@ class Audit:
 
     @property
     def leaks(self) -> bool:
-        """Whether anything is in two splits that must not be."""
+        """Whether two splits share something that they must not share."""
         return any(finding.severity == "leakage" for finding in self.findings)
 
 
@@ -83,11 +83,11 @@ def scan(root: Path, report: Report) -> Audit:
     """Decode every image and mask below `root`. A bad file is a finding, never an error.
 
     Raises:
-        UserError: `root` is no folder, holds no folder of a split, or not one image.
+        UserError: `root` is not a folder, or has no folder of a split, or no image.
     """
     splits = pairs.find(root)
     samples, unreadable = _samples(root)
-    seen = list(_look([task for split in splits for task in pairs.tasks(split)], report))
+    seen = _look([task for split in splits for task in pairs.tasks(split)], report)
     found = findings.ordered((*findings.find(root, splits, seen, samples), *unreadable))
     by_split = {split.name: [one for one in seen if one.task.split == split.name] for split in splits}
     return Audit(
@@ -98,7 +98,7 @@ def scan(root: Path, report: Report) -> Audit:
 
 
 def _samples(root: Path) -> tuple[findings.Samples | None, list[Finding]]:
-    """The table of mixtures if there is one; where it cannot be read, recordings are told apart by their names."""
+    """The table of mixtures, or None; if it cannot be read, a finding, and file names tell recordings apart."""
     try:
         return layout.read_samples(root), []
     except UserError as error:
@@ -106,20 +106,14 @@ def _samples(root: Path) -> tuple[findings.Samples | None, list[Finding]]:
         return None, [Finding(severity="problem", kind="samples.csv", text=text, paths=(Path(layout.SAMPLES),))]
 
 
-def _look(tasks: Sequence[Task], report: Report) -> Iterator[Seen]:
-    """Every task's summary, in order: from worker processes, or from this one where the work is small."""
+def _look(tasks: Sequence[Task], report: Report) -> list[Seen]:
+    """The facts of every task, in order: from worker processes, or from this process if the work is small."""
     report("auditing", 0, len(tasks), "")
-    if len(tasks) <= _IN_PROCESS:
-        yield from _reported(map(look, tasks), len(tasks), report)
-        return
-    with workers.pool() as pool:
-        yield from _reported(pool.map(look, tasks, chunksize=4), len(tasks), report)
-
-
-def _reported(seen: Iterator[Seen], total: int, report: Report) -> Iterator[Seen]:
-    for number, one in enumerate(seen, start=1):
-        report("auditing", number, total, "")
-        yield one
+    found = []
+    for one in map(look, tasks) if len(tasks) <= _IN_PROCESS else workers.ordered(look, tasks):
+        found.append(one)
+        report("auditing", len(found), len(tasks), "")
+    return found
 
 
 def _summary(root: Path, split: Split, seen: Sequence[Seen], samples: findings.Samples | None) -> SplitAudit:

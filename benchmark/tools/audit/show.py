@@ -1,4 +1,4 @@
-"""An audit to read in a terminal, and as one picture to look at."""
+"""Print an audit as text, and draw it as a contact sheet."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ _TILE, _GAP, _NAME, _TITLE, _HEAD, _HISTOGRAMS, _MARGIN = (1.8, 0.9), 0.12, 0.2,
 
 
 def table(audit: Audit) -> str:
-    """Plain text of at most 100 columns: the splits side by side, the findings, and a verdict as the last line."""
+    """Text of at most 100 columns: the splits side by side, the findings, and a verdict as the last line."""
     heads = ["", *(split.folder for split in audit.splits)]
     columns = [_column(split) for split in audit.splits]
     names = list(dict.fromkeys(name for column in columns for name in column))
@@ -46,7 +46,7 @@ def table(audit: Audit) -> str:
 
 
 def contact_sheet(audit: Audit, path: Path) -> None:
-    """Draw up to 24 samples of every split with their masks, and how much foreground the splits' masks have.
+    """Draw up to 24 samples of every split with their masks, and a histogram of the masks' foreground.
 
     Raises:
         UserError: the picture cannot be written.
@@ -99,10 +99,10 @@ def _verdict(audit: Audit) -> str:
     problems, notes = _number(counts["problem"], "problem"), _number(counts["note"], "note")
     if audit.leaks:
         leaks = _number(counts["leakage"], "leak")
-        return f"Verdict: {leaks}, {problems} and {notes}; scores on these splits would be too good, mend the splits."
+        return f"Verdict: {leaks}, {problems} and {notes}; scores on these splits would be too good; fix the splits."
     if counts["problem"]:
-        return f"Verdict: no leakage was found, but there are {problems} to mend and {notes}."
-    return f"Verdict: neither leakage nor a problem was found{f'; {notes}' if counts['note'] else ''}."
+        return f"Verdict: no leakage was found; {problems} to fix, {notes}."
+    return f"Verdict: no leakage and no problem was found{f'; {notes}' if counts['note'] else ''}."
 
 
 def _number(count: int, noun: str) -> str:
@@ -110,7 +110,7 @@ def _number(count: int, noun: str) -> str:
 
 
 def _severities(found: Sequence[Finding]) -> dict[Path, Severity]:
-    """The worst severity of what concerns a file; findings come with the worst first."""
+    """The worst severity of the findings about each file; findings come with the worst first."""
     severities: dict[Path, Severity] = {}
     for one in found:
         for path in one.paths:
@@ -150,8 +150,8 @@ def _tile(axes: Axes, picture: Picture, severities: Mapping[Path, Severity]) -> 
 
 
 def _composite(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """Grey under a vermilion veil and its outline: uint8 (h, w) and (h, w) -> (h, w, 3)."""
-    # Shrinking averages bright specks away: a gamma below 1 brings back what one sees at full size.
+    """The image in grey, its mask as a vermilion veil with an outline: uint8 (h, w) and (h, w) -> (h, w, 3)."""
+    # Shrinking averages bright specks away: a gamma below 1 makes them visible again.
     grey = np.repeat(255 * (image[..., None] / 255) ** 0.7, 3, axis=2)
     if mask is None:
         return grey.astype(np.uint8)
@@ -164,7 +164,7 @@ def _composite(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDAr
 
 
 def _histograms(figure: Figure, top: float, splits: Sequence[SplitAudit]) -> None:
-    """One histogram per split, all on one axis of shares."""
+    """A histogram of the masks' foreground per split, all with the same axis."""
     if not splits:
         return
     end = max(0.01, *(max(split.foreground) for split in splits))

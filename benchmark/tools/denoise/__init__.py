@@ -1,5 +1,5 @@
-"""A trained entry cleans recordings.
+"""Clean recordings with a trained network (`bench denoise`).
 
-`choose` finds the run, `cleaner` shows a sound to its network as the network's data were rendered and gives a mask in
-Hz and seconds, `files` lays that mask on the recording's own spectrum and writes what is left, `overview` draws it.
+`choose_run` finds the run, `cleaner` gives its network's mask of a sound in Hz and seconds, `clean` applies the mask to
+the spectrum of the recording and writes the result, and `overview` draws it.
 """

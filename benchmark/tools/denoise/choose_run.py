@@ -1,14 +1,12 @@
-"""Which run's weights clean: the one that was named, or the best of a table."""
+"""Choose the run whose network cleans: a named run, or the best one of a table by validation IoU."""
 
-import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.common.errors import UserError, first_line
-from benchmark.records import store
-from benchmark.records.find import WEIGHTS, again
+from benchmark.records import find, store, tables
 from benchmark.records.schema import Record
+from benchmark.records.store import HISTORY, WEIGHTS
 
 BEST = "best"
 
@@ -16,31 +14,32 @@ Run = tuple[Path, Record]
 
 
 def choose(results: Path, run: str, table: str) -> Run:
-    """`run` is "best", a run's folder, or the beginning of a run's key; `table` the beginning of a table's key.
+    """The run of highest validation IoU whose weights are there.
 
-    The best is the highest validation IoU among the runs whose weights are at hand.
+    `run` is "best" for all runs, or a run's folder, the beginning of its key, or an architecture for all runs of it.
+    `table` is the beginning of a table's key.
 
     Raises:
-        UserError: no such run, no weights, a run that cannot clean, or runs of several tables to choose among.
+        UserError: no such run, no weights, runs that cannot clean, or runs of several tables.
     """
-    if run != BEST:
-        return _usable(_named(results, run))
-    found = [entry for entry in store.read_all(results)[0] if entry[1].status == "finished"]
-    found = [entry for entry in found if _can_clean(entry[1])]
+    found = [
+        entry for entry in _candidates(results, run) if entry[1].status == "finished" and entry[1].dataset.rendering
+    ]
     if not found:
-        raise UserError(f"no run in {results} that could clean; train one: bench run --arch unet")
+        name = "" if run == BEST else f" '{run}'"
+        raise UserError(f"no finished run{name} in {results} can clean recordings; train one: bench run --arch unet")
     every = _tables(found)
     found = [entry for entry in found if entry[1].comparability_key.startswith(table)]
     if not found:
         raise UserError(f"no table in {results} has a key that begins with {table}; there are {_named_tables(every)}")
-    at_hand = [entry for entry in found if (entry[0] / WEIGHTS).is_file()]
-    tables = _tables(at_hand or found)
-    if len(tables) > 1:
-        names = _named_tables(tables)
-        raise UserError(f"runs of {len(tables)} tables could clean, and do not compare; choose with --table: {names}")
-    best = max(at_hand or found, key=_rank)
-    if not at_hand:
-        raise UserError(f"no weights in {results} (they are not committed); train the best entry: {again(best[1])}")
+    with_weights = [entry for entry in found if _has_weights(*entry)]
+    several = _tables(with_weights or found)
+    if len(several) > 1:
+        names = _named_tables(several)
+        raise UserError(f"{len(several)} tables have runs that can clean; choose one with --table: {names}")
+    best = max(with_weights or found, key=_rank)
+    if not with_weights:
+        raise UserError(f"no weights in {results} (they are not committed); train the best run: {find.again(best[1])}")
     return best
 
 
@@ -50,56 +49,38 @@ def validation_iou(path: Path, found: Record) -> float:
     Raises:
         OSError, ValueError: history.csv is missing or broken.
     """
-    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
-        by_epoch = {int(line["epoch"]): float(line["validation_iou"]) for line in csv.DictReader(file)}
-    if found.training.best_epoch not in by_epoch:
-        raise ValueError(f"epoch {found.training.best_epoch} is missing")
-    return by_epoch[found.training.best_epoch]
+    history = tables.read_history(path / HISTORY)
+    return history.ious[history.epochs.index(found.training.best_epoch)]
+
+
+def _candidates(results: Path, run: str) -> Sequence[Run]:
+    """All networks with parameters, or the runs that are named."""
+    if run == BEST:
+        return [entry for entry in store.read_all(results)[0] if entry[1].architecture.parameter_count]
+    paths = find.named(results, run)
+    try:
+        return [(path, store.read(path)) for path in paths]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run} cannot be read: {first_line(error)}") from error
+
+
+def _has_weights(path: Path, found: Record) -> bool:
+    return not found.architecture.parameter_count or (path / WEIGHTS).is_file()
+
+
+def _rank(entry: Run) -> tuple[float, str]:
+    """Runs whose history is missing or broken come last."""
+    try:
+        return validation_iou(*entry), entry[1].run_key
+    except (OSError, ValueError):
+        return float("-inf"), entry[1].run_key
 
 
 def _tables(entries: Sequence[Run]) -> dict[str, Record]:
     return {found.comparability_key: found for _, found in entries}
 
 
-def _named_tables(tables: Mapping[str, Record]) -> str:
+def _named_tables(heads: Mapping[str, Record]) -> str:
     return ", ".join(
-        f"{key[: store.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in tables.items()
+        f"{key[: store.KEY_DIGITS]} ({head.protocol.name} on {head.dataset.label})" for key, head in heads.items()
     )
-
-
-def _rank(entry: Run) -> tuple[float, str]:
-    try:
-        return validation_iou(*entry), entry[1].run_key
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # a line that lacks its end has None in it
-        return float("-inf"), entry[1].run_key
-
-
-def _can_clean(found: Record) -> bool:
-    return found.architecture.parameter_count > 0 and found.dataset.rendering is not None
-
-
-def _named(results: Path, run: str) -> Run:
-    if (Path(run) / "run.json").is_file():
-        try:
-            return Path(run), store.read(Path(run))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{run} cannot be read: {first_line(error)}") from error
-    if Path(run).exists() or os.sep in run:
-        raise UserError(f"{run} is no run's folder (it has no run.json)")
-    entries: Sequence[Run] = store.read_all(results)[0]
-    found = [entry for entry in entries if entry[1].run_key.startswith(run)]
-    if len(found) != 1:
-        raise UserError(
-            f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{run}'; give a run's folder, its "
-            "key, or 'best'"
-        )
-    return found[0]
-
-
-def _usable(entry: Run) -> Run:
-    path, found = entry
-    if found.dataset.rendering is None:
-        raise UserError(f"{path}: its data ({found.dataset.label}) do not say how sound became images; it cannot clean")
-    if found.architecture.parameter_count and not (path / WEIGHTS).is_file():
-        raise UserError(f"{path} has no {WEIGHTS} (weights are not committed); train it again: {again(found)}")
-    return entry

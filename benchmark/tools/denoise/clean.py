@@ -1,4 +1,4 @@
-"""A recording -> the same recording with the bird alone: same rate, channels, length; any length in bounded memory."""
+"""Clean a recording: keep its rate, channels and length; work section by section, so memory stays bounded."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,31 +22,31 @@ Mask = Literal["soft", "hard"]
 Above = Literal["remove", "keep"]
 
 _LOWEST_RATE = 1_000  # Hz
-_SECTION = 1_000_000  # samples that are worked on at a time
+_SECTION = 1_000_000  # samples per section
 _SUBTYPES = {"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaned:
-    """What became of a recording; `kept` is the share of its spectrum's bins that the mask keeps."""
+    """A cleaned recording; `kept` is the share of its spectrogram that the mask keeps."""
 
     source: Path
     target: Path
     header: recordings.Header
     kept: float
     above: float | None
-    """Hz above which the network has never met a sound, where the recording reaches further."""
+    """Hz above which the network has never met a sound; None if the recording does not reach that high."""
     silent: bool
 
 
 def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[UserError]]:
-    """Every recording below the inputs -> the WAV file that it becomes, and what is wrong with the other inputs.
+    """Map each recording below the inputs to the WAV file to write, and list the errors of the other inputs.
 
     Folders keep their structure.
 
     Raises:
-        UserError: no recordings at all, two that would become the same file, one that would be replaced, or one whose
-            cleaned file would lie outside of `out`.
+        UserError: there are no recordings, two would become the same file, one would be overwritten, or a cleaned file
+            would lie outside of `out`.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file, not a folder")
@@ -60,7 +60,7 @@ def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[U
         except UserError as error:
             problems.append(error)
     if not found:
-        raise problems[0] if problems else UserError(f"no recordings but those that were cleaned into {out}")
+        raise problems[0] if problems else UserError(f"no recordings except those already cleaned into {out}")
     _check(found, out)
     return found, problems
 
@@ -69,7 +69,7 @@ def _below(given: Path, out: Path) -> dict[Path, Path]:
     found = {}
     for source in recordings.find(given):
         if given.is_dir() and source.resolve().is_relative_to(out.resolve()):
-            continue  # what was cleaned before
+            continue  # cleaned earlier
         below = source.relative_to(given) if given.is_dir() else Path(source.name)
         found[source] = out / below.with_suffix(".wav")
     return found
@@ -81,22 +81,22 @@ def _check(found: Mapping[Path, Path], out: Path) -> None:
     for source, target in found.items():
         other = owners.setdefault(target, source)
         if other is not source:
-            raise UserError(f"{other} and {source} would both become {target}; clean them into folders of their own")
+            raise UserError(f"{other} and {source} would both become {target}; clean them into different folders")
         if not target.parent.resolve().is_relative_to(out.resolve()):
             raise UserError(
-                f"{target} lies behind a link that leads out of {out}; remove the link, or choose another --out"
+                f"{target} is behind a link that leads out of {out}; remove the link, or choose another --out"
             )
         if target.resolve() in originals:
-            raise UserError(f"{target} is a recording that is to be cleaned; choose another --out")
+            raise UserError(f"{target} is one of the recordings to clean; choose another --out")
 
 
 def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: Above, report: Report) -> Cleaned:
     """Clean one recording, and draw it.
 
     Raises:
-        UserError: it cannot be read, is too short, or the result cannot be written; nothing is left then.
+        UserError: it cannot be read, is too short, or the result cannot be written; no file is left then.
     """
-    from benchmark.tools.denoise.overview import Overview  # matplotlib takes a while, and inputs may be refused
+    from benchmark.tools.denoise.overview import Overview  # imports matplotlib, which takes a while
 
     header = recordings.header(source)
     if header.samples < spectrogram.WINDOW_LENGTH:
@@ -113,7 +113,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
     loudest = 0.0
     pictures = [target.with_suffix(".mask.png"), target.with_suffix(".png")]
     with (
-        files.beside_each([target, *pictures]) as (sound, *drawings),
+        files.atomic_files([target, *pictures]) as (sound, *drawings),
         recordings.writer(sound, rate, header.channels, subtype) as file,
     ):
         for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
@@ -141,7 +141,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """Samples `begin` ... `end` of a recording of `total`; what is at hand starts at sample `first`."""
+    """Samples `begin` to `end` of a recording of `total` samples; the samples that were read start at `first`."""
 
     begin: int
     end: int
@@ -150,16 +150,16 @@ class _Section:
 
     @property
     def frames(self) -> slice:
-        """Frames of the recording that this section answers for, each in one section only."""
+        """Frames of the recording that belong to this section; every frame belongs to one section only."""
         return slice(-(-self.begin // HOP), -(-self.end // HOP))
 
     def clean(
         self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, mask: Mask, above: Above, *, show: bool
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
-        """The section without what is not bird; with `show` also power before, weights, power after: (K, T) each."""
-        # Two frames more on either side, so that what is overlapped at the borders is the same in both neighbours.
+        """The cleaned section; with `show` also the power before, the weights and the power after: (K, T) each."""
+        # Two more frames on either side: the overlap at a border is then the same in both sections.
         start = max(self.begin // HOP - 2, 0)
-        stop = -(-self.end // HOP) + 2  # frames; the last reach beyond the recording's end, into silence
+        stop = -(-self.end // HOP) + 2  # frames; the last ones reach beyond the end of the recording, into silence
         wave = samples[start * HOP - self.first :][: spectrogram.sample_count(stop - start)]
         wave = np.pad(wave, (0, spectrogram.sample_count(stop - start) - len(wave)))
         weights = self._weights(cleaner, samples, rate, start, stop)
@@ -177,7 +177,7 @@ class _Section:
     def _weights(
         self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, start: int, stop: int
     ) -> NDArray[np.float32]:
-        """The network's weights on the recording's own frames `start` ... `stop` and bins: (K, stop - start)."""
+        """The network's weights on frames `start` to `stop` and bins of the recording itself: (K, stop - start)."""
         times = (np.arange(start, stop) + 1) * HOP / rate  # centres of the frames, s
         scale = cleaner.rate(rate) / HOP
         needed = max(math.floor(times[0] * scale) - 2, 0), math.ceil(times[-1] * scale) + 1

@@ -1,4 +1,4 @@
-"""A sound -> where the bird is, in Hz and seconds, as the run's network sees it.
+"""Apply a run's network to a sound: where the bird is, in Hz and seconds.
 
 Legend: S samples at the network's rate, F frames of one of its images, G frames of the whole sound, K = 513 bins.
 """
@@ -13,57 +13,58 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from benchmark import protocols
+from benchmark.contract import Rendering
 from benchmark.data import images, recordings, spectrogram
 from benchmark.data.spectrogram import BINS, FFT_LENGTH, HOP
 from benchmark.records import weights
-from benchmark.records.schema import Record, RenderingRecord
+from benchmark.records.schema import Record
 from benchmark.training import hardware
 from benchmark.training.batches import Normalisation
 from benchmark.training.hardware import Hardware
 
 _BATCH = 8
 _SILENCE = 1e-5
-"""A window whose peak is below -100 dB of full scale is silent: it is not made louder for the network to see."""
+"""Peak of -100 dB of full scale. A quieter window counts as silent and is not scaled up for the network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """Weights in 0 ... 1, (K, G), of a spectrogram whose first frame is frame `first` of the sound at `rate` Hz."""
+    """Weights from 0 to 1, (K, G), of a spectrogram that starts at frame `first` of the sound at `rate` Hz."""
 
     weights: NDArray[np.float32]
     first: int
     rate: int
 
     def at(self, frequencies: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Weights at frequencies in Hz (k,) and frame centres in s (t,), bilinear: (k, t); the border is repeated."""
+        """Interpolate the weights at frequencies in Hz (k,) and times in s (t,), repeating the border: (k, t)."""
         bins = frequencies * FFT_LENGTH / self.rate
         frames = times * self.rate / HOP - 1 - self.first  # the centre of frame g lies at 64 (g + 1)
         return _between(_between(self.weights, bins).T, frames).T
 
 
 class Cleaner:
-    """The network of a run, with its weights, its rendering and its device."""
+    """The network of a run with its weights, and the rendering of its data."""
 
     def __init__(self, path: Path, found: Record, device: str) -> None:
         self.protocol = protocols.recorded(found.protocol.name, found.protocol.settings)
         self.hardware: Hardware = hardware.resolve(device, "auto")
-        assert found.dataset.rendering is not None  # choose() saw to it
-        self.rendering: RenderingRecord = found.dataset.rendering
+        assert found.dataset.rendering is not None  # choose() checked it
+        self.rendering: Rendering = found.dataset.rendering
         self._network = weights.load(path, found, self.protocol).to(self.hardware.device).eval()
         self._normalise = Normalisation(self.protocol, self.hardware.device)
 
     @property
     def frames(self) -> int:
         """Columns of an image, F."""
-        assert self.rendering.frames is not None  # describe fills it in
+        assert self.rendering.frames is not None  # every record has it
         return self.rendering.frames
 
     def rate(self, own: int) -> int:
-        """The rate in Hz at which the network sees a recording of rate `own`."""
+        """The rate in Hz that a recording of rate `own` is resampled to."""
         return self.rendering.sample_rate or own
 
     def window_seconds(self, own: int) -> float:
-        """Duration of an image."""
+        """Duration of an image in s."""
         return spectrogram.sample_count(self.frames) / self.rate(own)
 
     def band(self, own: int) -> float:
@@ -71,10 +72,10 @@ class Cleaner:
         return min(self.rendering.lowpass or math.inf, self.rate(own) / 2)
 
     def grid(self, samples: NDArray[np.float32], own: int, *, start: int, frames: tuple[int, int]) -> Grid:
-        """Where the bird is in frames `frames` (first, one past the last) of a recording.
+        """Weights for the frames `frames` (first, one past the last) of a recording.
 
-        `samples` (n,) are of the recording at rate `own`, from second `start` on, and reach a window's length beyond
-        the frames unless the recording ends there.
+        `samples` (n,) are those of the recording, at rate `own`, from second `start` on. They reach one window beyond
+        the frames, unless the recording ends before.
         """
         rate = self.rate(own)
         wave = recordings.resample(samples.astype(np.float64), own, rate)
@@ -82,18 +83,18 @@ class Cleaner:
         wave = recordings.low_pass(wave, rate, self.rendering.lowpass or math.inf).astype(np.float64)
         first, last = frames
         step = max(self.frames // 2, 1)  # neighbouring windows share half their frames
-        # Frames are counted from the recording's beginning: what is at hand shall begin with a frame.
+        # Frames are counted from the start of the recording, so cut the samples to begin with a frame.
         wave = wave[-start * rate % HOP :]
         offset = -(-start * rate // HOP)
         numbers = range(max(0, (first - self.frames) // step + 1), max(last - 1, 0) // step + 1)
-        # A sound that ends within a window goes on mirrored: black would be silence, which is a signal.
+        # Continue a sound that ends within a window as its mirror image: silence would be a signal.
         reach = (numbers[-1] * step - offset) * HOP + spectrogram.sample_count(self.frames)
         wave = np.pad(wave, (0, max(0, reach - len(wave))), mode="symmetric")
         total, weight = np.zeros((BINS, last - first), np.float32), np.zeros(last - first, np.float32)
         # A window is trusted most in its middle.
         trust = np.minimum(np.arange(self.frames) + 1, np.arange(self.frames)[::-1] + 1).astype(np.float32)
         for number, found in zip(numbers, self._windows(wave, [n * step - offset for n in numbers]), strict=True):
-            begin = number * step - first  # of the window, in the frames that were asked for
+            begin = number * step - first  # of the window, counted in the frames asked for
             here = slice(max(begin, 0), min(begin + self.frames, last - first))
             there = slice(here.start - begin, here.stop - begin)
             total[:, here] += found[:, there] * trust[there]
@@ -102,7 +103,7 @@ class Cleaner:
         return Grid(weights=total, first=first, rate=rate)
 
     def _windows(self, wave: recordings.Real, starts: list[int]) -> list[NDArray[np.float32]]:
-        """One-sided weights (K, F) of the windows that begin at these frames of the wave."""
+        """One-sided weights (K, F) of the windows that start at these frames of the wave."""
         length = spectrogram.sample_count(self.frames)
         cut = [wave[HOP * start : HOP * start + length] for start in starts]
         found = [np.zeros((BINS, self.frames), np.float32) for _ in cut]
@@ -133,7 +134,7 @@ class Cleaner:
 
 
 def _between(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows of (n, m) at positions (k,) between them, linear: (k, m)."""
+    """Interpolate rows of (n, m) linearly at positions (k,): (k, m)."""
     at = at.clip(0, len(values) - 1)
     low = np.minimum(at.astype(np.int64), max(len(values) - 2, 0))
     part = (at - low)[:, None].astype(np.float32)

@@ -1,17 +1,17 @@
-"""One line of what was found."""
+"""One line of `bench doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["ok", "note", "warning", "problem"]
-"""note: something is missing that most runs do without; warning: runs work, but not all, or not well; problem: none."""
+"""note: most runs do not need it. warning: some runs fail or are slow. problem: no run works."""
 
 GIB = 1024**3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was looked at, how it is, what was found, and what to do where that is amiss."""
+    """What was examined, its status, what was found, and the remedy if the status is not ok."""
 
     name: str
     status: Status = "ok"

@@ -1,5 +1,5 @@
-"""Recordings of song and of background -> a dataset of mixtures of which the clean part is known.
+"""Make a dataset of mixtures from recordings of song and of background: the clean part of each mixture is known.
 
-`settings` says what is made, `sources` looks at the recordings and splits them, `plan` decides which song meets which
-background, `render` makes one mixture, `make` writes them all, `card` describes them.
+`settings` are its numbers, `sources` reads the recordings and splits them, `plan` chooses which song meets which
+background, `render` makes one mixture, `make` writes all of them, and `card` describes the dataset.
 """

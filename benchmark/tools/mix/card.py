@@ -1,4 +1,4 @@
-"""The dataset card: what is in a made dataset, what of it is unseen in the test, and how it was made."""
+"""Write the card of a made dataset: its contents, how much of the test is unseen in training, and how it was made."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
     saturated, zero = (100 * float(np.mean([getattr(s, name) for s in samples])) for name in ("saturated", "zero"))
     parts = [
         "# Mixtures of bird song and background",
-        f"Made by birdmask-bench from other people's recordings, whose licences apply:\n\n    {command}",
-        "Each mixture is one recording of song and one of background whose sum is known in its parts: the mask is a "
-        "smoothed region where the song exceeds the background. Read it with `bench run --dataset birdsounds --data` "
+        f"Made by birdmask-bench from other people's recordings; their licences apply:\n\n    {command}",
+        "Each mixture is the sum of a recording of song and a recording of background. The mask is a smoothed region "
+        "in which the song exceeds the background. Read the dataset with `bench run --dataset birdsounds --data` "
         "this folder, or with a protocol that names it (`mix`, `mix-quick`).",
-        "## What is in it",
+        "## Contents",
         _table(pools, samples),
         *(_unseen(pools, pool) for pool in pools if pool.split == "test"),
         _not_stated(pools),
@@ -34,25 +34,25 @@ def describe(recipe: Mapping[str, Any], pools: Sequence[Pool], samples: Sequence
         "- `Raw_audios/`: the mixture; `Clean_audios/`: the song alone; `Denoised_audios/`: the mixture under its true "
         "mask",
         "- `samples.csv`: song, background, bird, species, site (as far as stated), where in the recordings a window "
-        "begins (s), how often a short song stands in it (`song_times`), SNR and gains (dB), the factors of the stems, "
-        "and the shares of foreground, white (`saturated`) and black (`zero`) pixels",
+        "begins (s), how often a short song is repeated in it (`song_times`), SNR and gains (dB), the factors of the "
+        "stems, and the shares of foreground, white (`saturated`) and black (`zero`) pixels",
         "## How it was made",
         f"- windows of {settings['seconds']:g} s at {settings['sample_rate']} Hz, channel {settings['channel']}, DC "
         f"removed; a recording shorter than the window is repeated with pauses",
         f"- song and background: zero-phase high-pass {settings['highpass']:g} Hz, low-pass {settings['lowpass']:g} Hz "
-        "(below the lowest Nyquist frequency among the recordings, so that no band betrays its source)",
-        f"- SNR uniform in {settings['snr_low']:g} ... {settings['snr_high']:g} dB over the song's active frames "
+        "(below the lowest Nyquist frequency among the recordings, so no band gives its source away)",
+        f"- SNR uniform in {settings['snr_low']:g} to {settings['snr_high']:g} dB over the song's active frames "
         f"(10 ms, within {settings['active_db']:g} dB of the loudest)",
-        f"- mixture scaled to a peak of {settings['peak']:g}, then by {settings['gain_low']:g} ... "
+        f"- mixture scaled to a peak of {settings['peak']:g}, then by {settings['gain_low']:g} to "
         f"{settings['gain_high']:g} dB; {saturated:.1f} % of the pixels are white and {zero:.1f} % black (in the "
         f"published example {100 * PUBLISHED_SATURATED:.1f} and {100 * PUBLISHED_ZERO:.1f} %)",
         f"- mask: powers of both stems smoothed by a Gaussian of {settings['smoothing']:g} bins and frames; song above "
         f"background and above {settings['floor_db']:g} dB of the song's 99.5 % quantile; closing and opening by a "
         f"disk of {settings['radius']}; components and holes under {settings['smallest']} pixels removed",
-        f"- songs and backgrounds split 40/10/50 % by recording; backgrounds whose loudest hundredth stands "
-        f"{settings['foreign_db']:g} dB above the median in some 1 kHz band between 1 and 8 kHz (other animals) are "
-        "in a test slice of their own and never in training",
-        f"- seed {settings['seed']}; everything is in `mix.json`, every sample in `samples.csv`",
+        f"- songs and backgrounds split 40/10/50 % by recording; backgrounds whose loudest hundredth is "
+        f"{settings['foreign_db']:g} dB above the median in some 1 kHz band between 1 and 8 kHz (other animals) form "
+        "a test slice of their own and are never in training",
+        f"- seed {settings['seed']}; `mix.json` has all settings and recordings, `samples.csv` every sample",
     ]
     text = "\n\n".join(part for part in parts if part)
     return text.replace("\n\n- ", "\n- ").replace("made\n- ", "made\n\n- ").replace("`:\n- ", "`:\n\n- ") + "\n"
@@ -68,7 +68,7 @@ def _table(pools: Sequence[Pool], samples: Sequence[MixedSample]) -> str:
         rows.append(
             [
                 *(pool.split, pool.slice, len(inside), counts["song"], counts["bird"], counts["species"]),
-                *(counts["background"], counts["site"], f"{min(snr):.1f} ... {max(snr):.1f}"),
+                *(counts["background"], counts["site"], f"{min(snr):.1f} to {max(snr):.1f}"),
                 f"{100 * np.mean([sample.foreground for sample in inside]):.1f}",
             ]
         )
@@ -76,14 +76,14 @@ def _table(pools: Sequence[Pool], samples: Sequence[MixedSample]) -> str:
 
 
 def _unseen(pools: Sequence[Pool], pool: Pool) -> str:
-    """What a network that was trained and chosen on this dataset has met before the test."""
+    """How much of a test slice neither training nor validation has."""
     learned = [other for other in pools if other.split != "test"]
     counts = []
     for kind in GROUPS:
         before, here = (set().union(*(_groups(p, kind) for p in chosen)) for chosen in (learned, [pool]))
         if here:
             counts.append(f"{kind} {len(here - before)} of {len(here)}")
-    return f"Slice {pool.slice}: not in training: {', '.join(counts)}."
+    return f"Slice {pool.slice}, not in training: {', '.join(counts)}."
 
 
 def _groups(pool: Pool, kind: str) -> set[str]:
@@ -96,4 +96,4 @@ def _groups(pool: Pool, kind: str) -> set[str]:
 def _not_stated(pools: Sequence[Pool]) -> str:
     missing = [kind for kind in ("bird", "species", "site") if not any(_groups(pool, kind) for pool in pools)]
     options = ", ".join(f"--{kind}" for kind in missing)
-    return f"Not stated, and perhaps shared: {', '.join(missing)} (name them with {options})." if missing else ""
+    return f"Not stated, so splits may share them: {', '.join(missing)} (state them with {options})." if missing else ""

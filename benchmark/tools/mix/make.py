@@ -1,13 +1,12 @@
-"""Write a dataset of mixtures: in all processors, and so that a killed run goes on where it stopped.
+"""Write a dataset of mixtures on all processors, and go on with one that was interrupted.
 
-While it is made, `.unfinished/` holds the settings and a line per finished sample, written after the sample's files.
-At the end come the card, `mix.json` with everything that made it, and `samples.csv`.
+First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, written
+after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from benchmark.common import files, workers
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data import layout, recordings
+from benchmark.data.layout import MixedSample
 from benchmark.tools.mix import card, plan, sources
 from benchmark.tools.mix.plan import Mixture
 from benchmark.tools.mix.render import render
@@ -30,12 +30,13 @@ from benchmark.tools.mix.sources import Pool, Source
 
 VERSION = 1
 _UNFINISHED = ".unfinished"
+_CARD = "README.md"
 _LOCK = ".tmp-lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """What was made: mixtures by slice, how many of them had been there before, and the description."""
+    """A made dataset: its mixtures by slice, how many of them had been made before, and its card."""
 
     path: Path
     counts: Mapping[str, int]
@@ -58,14 +59,7 @@ def make(
     Raises:
         UserError: recordings that cannot be used, or a folder that holds something else.
     """
-    _refuse_nested([song, background, *others])
-    folders = [folder.name for folder in (song, background, *others)]
-    if len(set(folders)) < len(folders) or {"main", sources.FOREIGN, *layout.SPLITS} & {
-        folder.name for folder in others
-    }:
-        raise UserError(
-            f"the folders {', '.join(folders)} need names of their own: they name recordings, and slices of the test"
-        )
+    _check_folders(song, background, others)
     songs = sources.look("song", song, settings, report)
     backgrounds = sources.look("background", background, settings, report)
     other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
@@ -77,23 +71,23 @@ def make(
 
     recipe = _recipe(pools, settings, lowpass)
     with _alone(out, report):
-        state = _begin(out, recipe, mixtures)
-        before = {path.stem for path in state.glob("*.json")} if state is not None else {m.id for m in mixtures}
-        if state is not None:
-            missing = [mixture for mixture in mixtures if mixture.id not in before]
-            _write_all(missing, len(mixtures), out, settings, lowpass, report)
-            _finish(out, state, mixtures, pools, recipe, command)
+        _begin(out, recipe)
+        before = _made_before(out, mixtures)
+        missing = [mixture for mixture in mixtures if mixture.id not in before]
+        made = before | _write_all(missing, len(mixtures), out, settings, lowpass, report)
+        if missing or (out / _UNFINISHED).is_dir() or not (out / _CARD).is_file():
+            _finish(out, [made[mixture.id] for mixture in mixtures], pools, recipe, command)
     return Made(
         path=out,
         counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
-        kept=len(before & {mixture.id for mixture in mixtures}),
-        card=(out / "README.md").read_text(encoding="utf-8"),
+        kept=len(before),
+        card=(out / _CARD).read_text(encoding="utf-8"),
     )
 
 
 @contextmanager
 def _alone(out: Path, report: Report) -> Iterator[None]:
-    """Have the folder for this process; another one that mixes into it is waited for.
+    """Lock the folder; wait for another process that mixes into it.
 
     Raises:
         UserError: the disk refuses.
@@ -106,12 +100,20 @@ def _alone(out: Path, report: Report) -> Iterator[None]:
         raise files.refused(out, error) from error
 
 
-def _refuse_nested(folders: Sequence[Path]) -> None:
-    resolved = [folder.resolve() for folder in folders]
-    for index, folder in enumerate(resolved):
-        for other in resolved[:index]:
+def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None:
+    """Refuse folders that share recordings, or names: those name recordings, and slices of the test."""
+    folders = [folder.resolve() for folder in (song, background, *others)]
+    for index, folder in enumerate(folders):
+        for other in folders[:index]:
             if folder.is_relative_to(other) or other.is_relative_to(folder):
                 raise UserError(f"{folder} and {other} are the same folder or one inside the other; keep them apart")
+    names = [folder.name for folder in (song, background, *others)]
+    taken = {"main", sources.FOREIGN, *layout.SPLITS} & {folder.name for folder in others}
+    if taken or len(set(names)) < len(names):
+        raise UserError(
+            f"the folders {', '.join(names)} need names of their own, which are not {', '.join(layout.SPLITS)}, main "
+            f"or {sources.FOREIGN}: they name recordings, and slices of the test"
+        )
 
 
 def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
@@ -119,7 +121,7 @@ def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
 
 
 def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
-    """Everything that decides the bytes, with the recordings by their content."""
+    """All that decides the bytes, with the recordings by their content."""
 
     def listed(source: Source) -> dict[str, Any]:
         return {
@@ -147,64 +149,38 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
     }
 
 
-def _begin(out: Path, recipe: Mapping[str, Any], mixtures: Sequence[Mixture]) -> Path | None:
-    """The folder of what is under way, new or found; None where the very dataset is there already."""
-    state = out / _UNFINISHED
-    if state.is_dir() and not (state / "recipe").is_file():
-        shutil.rmtree(state)  # a worker outlived its command, and wrote a last note
-    if state.is_dir():
-        _compare(state / "recipe", recipe, out)
-    elif (out / layout.RECIPE).is_file():
-        _compare(out / layout.RECIPE, recipe, out)
-        _clear(out.glob(".tmp-*"))  # of a run that was killed when all was done
-        whole = [mixture for mixture in mixtures if all(path.is_file() for path in _files(mixture, out))]
-        if len(whole) == len(mixtures):
-            return None
-        _new_state(out, state, recipe, _notes(out, whole))
+def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
+    """Write the recipe into an empty folder, or compare it with that of the dataset which is there.
+
+    Raises:
+        UserError: another dataset is there, or something else.
+    """
+    path = out / layout.RECIPE
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); remove {out} or choose another --out") from error
+        if found != json.loads(json.dumps(recipe)):
+            raise UserError(
+                f"{out} holds a dataset of other settings or recordings; choose another --out, or remove it"
+            )
     elif any(path for path in out.iterdir() if not path.name.startswith(".tmp-")):
         raise UserError(f"{out} is not empty and was not made by this command; choose another --out")
     else:
-        _new_state(out, state, recipe, {})
-    return state
+        _write_text(path, json.dumps(recipe, indent=1) + "\n")
 
 
-def _clear(leftovers: Iterable[Path]) -> None:
-    """What killed processes left; nobody but this one is at work here."""
-    for leftover in leftovers:
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        elif leftover.name != _LOCK:
-            leftover.unlink(missing_ok=True)
-
-
-def _new_state(out: Path, state: Path, recipe: Mapping[str, Any], notes: Mapping[str, str]) -> None:
-    """Whole, or not there."""
-    temporary = out / f".tmp-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had our number
-    temporary.mkdir()
+def _made_before(out: Path, mixtures: Sequence[Mixture]) -> dict[str, MixedSample]:
+    """The samples that are noted, or listed in samples.csv, and whose files are all there; by id."""
     try:
-        _write_state(temporary, recipe, notes)
-        temporary.rename(state)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _write_state(temporary: Path, recipe: Mapping[str, Any], notes: Mapping[str, str]) -> None:
-    (temporary / "recipe").write_text(json.dumps(recipe), encoding="utf-8")
-    for name, note in notes.items():
-        (temporary / f"{name}.json").write_text(note, encoding="utf-8")
-    for path in temporary.iterdir():
-        files.sync(path)
-
-
-def _notes(out: Path, whole: Sequence[Mixture]) -> dict[str, str]:
-    """The notes of samples that are there: of a finished dataset that lost files, only those are made again."""
-    try:
-        table = layout.read_samples(out) or {}
-    except UserError:
-        return {}
-    found = {mixture.id: table.get((mixture.split, mixture.id)) for mixture in whole}
-    return {name: json.dumps(asdict(sample)) for name, sample in found.items() if sample is not None}
+        found = {sample.id: sample for sample in (layout.read_samples(out) or {}).values()}
+    except UserError:  # it is missing or damaged, and is written again
+        found = {}
+    for note in (out / _UNFINISHED).glob("*.json"):
+        found[note.stem] = MixedSample(**json.loads(note.read_text(encoding="utf-8")))
+    whole = (mixture.id for mixture in mixtures if all(path.is_file() for path in _files(mixture, out)))
+    return {name: found[name] for name in whole if name in found}
 
 
 def _files(mixture: Mixture, out: Path) -> list[Path]:
@@ -213,40 +189,31 @@ def _files(mixture: Mixture, out: Path) -> list[Path]:
     return pictures + [folder / names[0] / f"{mixture.id}.wav" for names in (layout.RAW, layout.CLEAN, layout.DENOISED)]
 
 
-def _compare(path: Path, recipe: Mapping[str, Any], out: Path) -> None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); remove {out} or choose another --out") from error
-    if found != json.loads(json.dumps(recipe)):
-        raise UserError(f"{out} holds a dataset of other settings or recordings; choose another --out, or remove it")
-
-
 def _write_all(
     missing: Sequence[Mixture], total: int, out: Path, settings: Settings, lowpass: float, report: Report
-) -> None:
+) -> dict[str, MixedSample]:
+    """Make the missing mixtures; their samples by id."""
+    if not missing:
+        return {}
     done = total - len(missing)
     report("mixing", done, total, "")
-    with workers.pool() as pool:
-        write = partial(_write, out=out, settings=settings, lowpass=lowpass)
-        for number, _ in enumerate(pool.map(write, missing, chunksize=4), start=done + 1):
-            report("mixing", number, total, "")
+    write = partial(_write, out=out, settings=settings, lowpass=lowpass)
+    made = {}
+    for number, sample in enumerate(workers.ordered(write, missing), start=done + 1):
+        made[sample.id] = sample
+        report("mixing", number, total, "")
+    return made
 
 
-def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> None:
-    """The files of a sample, and then the note that they are whole."""
+def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> MixedSample:
+    """Write the files of a sample, and then the note that they are whole."""
     rendered = render(mixture, settings, lowpass)
-    folder = out / layout.SPLITS[mixture.split][0]
-    _save(folder / layout.IMAGES[0], mixture.id, rendered.image)
-    _save(folder / layout.MASKS[0], mixture.id, rendered.mask * np.uint8(255))
-    for names, wave in (
-        (layout.RAW, rendered.audio.noisy),
-        (layout.CLEAN, rendered.audio.clean),
-        (layout.DENOISED, rendered.denoised),
-    ):
-        write = partial(recordings.write, samples=wave, sample_rate=settings.sample_rate)
-        files.write_atomically(folder / names[0] / f"{mixture.id}.wav", write)
-    sample = layout.MixedSample(
+    image, mask, *sounds = _files(mixture, out)
+    _write_png(image, rendered.image)
+    _write_png(mask, rendered.mask * np.uint8(255))
+    for path, wave in zip(sounds, (rendered.audio.noisy, rendered.audio.clean, rendered.denoised), strict=True):
+        files.write_atomically(path, partial(recordings.write, samples=wave, sample_rate=settings.sample_rate))
+    sample = MixedSample(
         id=mixture.id,
         split=mixture.split,
         slice=mixture.slice,
@@ -273,29 +240,22 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
         saturated=round(float((rendered.image == 255).mean()), 5),
         zero=round(float((rendered.image == 0).mean()), 5),
     )
-    note = out / _UNFINISHED / f"{mixture.id}.json"
-    files.write_atomically(note, partial(Path.write_text, data=json.dumps(asdict(sample))))
+    _write_text(out / _UNFINISHED / f"{mixture.id}.json", json.dumps(asdict(sample)))
+    return sample
 
 
-def _save(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     # The fastest compression: a spectrogram is mostly noise, and the slowest makes it a tenth smaller only.
-    def save(path: Path) -> None:
-        Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
+    files.write_atomically(path, partial(Image.fromarray(pixels).save, format="PNG", compress_level=1))
 
-    files.write_atomically(folder / f"{name}.png", save)
+
+def _write_text(path: Path, text: str) -> None:
+    files.write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def _finish(
-    out: Path, state: Path, mixtures: Sequence[Mixture], pools: Sequence[Pool], recipe: Mapping[str, Any], command: str
+    out: Path, samples: Sequence[MixedSample], pools: Sequence[Pool], recipe: Mapping[str, Any], command: str
 ) -> None:
-    notes = [json.loads((state / f"{mixture.id}.json").read_text(encoding="utf-8")) for mixture in mixtures]
-    samples = [layout.MixedSample(**note) for note in notes]
-    text = card.describe(recipe, pools, samples, command)
-    files.write_atomically(out / "README.md", partial(Path.write_text, data=text, encoding="utf-8"))
+    _write_text(out / _CARD, card.describe(recipe, pools, samples, command))
     files.write_atomically(out / layout.SAMPLES, partial(layout.write_samples, samples=samples))
-    made = json.dumps(recipe, indent=1) + "\n"
-    files.write_atomically(out / layout.RECIPE, partial(Path.write_text, data=made, encoding="utf-8"))
-    _clear(out.rglob(".tmp-*"))
-    done = state.with_name(f".tmp-{os.getpid()}")  # at once, or not at all
-    state.rename(done)
-    shutil.rmtree(done, ignore_errors=True)
+    shutil.rmtree(out / _UNFINISHED, ignore_errors=True)

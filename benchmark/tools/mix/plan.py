@@ -1,6 +1,6 @@
-"""Which part of which song meets which part of which background, how loud: decided before anything is rendered.
+"""Plan every mixture before any is rendered: which part of which song meets which part of which background, how loud.
 
-Mixture number n of a slice depends on the seed, the slice and n alone (and on the recordings): a smaller dataset is the
+Mixture number n of a slice depends only on the seed, the slice, n and the recordings, so a smaller dataset is the
 beginning of a larger one.
 """
 
@@ -15,15 +15,15 @@ from benchmark.tools.mix.sources import Pool, Source
 
 _TRIES = 20
 _ACTIVE_SHARE = 0.2
-"""Of a window's frames are to be active; where 20 draws find none such, one of the recording's busiest is taken."""
+"""The share of a window's frames that must be active; if 20 draws find no such window, the plan takes a busy one."""
 _GAP = (0.1, 0.6)
-"""Seconds between repetitions of a recording that is shorter than the window: a bird that goes on calling."""
-_FORGOTTEN = np.empty(0)  # a plan travels to worker processes; of long recordings the powers are many
+"""Seconds between the repetitions of a recording that is shorter than the window, like a bird that goes on calling."""
+_NO_POWER = np.empty(0)  # a plan is sent to workers, which do not need the powers; a long recording has many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mixture:
-    """A mixture to be made. Times in s: where the window begins in each recording; `at`, where a short song starts."""
+    """A mixture to make. Times in s: where the window begins in each recording, and `at` which times a song starts."""
 
     id: str
     split: str
@@ -50,7 +50,7 @@ def plan(pools: list[Pool], settings: Settings) -> list[Mixture]:
 def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
     place = pool.split if pool.slice == "main" else pool.slice
     random = _random(settings.seed, place, number)
-    # Every song in turn, so that none is rare; the background by lot.
+    # The songs take turns, so none is rare; the background is drawn.
     song = pool.songs[number % len(pool.songs)]
     background = pool.backgrounds[int(random.integers(len(pool.backgrounds)))]
     start, at = _place(song, settings, random)
@@ -58,8 +58,8 @@ def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
         id=f"{place}-{number:05d}",
         split=pool.split,
         slice=pool.slice,
-        song=replace(song, power=_FORGOTTEN),
-        background=replace(background, power=_FORGOTTEN),
+        song=replace(song, power=_NO_POWER),
+        background=replace(background, power=_NO_POWER),
         song_start=start,
         at=at,
         background_start=round(float(random.uniform(0, background.seconds - settings.seconds)), 3),
@@ -69,7 +69,7 @@ def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
 
 
 def _place(song: Source, settings: Settings, random: np.random.Generator) -> tuple[float, tuple[float, ...]]:
-    """Where a window begins in a long recording, or at which times of the window a short one starts."""
+    """Where the window begins in a long recording, or at which times of the window a short one starts."""
     spare = song.seconds - settings.seconds
     if spare > 0:
         active = song.power > song.power.max() * 10 ** (-settings.active_db / 10)
@@ -88,7 +88,7 @@ def _place(song: Source, settings: Settings, random: np.random.Generator) -> tup
 
 
 def _busy(active: NDArray[np.bool_], frames: int, seconds: float, spare: float, random: np.random.Generator) -> float:
-    """One of the windows with at least half the song of the busiest: a long recording may be silent but for a chirp."""
+    """Draw one of the windows with at least half as much song as the busiest; most of a recording may be silent."""
     total = np.concatenate([[0], np.cumsum(active)])
     last = min(int(spare / seconds), len(active) - 1)
     inside = total[np.minimum(np.arange(last + 1) + frames, len(active))] - total[: last + 1]

@@ -1,4 +1,4 @@
-"""One mixture: stems, image, mask, sounds. A pure function of the plan, the settings and the recordings.
+"""Render one mixture: stems, image, mask and sounds, as a pure function of the plan, settings and recordings.
 
 Legend: L samples of a mixture, T frames.
 """
@@ -16,7 +16,7 @@ from benchmark.tools.mix.plan import Mixture
 from benchmark.tools.mix.settings import Settings
 from benchmark.tools.mix.sources import FRAME, Source
 
-_MARGIN = 0.5  # seconds read beyond the window, so that no filter's edge is heard
+_MARGIN = 0.5  # seconds read beyond the window, so no filter's edge is heard
 _FADE = 0.005  # seconds, at both ends of a recording that is shorter than the window
 
 Wave = NDArray[np.float64]
@@ -24,7 +24,7 @@ Wave = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
-    """Image uint8 (1024, T), mask bool (1024, T), waveforms float32 (L,), and the factors of the stems."""
+    """A mixture: image uint8 (1024, T), mask bool (1024, T), waveforms float32 (L,), and the factors of the stems."""
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
@@ -35,10 +35,10 @@ class Rendered:
 
 
 def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
-    """Mix, transform, and mark the region round each call in which the song exceeds the background.
+    """Mix the stems, draw the image, and mark the region around each call in which the song exceeds the background.
 
     Raises:
-        UserError: a recording cannot be read, or is silent where it was to be heard.
+        UserError: a recording cannot be read, or is silent in the window.
     """
     song = _song(mixture, settings, lowpass)
     background = _stem(mixture.background, mixture.background_start, settings, lowpass)
@@ -49,7 +49,7 @@ def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
             raise UserError(f"{source.path} is silent where it is mixed; remove it")
     ratio = np.sqrt(song_power / background_power) * 10 ** (-mixture.snr_db / 20)
     gain = settings.peak / np.abs(song + ratio * background).max() * 10 ** (mixture.gain_db / 20)
-    # What is stored is what is rendered: float32, from which anyone can make image and mask again.
+    # The image is made from the sounds as they are stored (float32), so anyone can make image and mask again.
     clean = (gain * song).astype(np.float32)
     noisy = (gain * (song + ratio * background)).astype(np.float32)
     spectrum, clean_spectrum = (spectrogram.stft(wave.astype(np.float64)) for wave in (noisy, clean))
@@ -72,7 +72,7 @@ def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
 
 
 def _song(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
-    """(L,): a window of a long recording, or a short one again and again."""
+    """The song, (L,): a window of a long recording, or the repetitions of a short one."""
     if mixture.song.seconds > settings.seconds:
         return _stem(mixture.song, mixture.song_start, settings, lowpass)
     once = _prepared(mixture.song, 0.0, mixture.song.seconds, settings, lowpass)
@@ -89,13 +89,13 @@ def _song(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
 
 
 def _stem(source: Source, start: float, settings: Settings, lowpass: float) -> Wave:
-    """(L,) of a recording from `start` seconds on."""
+    """The window of a recording from `start` seconds on, (L,)."""
     wave = _prepared(source, start, settings.seconds, settings, lowpass)[: settings.samples]
     return np.pad(wave, (0, settings.samples - len(wave)))  # rounding may cost a sample at a recording's end
 
 
 def _prepared(source: Source, start: float, seconds: float, settings: Settings, lowpass: float) -> Wave:
-    """A stretch of a recording without DC, at the common rate and in the common band."""
+    """A part of a recording without DC, at the common sample rate and in the common band."""
     begin = max(start - _MARGIN, 0.0)
     with recordings.opened(source.path) as file:
         first = round(begin * source.sample_rate)

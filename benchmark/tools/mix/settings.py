@@ -1,4 +1,4 @@
-"""What is mixed, and how: every number that moves a byte of the dataset."""
+"""The settings of a made dataset: every number that changes a byte of it."""
 
 from typing import Annotated, Any, Self
 
@@ -13,9 +13,9 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Counts of images, seconds, Hz, dB; the defaults are the reference paper's scale.
 
-    `slice_` images are made for each further slice of the test split. `lowpass` None: just below the lowest Nyquist
-    frequency among the recordings. `bird`, `species` and `site` are regular expressions that find the name in a file's
-    name: their first group, or all that they match; empty means not stated.
+    `slice_` is the number of images of each further test slice. `lowpass` None: just below the lowest Nyquist frequency
+    among the recordings. `bird`, `species` and `site` are regular expressions for file names: the first group that
+    matches is the name, or the whole match; empty means not stated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,15 +61,15 @@ class Settings(BaseModel):
 
     @property
     def samples(self) -> int:
-        """Samples of a mixture: what its frames span."""
+        """Samples of a mixture: as many as its frames span."""
         return spectrogram.sample_count(self.frames)
 
 
 def checked(**values: Any) -> Settings:
-    """The settings.
+    """The settings, if every value is in its range.
 
     Raises:
-        UserError: a value out of its range.
+        UserError: one is not.
     """
     try:
         return Settings(**values)

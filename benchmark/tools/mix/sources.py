@@ -1,4 +1,4 @@
-"""The recordings that are mixed: what is in them, and in which split each one is.
+"""Read the recordings that are mixed, and split them.
 
 Legend: F frames of 10 ms.
 """
@@ -19,13 +19,13 @@ from benchmark.data import layout, recordings
 from benchmark.tools.mix.settings import Settings
 
 FRAME = 0.01
-"""Seconds of a frame in which power is measured."""
+"""Seconds of a frame; power is measured per frame."""
 SHARES = {"train": 0.4, "val": 0.1, "test": 0.5}
 BIRDS_TO_SPLIT = 6
 FOREIGN = "foreign-animal"
 """The test slice of backgrounds in which other animals call loudly."""
 _BELOW_NYQUIST = 0.945
-_BAND = 1_000  # Hz; animals call in narrow bands, so transients are looked for in each one apart
+_BAND = 1_000  # Hz; animals call in narrow bands, so each band is searched for transients
 _ANIMALS = (1_000, 8_000)  # Hz
 
 Role = Literal["song", "background"]
@@ -33,13 +33,12 @@ Role = Literal["song", "background"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file of a recording. `groups` are the stated bird, species, site.
+    """A file of a recording. `groups` are the stated bird, species and site.
 
-    `recording` is what it is a part of: left and right channel, or several cuts, of one xeno-canto number are one.
-    `sha256` is of the decoded samples. `power` (F,) is that of its band-limited frames of `frame_seconds`.
-
-    `transients_db` is how far the loudest hundredth of the frames stands above their median in the 1 kHz band between
-    1 and 8 kHz where it stands out most.
+    `recording` names the recording it belongs to: both channels, or several cuts, of one xeno-canto number are one.
+    `sha256` is of the decoded samples. `power` (F,) is the power of its band-limited frames of `frame_seconds`.
+    `transients_db` is how far the loudest hundredth of the frames is above their median, in that 1 kHz band between 1
+    and 8 kHz where the difference is largest.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pool:
-    """Songs and backgrounds of a split, or of a slice of the test split."""
+    """The songs and backgrounds of a split, or of a slice of the test split."""
 
     split: str
     slice: str
@@ -65,10 +64,10 @@ class Pool:
 
 
 def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[Source]:
-    """Listen to every recording of a folder.
+    """Read every recording of a folder.
 
     Raises:
-        UserError: no recordings, an unreadable or silent one, the same one twice, or a name that an expression misses.
+        UserError: no recordings, an unreadable, silent or short one, or a file name that an expression does not match.
     """
     paths = recordings.find(folder)
     root = folder if folder.is_dir() else folder.parent
@@ -77,14 +76,14 @@ def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[S
     for number, path in enumerate(paths, start=1):
         source = _look_at(path, root, settings, patterns)
         if role == "background" and source.seconds < settings.seconds:
-            raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or use --seconds")
+            raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or lower --seconds")
         found.append(source)
-        report(f"listening to {root.name}", number, len(paths), "")
+        report(f"reading {root.name}", number, len(paths), "")
     return found
 
 
 def common_lowpass(sources: Iterable[Source], settings: Settings) -> float:
-    """The frequency below which every source carries sound: a band that is empty in one of them betrays it."""
+    """The frequency below which every source has sound: a band that is empty in one source would give it away."""
     lowest = min([source.sample_rate for source in sources] + [settings.sample_rate]) / 2
     return settings.lowpass or round(_BELOW_NYQUIST * lowest, 1)
 
@@ -92,9 +91,9 @@ def common_lowpass(sources: Iterable[Source], settings: Settings) -> float:
 def pools(
     songs: Sequence[Source], backgrounds: Sequence[Source], others: Mapping[str, Sequence[Source]], settings: Settings
 ) -> list[Pool]:
-    """Songs and backgrounds split 40/10/50 % by recording, songs by bird where at least six birds are named.
+    """Split songs and backgrounds 40/10/50 % by recording, or songs by bird if at least six birds are named.
 
-    Backgrounds with loud foreign animals are kept for a test slice of their own; so is every folder of `others`.
+    Backgrounds with other loud animals form a test slice of their own, and so does every folder of `others`.
 
     Raises:
         UserError: too few recordings to split.
@@ -104,13 +103,13 @@ def pools(
     if len(plain) < len(SHARES):
         raise UserError(
             f"{len(plain)} of {len(backgrounds)} backgrounds are without loud animals (--foreign-db "
-            f"{settings.foreign_db:g}); at least {len(SHARES)} are needed, one for each split"
+            f"{settings.foreign_db:g}); give at least {len(SHARES)}, one for each split, or raise --foreign-db"
         )
-    # In an order by lot: the first images of a slice shall not be of its first bird alone.
+    # In a drawn order: otherwise the first images of a slice would all be of its first bird.
     everything = [*songs, *(source for found in others.values() for source in found)]
-    lot = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
-    others = {name: sorted(found, key=lambda source: lot[source.name]) for name, found in others.items()}
-    song_of = _split(sorted(songs, key=lambda source: lot[source.name]), settings.seed, by=_unit(songs))
+    order = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
+    others = {name: sorted(found, key=lambda source: order[source.name]) for name, found in others.items()}
+    song_of = _split(sorted(songs, key=lambda source: order[source.name]), settings.seed, by=_unit(songs))
     background_of = _split(plain, settings.seed, by=lambda source: source.recording)
     result = [
         Pool(split=split, slice="main", songs=song_of[split], backgrounds=background_of[split]) for split in SHARES
@@ -164,9 +163,9 @@ def _look_at(path: Path, root: Path, settings: Settings, patterns: Mapping[str, 
 
 
 def _band_powers(path: Path, rate: int, settings: Settings) -> tuple[NDArray[np.float64], str]:
-    """Power per 10 ms, (1 + bands, F): above the high-pass, and in each band of 1 kHz between 1 and 8 kHz.
+    """Power per frame, (1 + bands, F): above the high-pass, and in each 1 kHz band from 1 to 8 kHz.
 
-    Beside it the SHA-256 of the samples.
+    The second value is the SHA-256 of the samples.
     """
     parts, digest = [], hashlib.sha256(f"{rate} ".encode())
     length = max(round(FRAME * rate), 1)
@@ -205,7 +204,7 @@ def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
 
 
 def refuse_copies(sources: Sequence[Source]) -> None:
-    """A recording under two names would be in two splits, or be its own background.
+    """Refuse a recording that is there under two names: it would be in two splits, or be its own background.
 
     Raises:
         UserError: two files hold the same samples.

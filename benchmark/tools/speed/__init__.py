@@ -1,7 +1,7 @@
-"""`bench speed`: how fast an architecture is, what bounds it, and how that compares with how people train today.
+"""`bench speed`: how fast a network is, and what limits it.
 
-measure     one entry in a process of its own: cost, throughput, latency, memory
-ceiling     what the device can do at most, and what a training step asks of it
-rivals      the same training as a notebook does it, and under Lightning
+session     all networks, each in a fresh process
+measure     one network: cost, throughput, latency, memory
+ceiling     what the device can do at most, and what a training step needs
 report      table, CSV and Markdown
 """

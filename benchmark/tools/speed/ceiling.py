@@ -1,9 +1,10 @@
-"""What the device can do at most, and what a training step asks of it: the two sides of a roofline.
+"""What the device can do at most, and what a training step needs: the two sides of a roofline.
 
 Williams, Waterman & Patterson, "Roofline", CACM 52(4), 2009.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ _SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ceiling:
-    """Measured: operations per second of a large matrix product, bytes per second of a large copy."""
+    """Measured: floating-point operations per second of a large matrix product, bytes per second of a large copy."""
 
     flops: float
     bytes: float
@@ -33,9 +34,9 @@ class Ceiling:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
-    """Of one training step: floating-point operations of products and convolutions, and bytes read and written.
+    """One training step: floating-point operations of products and convolutions, and bytes read and written.
 
-    Bytes are counted operation by operation, as if nothing stayed in a cache: an upper bound of the traffic.
+    Bytes are counted operation by operation, as if there were no cache: an upper bound of the traffic.
     """
 
     flops: float
@@ -43,23 +44,20 @@ class Demand:
 
 
 def measure(device: str, precision: str, threads: int | None, seconds: float = _SECONDS) -> Ceiling:
-    """The device's ceilings, in a fresh process, `seconds` for each. The best of several, for a ceiling is what is
-    possible.
-    """
+    """The device's ceilings: the best of the repeats that fit into `seconds` each. Call it in a fresh process."""
     machine = hardware.resolve(device, precision)
     hardware.pin_threads(threads)
-    big = machine.device.type == "cuda"
-    size, count = (8192, 2**28) if big else (2048, 2**26)
+    size, count = (8192, 2**28) if machine.device.type == "cuda" else (2048, 2**26)
     kind = torch.bfloat16 if machine.precision == "bf16" else torch.float32
     left, right = (torch.randn(size, size, device=machine.device).to(kind) for _ in range(2))
     source = torch.ones(count, device=machine.device)
     target = torch.empty_like(source)
-    product = min(_times(lambda: left @ right, machine, seconds))
-    copy = min(_times(lambda: target.copy_(source), machine, seconds))
+    product = _shortest(lambda: left @ right, machine, seconds)
+    copy = _shortest(lambda: target.copy_(source), machine, seconds)
     return Ceiling(flops=2 * size**3 / product, bytes=2 * source.nbytes / copy)
 
 
-def _times(work: Any, machine: Hardware, seconds: float) -> list[float]:
+def _shortest(work: Callable[[], object], machine: Hardware, seconds: float) -> float:
     times: list[float] = []
     begun = time.perf_counter()
     while len(times) < 5 or time.perf_counter() - begun < seconds:
@@ -68,39 +66,39 @@ def _times(work: Any, machine: Hardware, seconds: float) -> list[float]:
         work()
         machine.synchronise()
         times.append(time.perf_counter() - started)
-    return times
+    return min(times)
 
 
 def demand(net: Network, data: DeviceSplit, settings: Protocol, machine: Hardware) -> Demand:
-    """Of one step at the protocol's batch size, from steps of two and of four images: what weights and optimiser take
-    does not grow with the batch, the rest does.
+    """What a step at the protocol's batch size needs, extrapolated from steps of two and of four images.
+
+    The part for the weights and the optimiser does not grow with the batch; the rest does.
     """
-    small, large = (_count(net, data, settings, machine, images) for images in (2, 4))
-    images = settings.batch_size
+    two, four = (_count(net, data, settings, machine, images) for images in (2, 4))
 
-    def at(one: float, other: float) -> float:
-        return one + (other - one) / 2 * (images - 2)
+    def at_batch_size(two: float, four: float) -> float:
+        return two + (four - two) / 2 * (settings.batch_size - 2)
 
-    return Demand(flops=at(small.flops, large.flops), bytes=at(small.bytes, large.bytes))
+    return Demand(flops=at_batch_size(two.flops, four.flops), bytes=at_batch_size(two.bytes, four.bytes))
 
 
 def judge(needed: Demand, most: Ceiling, seconds: float) -> tuple[str, float]:
-    """What bounds a step that took so long, and the achieved share of that ceiling."""
+    """What limits a step of so many seconds ("arithmetic" or "bytes"), and the share of that ceiling it reaches."""
     arithmetic, traffic = needed.flops / most.flops, needed.bytes / most.bytes
     return ("arithmetic" if arithmetic >= traffic else "bytes"), max(arithmetic, traffic) / seconds
 
 
 def _count(net: Network, data: DeviceSplit, settings: Protocol, machine: Hardware, images: int) -> Demand:
-    small = settings.override({"batch_size": images})
-    steps = training.Steps(net, data, small, seed=0, hardware=machine)
-    steps.rehearse(images)  # the optimiser's state is made
+    settings = settings.override({"batch_size": images})
+    steps = training.Steps(net, data, settings, seed=0, hardware=machine)
+    steps.rehearse(images)  # creates the optimiser's state
     flops = FlopCounterMode(display=False)
-    with _Bytes() as counted, flops:
+    with _ByteCounter() as counted, flops:
         steps.rehearse(images)
     return Demand(flops=flops.get_total_flops(), bytes=counted.total)
 
 
-class _Bytes(TorchDispatchMode):
+class _ByteCounter(TorchDispatchMode):
     """Adds up the memory of every operation's inputs and outputs; views and allocations move none."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One entry's speed, in a process that does nothing else."""
+"""One network's speed, measured in a process that does nothing else."""
 
 import gc
 import math
@@ -16,6 +16,7 @@ from benchmark import training
 from benchmark.common.progress import silent
 from benchmark.data.cache import CachedSplit
 from benchmark.plugins import datasets, network, registry
+from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
 from benchmark.tools.speed import ceiling
@@ -25,14 +26,12 @@ from benchmark.training.batches import DeviceSplit
 from benchmark.training.hardware import Hardware
 
 LATENCY_BATCHES = (1, 16)
-WARM_UP = 4
-"""Steps: three before a CUDA graph is recorded, and that one."""
-_LEAST, _MOST = 10, 200  # repeats of a latency
+_FEWEST, _MOST = 10, 200  # repeats of a latency
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What to measure and how. `seconds` are spent on each figure, after a warm-up."""
+    """What to measure and how; each figure takes `seconds` after a warm-up."""
 
     architecture: str
     protocol: Protocol
@@ -46,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latency:
-    """Seconds from uint8 pixels on the device to logits: median and 95th percentile over `repeats`."""
+    """Seconds from uint8 pixels on the device to logits: median and 95th percentile of `repeats`."""
 
     batch: int
     p50: float
@@ -56,9 +55,10 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speed:
-    """Throughputs in images per second; memory in bytes, of the device or of the process on a CPU.
+    """Throughput in images per second; memory in bytes, of the device, or of the process on a CPU.
 
-    `bound` says what the training is bound by, `share` which part of that ceiling it achieves; None without training.
+    `bound` names what limits the training, `share` is the part of that ceiling it reaches; the figures of the training
+    are None if there is nothing to train.
     """
 
     label: str
@@ -70,29 +70,29 @@ class Speed:
     batch_size: int
     parameters: int
     gigaflops: float
-    train: float | None
     infer: float
     latency: tuple[Latency, ...]
-    train_memory: int | None
     infer_memory: int | None
-    demand: Demand | None
+    train: float | None = None
+    train_memory: int | None = None
+    demand: Demand | None = None
     bound: str = ""
     share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why an entry has no figures."""
+    """The reason why a network has no figures."""
 
     label: str
     message: str
 
 
 def measure(task: Task, most: Ceiling) -> Speed | Failure:
-    """All figures of one entry. Called in a fresh process, of which the memory is that of the entry."""
+    """All figures of one network. Call it in a fresh process, whose memory is then the network's."""
     plugin = registry.load("architectures", task.architecture)
     try:
-        with datasets.blaming(plugin):
+        with blaming(plugin):
             return _measure(task, plugin, most)
     except (MemoryError, RuntimeError) as error:
         if not hardware.is_out_of_memory(error):
@@ -115,12 +115,11 @@ def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
     gigaflops = network.gigaflops(net, settings)
     net.to(machine.device)
     net.to(memory_format=torch.channels_last)
-    execution = training.choose(task.execution, machine, settings, micro_batch=None)
-    # Few images, lest the training's peak memory have its data in it twice.
+    execution = training.choose(task.execution, settings, micro_batch=None)
+    # Few images, so that the training's peak memory does not hold its data twice.
     data = DeviceSplit(first(split, evaluator.BATCH), settings, machine.device)
     latency = tuple(_latency(net, data, machine, batch, task.seconds) for batch in LATENCY_BATCHES)
     whole = _latency(net, data, machine, evaluator.BATCH, task.seconds)
-    infer_memory = _peak(machine)
     speed = Speed(
         label=plugin.label,
         kind=machine.kind,
@@ -131,20 +130,17 @@ def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
         batch_size=settings.batch_size,
         parameters=network.parameter_count(net),
         gigaflops=gigaflops,
-        train=None,
         infer=evaluator.BATCH / whole.p50,
         latency=latency,
-        train_memory=None,
-        infer_memory=infer_memory,
-        demand=None,
+        infer_memory=_peak(machine),
     )
     if not any(parameter.requires_grad for parameter in net.parameters()):
         return speed
     train = training_speed(net, split, settings, machine, execution, task.seconds)
-    speed = replace(speed, train=train, train_memory=_peak(machine))
+    train_memory = _peak(machine)
     demand = ceiling.demand(net, data, settings, machine)
     bound, share = ceiling.judge(demand, most, settings.batch_size / train)
-    return replace(speed, demand=demand, bound=bound, share=share)
+    return replace(speed, train=train, train_memory=train_memory, demand=demand, bound=bound, share=share)
 
 
 def training_speed(
@@ -155,40 +151,35 @@ def training_speed(
     execution: training.Execution,
     seconds: float,
 ) -> float:
-    """Images per second of the trainer's own epochs, the first apart: the median over at least three."""
-
-    def ignore(_: int) -> None:
-        return
+    """Images per second of the trainer's own epochs without the first: the median of at least three."""
 
     def timer(images: int) -> Callable[[], float]:
-        """Seconds of an epoch of so many images, which ends with the device at rest; the first is a warm-up."""
-        some = first(split, images)
-        data = DeviceSplit(some, settings, machine.device)
+        """Measures the seconds of an epoch of so many images, after a warm-up epoch."""
+        data = DeviceSplit(first(split, images), settings, machine.device)
         steps = training.Steps(net, data, settings, seed=0, hardware=machine, execution=execution)
 
         def epoch() -> float:
             started = time.perf_counter()
-            steps.epoch(ignore)
+            steps.epoch(lambda _: None)  # ends with the device at rest
             return time.perf_counter() - started
 
-        for _ in range(math.ceil(WARM_UP * settings.batch_size / len(some.rows)) if execution.mode != "eager" else 1):
-            epoch()
+        epoch()
         return epoch
 
-    whole = min(settings.batch_size, len(split.rows))
-    taken = timer(whole)()
-    gc.collect()  # that optimiser is not to count in the memory
-    batches = max(1, min(len(split.rows) // whole, math.ceil(seconds / 3 / taken)))
-    epoch = timer(batches * whole)
+    batch = min(settings.batch_size, len(split.rows))
+    step_seconds = timer(batch)()
+    gc.collect()  # this optimiser must not count in the memory
+    batches = max(1, min(len(split.rows) // batch, math.ceil(seconds / 3 / step_seconds)))
+    epoch = timer(batches * batch)
     rates: list[float] = []
     begun = time.perf_counter()
     while len(rates) < 3 or time.perf_counter() - begun < seconds:
-        rates.append(batches * whole / epoch())
+        rates.append(batches * batch / epoch())
     return median(rates)
 
 
 def first(split: CachedSplit, count: int) -> CachedSplit:
-    """The first images of a split."""
+    """The first `count` images of a split."""
     return replace(split, images=split.images[:count], masks=split.masks[:count], rows=split.rows[:count])
 
 
@@ -203,18 +194,18 @@ def _latency(net: Network, data: DeviceSplit, machine: Hardware, batch: int, sec
             logits: Tensor = net(data.normalise(pixels))
         return logits
 
-    times = timed(forward, machine, seconds)
+    times = _times(forward, machine, seconds)
     return Latency(batch=batch, p50=float(np.median(times)), p95=float(np.quantile(times, 0.95)), repeats=len(times))
 
 
-def timed(work: Callable[[], object], machine: Hardware, seconds: float) -> list[float]:
-    """Seconds of each call, after a warm-up: by the device's own events on CUDA."""
+def _times(work: Callable[[], object], machine: Hardware, seconds: float) -> list[float]:
+    """Seconds of each call after a warm-up; on CUDA they are measured by the device's events."""
     for _ in range(2):
         work()
     machine.synchronise()
     times: list[float] = []
     begun = time.perf_counter()
-    while len(times) < _LEAST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
+    while len(times) < _FEWEST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
         if machine.device.type == "cuda":
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
@@ -231,7 +222,7 @@ def timed(work: Callable[[], object], machine: Hardware, seconds: float) -> list
 
 
 def _peak(machine: Hardware) -> int | None:
-    """Peak since the last call on CUDA; since the start of the process on a CPU, so that the smaller is asked first."""
+    """Peak memory: since the last call on CUDA, since the process began on a CPU (so ask for the smaller one first)."""
     peak = hardware.peak_memory_bytes(machine, fresh_process=True)
     hardware.reset_peak_memory(machine)
     return peak
