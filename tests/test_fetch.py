@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from helpers import Bench
 
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
@@ -216,6 +217,19 @@ def test_the_recipe_is_that_of_the_mirror(tmp_path: Path) -> None:
     few = DAWN[::40]
     assert download.fetch(few, tmp_path, str(MIRROR), silent) == len(few)
     assert [(tmp_path / each.file).stat().st_size for each in few] == [each.bytes for each in few]
+
+
+@pytest.mark.skipif(not MIRROR.exists(), reason="the recordings are not here: ../shared/data/birds/mirror")
+def test_the_command_twice(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = DAWN[::90]
+    monkeypatch.setattr(recipe, "read", lambda _: few)
+    words = ("data", "fetch", "dawn", "--from", MIRROR, "--to", tmp_path / "recordings")
+    ran = bench(*words)
+    assert ran.code == 0, ran.err
+    assert f"{len(few)} recordings fetched, 0 were there" in ran.out
+    assert "may be used, not passed on or sold" in ran.out
+    assert (tmp_path / "recordings" / "ATTRIBUTION.md").read_text().count("\n| ") == len(few) + 1
+    assert f"0 recordings fetched, {len(few)} were there" in bench(*words).out
 
 
 def test_licences_and_attribution() -> None:

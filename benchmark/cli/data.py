@@ -135,6 +135,38 @@ def audit(
         raise typer.Exit(2)
 
 
+@data.command()
+@speaking
+def fetch(
+    *,
+    name: Annotated[str, typer.Argument(help="The recipe, e.g. dawn.", metavar="NAME")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Take the recordings from this address or folder instead.", metavar="ADDRESS"),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to put them into. [default: the cache folder]", metavar="DIR")
+    ] = None,
+) -> None:
+    """Download the public recordings of a recipe, four at a time, each checked by its SHA-256.
+
+    Recordings that are there already are kept: give the same command again after an interruption.
+    """
+    from benchmark.common.progress import bars
+    from benchmark.tools.fetch import recipe
+
+    recordings = recipe.read(name)
+    folder = to or files.cache_folder() / "recordings" / name
+    say(f"{name}: {recipe.licences(recordings)}\n  into {folder}")
+    from benchmark.tools.fetch import download
+
+    with bars() as report:
+        count = download.fetch(recordings, folder, source, report)
+    page, text = folder / "ATTRIBUTION.md", recipe.attribution(name, recordings)
+    files.write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    say(f"{count} recordings fetched, {len(recordings) - count} were there. Who recorded what: {page}")
+
+
 def _changed(settings: "Settings", usual: "Settings") -> list[str]:
     """The options that differ from their defaults, as a user types them."""
     words = []
