@@ -1,1 +1,1 @@
-"""The data: decoded once into a memory-mapped `cache` with a `manifest`; then `batches` on the device."""
+"""Files become arrays: read, rendered, validated, decoded once into a memory-mapped `cache`, locked by a `manifest`."""

@@ -199,7 +199,7 @@ def first_problem(error: ValidationError) -> str:
 def writing(path: Path) -> Iterator[Path]:
     """Yield a temporary folder; on success its checksums are written and it becomes `path`, on error it is removed.
 
-    The caller holds a lock: see `benchmark.records.claim`.
+    The caller holds a lock: see `benchmark.records.slot`.
 
     Raises:
         UserError: the disk refuses.
