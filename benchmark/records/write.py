@@ -1,4 +1,4 @@
-"""Write the files of a run folder except run.json and SHA256SUMS (`store`), and the files that runs on the data share."""
+"""Write the files of a run folder except run.json and SHA256SUMS (`store`), and what runs on the same data share."""
 
 from collections.abc import Mapping
 from functools import partial
