@@ -1,4 +1,4 @@
-"""The README is followed literally."""
+"""README and docs are followed literally."""
 
 import re
 from collections.abc import Callable
@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from helpers import TINY, Bench, planted
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-
-
-SECTION = README.split("## Add your architecture")[1].split("\n## ")[0]
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SECTION = (ROOT / "docs" / "add-a-network.md").read_text()
+PAGES = pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
+)
 
 
 def test_add_your_architecture(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +28,7 @@ def test_add_your_architecture(bench: Bench, tmp_path: Path, monkeypatch: pytest
 
 def test_the_plugin_and_the_test_that_are_shown(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin, test = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    assert plugin in README
     planted(tmp_path, "architectures", plugin)
     (tmp_path / "architectures" / "planted.py").rename(tmp_path / "architectures" / "my_net.py")
     assert bench("check", "my_net:width=5").code == 0
@@ -42,10 +45,10 @@ def test_a_dataset_alike(bench: Bench, tmp_path: Path, monkeypatch: pytest.Monke
         assert bench(*words.split()).code == 0
 
 
-def test_every_command_and_option_exists(bench: Bench) -> None:
-    joined = README.replace("\\\n", " ")
+@PAGES
+def test_every_command_and_option_exists(bench: Bench, page: Path) -> None:
+    joined = page.read_text().replace("\\\n", " ")
     lines = [line.split("#")[0].split() for line in re.findall(r"^    bench (.*)$", joined, re.MULTILINE)]
-    assert len(lines) >= 8
     for words in lines:
         command = words[:2] if words[0] in ("data", "new") else words[:1]
         shown = bench(*command, "--help").out
@@ -53,6 +56,11 @@ def test_every_command_and_option_exists(bench: Bench) -> None:
             assert option in shown, f"bench {' '.join(command)} {option}"
 
 
-def test_every_linked_file_exists() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (Path(__file__).parent.parent / target).exists(), target
+@PAGES
+def test_every_linked_file_exists(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
