@@ -48,6 +48,11 @@ class Gallery:
     trained: int
     images: dict[int, dict[str, str]] = field(default_factory=dict)
 
+    def drawn(self) -> dict[str, object]:
+        """The data that the script draws."""
+        images = {str(index): entry for index, entry in self.images.items()}
+        return {"height": self.height, "width": self.width, "images": images}
+
 
 def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
     """Choose the pictures of a table; None if the results store has no true masks of its test images."""
