@@ -305,6 +305,8 @@ def test_the_terminal_is_80_columns_wide_and_says_what_json_says(
     assert (found["A"], found["B"], found["units"]) == (*labels, {"song": 8, "background": 6})
     assert "Units:song8,background6;seeds:A3,B3." in flat
     rows = [line.split() for line in text.splitlines()]
+    named = {name: (score["title"], score["slice"]) for name, score in found["scores"].items()}
+    assert named == {"iou": ("IoU", "main"), "sisdr_improvement": ("SI-SDR gain", "main")}
     for score in found["scores"].values():
         low, high = score["interval"]
         assert (
