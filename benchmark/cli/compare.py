@@ -37,8 +37,7 @@ def compare(
         complain(f"skipped: {problem}")
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    board = selection.seen(board, selection.View(protocols=protocol or []))
-    found = compare.compare(board.tables, first, second)
+    found = compare.compare(selection.select(board, protocol or []).tables, first, second)
     if format_ == Format.json:
         say(as_json(found).rstrip())
     else:

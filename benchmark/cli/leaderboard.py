@@ -101,7 +101,7 @@ def _board(results: Path, protocols: Sequence[str], sort: str, columns: Sequence
         for problem in board.problems:
             complain(f"skipped: {problem}")
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    return selection.seen(board, selection.View(protocols=protocols, sort=sort, columns=columns))
+    return selection.select(board, protocols, sort, columns)
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> list[Path]:

@@ -53,7 +53,7 @@ def speed(
     labels, broken = chosen_architectures(arch or ["all"])
 
     from benchmark.common.progress import bars
-    from benchmark.tools.speed import report, session
+    from benchmark.tools.speed import ceiling, report, session
     from benchmark.tools.speed.measure import Failure, Task
 
     files.check_writable(out.parent, "--out")
@@ -71,7 +71,7 @@ def speed(
         for label in labels
     ]
     with bars() as progress:
-        most = session.measure_ceiling(tasks[0])
+        most = session.in_fresh_process(ceiling.measure, device, precision, threads)
         results = session.measure_each(tasks, most, progress)
     written = report.write(out, shlex.join(["bench", *sys.argv[1:]]), results, most)
     say(f"{report.text(results, most)}\n")

@@ -136,7 +136,7 @@ def _print_score(score: Values, console: "Console") -> None:
 
 
 def _total(score: Values) -> list[str]:
-    start = "A {0}, B {1}: A - B = {2}".format(*_texts(score))
+    start = "A {}, B {}: A - B = {}".format(*_texts(score))
     ahead = "Of {images} images A is better on {ahead[A]}, B on {ahead[B]}, equal {ahead[equal]}.".format(**score)
     if score["not_tested"]:
         return [f"{start}. Not tested ({score['not_tested']}).", ahead]
