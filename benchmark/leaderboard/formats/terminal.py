@@ -26,7 +26,9 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
     for found in board.comparisons:
         console.print(Text(wording.agreement(found)))
     if board.matrix:
-        text = _drawn(grids.generalisation(board.matrix), console.width)
+        text = grids.draw(grids.generalisation(board.matrix), "plain")
+        if max(map(len, text.splitlines())) > console.width:
+            text = "This table is too wide for the terminal: use --width, or see leaderboard.md."
         console.print(Text(f"\n{wording.GENERALISATION}\n{text}"))
 
 
@@ -52,16 +54,24 @@ def _print_rest(table: Table, console: "Console", *, short: bool) -> None:
     from rich.text import Text
 
     if table.snr_bins and not short:
-        console.print(Text(f"\n{wording.BY_SNR}\n{_drawn(grids.by_snr(table), console.width)}"))
+        console.print(Text(f"\n{wording.BY_SNR}"))
+        for block in _blocks(grids.by_snr(table), console.width):
+            console.print(Text(grids.draw(block, "plain")))
     for line in (*(() if short else wording.absent(table)), *wording.remarks(table)):
         console.print(Text(line, style="dim"))
 
 
-def _drawn(grid: grids.Grid, width: int) -> str:
-    text = grids.draw(grid, "plain")
-    if max(map(len, text.splitlines())) > width:
-        return "This table is too wide for the terminal: use --width, or see leaderboard.md."
-    return text
+def _blocks(grid: grids.Grid, width: int) -> list[grids.Grid]:
+    """Split the grid into parts that fit the terminal, each with the first column."""
+    header, rows = grid
+    needed = [2 + max(len(line[index]) for line in (header, *rows)) for index in range(len(header))]
+    parts: list[list[int]] = [[]]
+    for index in range(1, len(header)):
+        if parts[-1] and needed[0] + sum(needed[other] for other in (*parts[-1], index)) > width:
+            parts.append([])
+        parts[-1].append(index)
+    shown = [[0, *part] for part in parts]
+    return [([header[i] for i in part], [[row[i] for i in part] for row in rows]) for part in shown]
 
 
 def _fitting(candidates: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
