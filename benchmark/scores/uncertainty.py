@@ -116,17 +116,13 @@ class _Entry:
 
 
 def _all(entries: Sequence[Values]) -> list[_Entry]:
-    """Summarise each (S, N) array; arrays with the same number of seeds are computed together."""
-    result: list[_Entry | None] = [None] * len(entries)
-    for runs in {len(values) for values in entries}:
-        members = [index for index, values in enumerate(entries) if len(values) == runs]
-        values = np.stack([entries[index] for index in members])
-        parts = values.mean(2).var(1, ddof=1) / runs if runs > 1 else np.zeros(len(members))
-        degrees = max(runs - 1.0, 1.0)
-        found = zip(values.mean(1), parts.tolist(), np.abs(values).max((1, 2)).tolist(), strict=True)
-        for index, (means, part, largest) in zip(members, found, strict=True):
-            result[index] = _Entry(means, (part, degrees), largest)
-    return [entry for entry in result if entry]
+    """Summarise each (S, N) array."""
+    found = []
+    for values in entries:
+        runs = len(values)
+        part = float(values.mean(1).var(ddof=1)) / runs if runs > 1 else 0.0
+        found.append(_Entry(values.mean(0), (part, max(runs - 1.0, 1.0)), float(np.abs(values).max())))
+    return found
 
 
 def _against(entry: _Entry, others: Sequence[_Entry], kinds: "Kinds") -> list[Estimate]:
@@ -250,7 +246,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int], tuple[Estimate, float]]:
     """Each pair of K entries -> its `difference`, and the p-value after Holm's correction over all pairs."""
     kinds, known = Kinds.of(labels), _all(entries)
-    pairs = list(combinations(range(len(known)), 2))
+    pairs = combinations(range(len(known)), 2)
     estimates = [
         found for index, entry in enumerate(known[:-1]) for found in _against(entry, known[index + 1 :], kinds)
     ]
