@@ -262,5 +262,5 @@ def test_hardware_is_never_silently_another() -> None:
 def test_bf16_only_where_the_processor_computes_in_it(
     flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "_cpu_flags", lambda: frozenset(flags.split()))
+    monkeypatch.setattr(hardware, "_cpuinfo", lambda _: flags)
     assert hardware.resolve("cpu", "auto").precision == precision

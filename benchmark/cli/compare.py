@@ -1,20 +1,12 @@
 """`bench compare`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from benchmark.cli.common import Results, complain, say, speaking
 from benchmark.common.errors import UserError
-
-
-class Format(StrEnum):
-    """Text for a reader, JSON for a program."""
-
-    terminal = "terminal"
-    json = "json"
 
 
 @speaking
@@ -24,7 +16,7 @@ def compare(
     second: Annotated[str, typer.Argument(help="Another, e.g. 'custom_resnet34 (fp32)'.", metavar="B")],
     results: Results = Path("results"),
     protocol: Annotated[list[str] | None, typer.Option(help="Only tables of this protocol. Repeatable.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="Print text or JSON.")] = Format.terminal,
+    format_: Annotated[Literal["terminal", "json"], typer.Option("--format", help="Print text or JSON.")] = "terminal",
 ) -> None:
     """Compare two networks: which is better, how sure that is, and on which recordings."""
     from rich.console import Console
@@ -38,7 +30,7 @@ def compare(
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
     found = compare.compare(selection.select(board, protocol or []).tables, first, second)
-    if format_ == Format.json:
+    if format_ == "json":
         say(as_json(found).rstrip())
     else:
         print_comparisons(found, Console(highlight=False))

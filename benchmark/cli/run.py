@@ -3,10 +3,9 @@
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,14 +38,6 @@ _BUDGET = 5
 _recipe = partial(typer.Option, rich_help_panel="Change the recipe (results go to a table of their own)")
 _machine = partial(typer.Option, rich_help_panel=MANNER)
 _jobs = partial(typer.Option, rich_help_panel="Many runs")
-
-
-class DataPlace(StrEnum):
-    """Where the decoded data are kept."""
-
-    auto = "auto"
-    device = "device"
-    host = "host"
 
 
 @speaking
@@ -112,12 +103,12 @@ def run(
         bool, _machine("--deterministic", help="On CUDA, get the same bits every time (slower). CPUs always do.")
     ] = False,
     data_on: Annotated[
-        DataPlace,
+        Literal["auto", "device", "host"],
         _machine(
             help="Keep the decoded data on the device, or send batches from the host. auto: on the device if they take "
             "at most half of its memory."
         ),
-    ] = DataPlace.auto,
+    ] = "auto",
     checkpoint_every: Annotated[
         float,
         _machine(
@@ -167,7 +158,7 @@ def run(
         execution=execution,
         micro_batch=micro_batch,
         deterministic=deterministic,
-        data_on=data_on.value,
+        data_on=data_on,
         checkpoint_seconds=checkpoint_every,
     )
     changes = [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]

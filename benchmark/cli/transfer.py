@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.common import (
+    Device,
     Plugins,
     Results,
     add_plugins,
@@ -34,7 +35,7 @@ def transfer(
     data: Annotated[Path | None, typer.Option(help="Folder to read the dataset from.", metavar="ROOT")] = None,
     results: Results = Path("results"),
     plugins: Plugins = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Repeat tests that are finished.")] = False,
     allow_leakage: Annotated[
         bool,

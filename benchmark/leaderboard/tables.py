@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import combinations
@@ -17,7 +17,7 @@ from benchmark.common.errors import one_line
 from benchmark.contract import Reported
 from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
-from benchmark.leaderboard.intervals import Measured, intervals
+from benchmark.leaderboard.intervals import intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.records import store, verify
@@ -137,18 +137,18 @@ def _row(members: Sequence[Scored], distinction: str, images: Images | None, sou
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_lowest({_badge(run, sources) for run in runs}),
+        badge=_badge(runs, sources),
         gains=_stacked([run.gains for run in runs]),
         aligned=bool(runs) and images is not None and all(run.ids == images.ids for run in runs),
     )
 
 
-def _badge(run: Scored, sources: Sources) -> str:
-    return verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
-
-
-def _lowest(found: Collection[str]) -> str:
+def _badge(runs: Sequence[Scored], sources: Sources) -> str:
     """The badge of an entry: the lowest badge of its seeds."""
+    found = {
+        verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
+        for run in runs
+    }
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
@@ -159,25 +159,18 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
 
 def _with_strata(rows: Sequence[Row], images: Images) -> list[Row]:
     """Add scores by stratum to the rows whose images are known."""
+    result = list(rows)
     aligned = [index for index, row in enumerate(rows) if row.aligned]
     heard = [index for index in aligned if len(rows[index].gains)]
     snr, area = images.by_snr(), images.by_area()
-    ious, gains = (
-        [_measured(rows[i], rows[i].ious) for i in aligned],
-        [_measured(rows[i], rows[i].gains) for i in heard],
-    )
-    result = list(rows)
-    for index, by_snr, by_area in zip(
-        aligned, intervals(ious, images, snr), intervals(ious, images, area), strict=True
-    ):
+    ious = [(rows[index], rows[index].ious) for index in aligned]
+    gains = [(rows[index], rows[index].gains) for index in heard]
+    both = zip(intervals(ious, images, snr), intervals(ious, images, area), strict=True)
+    for index, (by_snr, by_area) in zip(aligned, both, strict=True):
         result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
     for index, by_snr in zip(heard, intervals(gains, images, snr), strict=True):
         result[index] = replace(result[index], by_snr=by_snr)
     return result
-
-
-def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
-    return Measured(values=values, deterministic=row.deterministic, whole=not row.failed)
 
 
 # ---------------------------------------------------------------- ranks

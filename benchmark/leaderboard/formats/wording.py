@@ -128,11 +128,6 @@ def comparable(number: Reported) -> str:
     return f"not comparable:{why}" if no == "no" and why else f"comparable: {number.comparable}"
 
 
-def any_sounds(board: Board) -> bool:
-    """Whether any table knows the sounds behind its images."""
-    return any(table.has_sounds for table in board.tables)
-
-
 def _rate(table: Table) -> str:
     """The learning rate of all entries, or the rates that each entry chose from."""
     settings = table.head.protocol.settings
