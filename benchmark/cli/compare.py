@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.cli.common import Results, complain, say, speaking
+from benchmark.cli.common import Results, complain, one_line_errors, say
 from benchmark.common.errors import UserError
 
 
-@speaking
+@one_line_errors
 def compare(
     *,
     first: Annotated[str, typer.Argument(help="A network, as the leaderboard names it.", metavar="A")],

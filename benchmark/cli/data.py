@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import say, speaking
+from benchmark.cli.common import one_line_errors, say
 from benchmark.common import files
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _name(what: str, files_of: str, more: str = "") -> Any:
 
 
 @data.command()
-@speaking
+@one_line_errors
 def mix(
     *,
     song: Annotated[Path, typer.Option(help="Recordings of the birds to find.", metavar="DIR")],
@@ -98,7 +98,7 @@ def mix(
 
 
 @data.command()
-@speaking
+@one_line_errors
 def audit(
     *,
     root: Annotated[Path, typer.Argument(help="The dataset's top folder.", metavar="ROOT")],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from benchmark.cli.common import Device, Plugins, Results, add_plugins, complain, say, speaking
+from benchmark.cli.common import Device, Plugins, Results, add_plugins, complain, one_line_errors, say
 from benchmark.common import files
 from benchmark.common.errors import UserError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmark.tools.denoise.clean import Cleaned
 
 
-@speaking
+@one_line_errors
 def denoise(
     *,
     inputs: Annotated[

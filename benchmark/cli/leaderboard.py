@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Results, complain, say, speaking
+from benchmark.cli.common import Results, complain, one_line_errors, say
 from benchmark.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 
 
-@speaking
+@one_line_errors
 def leaderboard(
     *,
     results: Results = Path("results"),

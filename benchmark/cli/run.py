@@ -23,9 +23,9 @@ from benchmark.cli.common import (
     chosen_architectures,
     complain,
     mean_iou,
+    one_line_errors,
     option,
     say,
-    speaking,
 )
 from benchmark.common.errors import UserError
 
@@ -40,7 +40,7 @@ _machine = partial(typer.Option, rich_help_panel=MANNER)
 _jobs = partial(typer.Option, rich_help_panel="Many runs")
 
 
-@speaking
+@one_line_errors
 def run(
     *,
     arch: Annotated[
@@ -95,8 +95,8 @@ def run(
         int | None,
         _machine(
             min=1,
-            help="Work through each batch so many images at a time, to save memory. Batch norm then sees only these "
-            "images, so the run gets a row of its own.",
+            help="Compute the gradients of a batch this many images at a time, to save memory. Batch norm then sees "
+            "only these images, so the run gets a separate row.",
         ),
     ] = None,
     deterministic: Annotated[
@@ -211,7 +211,7 @@ def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[s
     from benchmark.launch import launch
 
     failed = broken
-    with closing(launch(requests, launcher, parameters)) as outcomes:  # so that an exception here ends the runs
+    with closing(launch(requests, launcher, parameters)) as outcomes:  # an exception here ends the runs
         for request, outcome in outcomes:
             try:
                 say(_summary(outcome))
@@ -278,7 +278,7 @@ def protocol_settings(
             )
         own = loaded.override({**given, "learning_rates": ()}).learning_rate
         given["learning_rates"] = protocols.rates_around(own, rates)
-    # A parameter of the dataset that is written out at its default is no change.
+    # A parameter of the dataset that is written out at its default does not count as a change.
     loaded, changed = (_canonical(settings) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)
 

@@ -17,15 +17,15 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
+    one_line_errors,
     say,
-    speaking,
 )
 from benchmark.cli.run import protocol_settings
 from benchmark.common import files
 from benchmark.common.errors import UserError
 
 
-@speaking
+@one_line_errors
 def speed(
     arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
     *,

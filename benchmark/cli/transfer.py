@@ -15,8 +15,8 @@ from benchmark.cli.common import (
     complain,
     mean_iou,
     named_runs,
+    one_line_errors,
     say,
-    speaking,
 )
 from benchmark.common.errors import UserError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.transfer import Outcome
 
 
-@speaking
+@one_line_errors
 def transfer(
     *,
     runs: Annotated[

@@ -77,7 +77,7 @@ class Row:
         return self.status == "reference" or (self.finished and self.runs[0].architecture.parameter_count == 0)
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every seed finished, on the images of the manifest."""
         return self.finished and not self.failed and self.aligned
 

@@ -25,10 +25,10 @@ def intervals(entries: Sequence[Entry], images: Images, strata: Sequence[Stratum
     result: list[list[Interval | None]] = [[None] * len(strata) for _ in entries]
     for number, stratum in enumerate(strata):
         # Entries with the same defined images are computed together; usually these are all entries of a table.
-        alike: dict[bytes, list[int]] = {}
+        same_images: dict[bytes, list[int]] = {}
         for index, defined in enumerate(known):
-            alike.setdefault((stratum.inside & defined).tobytes(), []).append(index)
-        for mask, members in alike.items():
+            same_images.setdefault((stratum.inside & defined).tobytes(), []).append(index)
+        for mask, members in same_images.items():
             inside = np.frombuffer(mask, dtype=np.bool_)
             if inside.any():
                 for index, found in zip(
@@ -41,9 +41,9 @@ def intervals(entries: Sequence[Entry], images: Images, strata: Sequence[Stratum
 def _intervals(entries: Sequence[Entry], images: Images, inside: NDArray[np.bool_]) -> Iterator[Interval]:
     kinds = Kinds.of([labels[inside] for labels in images.groups])
     obstacle = cache(lambda seeds, deterministic: uncertainty.obstacle(seeds, kinds, deterministic=deterministic))
-    values = [own[:, inside] for _, own in entries]
-    sure = [not row.failed and not obstacle(len(own), row.deterministic) for row, own in entries]
-    able = [own for own, one in zip(values, sure, strict=True) if one]
+    values = [score[:, inside] for _, score in entries]
+    sure = [not row.failed and not obstacle(len(score), row.deterministic) for row, score in entries]
+    able = [score for score, is_sure in zip(values, sure, strict=True) if is_sure]
     halves = iter([found.half_width() for found in uncertainty.means(able, kinds)] if able else [])
-    for own, one in zip(values, sure, strict=True):
-        yield Interval(mean=float(own.mean()), half_width=next(halves) if one else None, images=int(inside.sum()))
+    for score, is_sure in zip(values, sure, strict=True):
+        yield Interval(mean=float(score.mean()), half_width=next(halves) if is_sure else None, images=int(inside.sum()))

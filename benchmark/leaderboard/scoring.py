@@ -53,7 +53,7 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for start in range(0, len(finished), _AT_ONCE):
         part = finished[start : start + _AT_ONCE]
-        alike: dict[tuple[Any, ...], list[tuple[Path, Record, Columns]]] = {}
+        by_layout: dict[tuple[Any, ...], list[tuple[Path, Record, Columns]]] = {}
         for (path, record), counts in zip(part, _read_all([path for path, _ in part]), strict=True):
             try:
                 counts = complete(counts, record.dataset.test_slices)
@@ -61,9 +61,9 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
                 problems.append(f"{path / IMAGES} cannot be used: {error}")
             else:
                 layout = (*record.dataset.test_slices, SOUND_COLUMNS[0] in counts, tuple(counts["slice"].tolist()))
-                alike.setdefault(layout, []).append((path, record, counts))
-        for runs_alike in alike.values():
-            for run in _score(runs_alike):
+                by_layout.setdefault(layout, []).append((path, record, counts))
+        for group in by_layout.values():
+            for run in _score(group):
                 yield replace(run, ids=known.setdefault(run.ids, run.ids))
     for path, record in runs:
         if record.status != "finished":

@@ -44,10 +44,10 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
     rows = []
     for table in tables:
         for row in table.rows:
-            abroad = [one for run in row.runs for one in by_run.get(run.run_key, [])]
-            abroad = [one for one in abroad if _current(row, one, problems)]
-            if row.finished and abroad:
-                cells = _cells(table, row, abroad)
+            transferred = [one for run in row.runs for one in by_run.get(run.run_key, [])]
+            transferred = [one for one in transferred if _current(row, one, problems)]
+            if row.finished and transferred:
+                cells = _cells(table, row, transferred)
                 tested |= cells.keys()
                 rows.append((table, row, cells))
     if not rows:
@@ -123,16 +123,16 @@ def _shortest(texts: Mapping[K, tuple[str, str]]) -> dict[K, str]:
     return {key: short if several[short] == 1 else long for key, (short, long) in texts.items()}
 
 
-def _cells(table: Table, row: Row, abroad: Sequence[_Transfer]) -> dict[Place, Cell]:
+def _cells(table: Table, row: Row, transferred: Sequence[_Transfer]) -> dict[Place, Cell]:
     """Mean IoU over the seeds by place: on the test of its own data and on others."""
     data = table.head.dataset
     own = {table.head.headline_slice: row.scores["iou"]}
     own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}
     count = len(row.runs)
     cells = {(data.manifest, place): Cell(iou=iou, seeds=count, of=count, at_home=True) for place, iou in own.items()}
-    leaking = {place for one in abroad for place in one.ious if one.record.leakage}
+    leaking = {place for one in transferred for place in one.ious if one.record.leakage}
     by_place: dict[Place, dict[int, float]] = {}
-    for one in abroad:
+    for one in transferred:
         for place, iou in one.ious.items():
             by_place.setdefault(place, {})[one.record.seed] = iou
     for place, ious in by_place.items():

@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """How the training went; the network holds the selected epoch's weights. Epochs count from 1; 0 means untrained.
+    """The result of a training; the network holds the selected epoch's weights. Epochs count from 1; 0 means untrained.
 
     `continued_after` lists the epochs after which a killed training was resumed; `message` says where it diverged. If
     the learning rate was tuned, `candidates` are all trainings in their order, `history` and `best_epoch` are those at

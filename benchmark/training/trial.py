@@ -22,7 +22,7 @@ from benchmark.training.hardware import Hardware
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manner:
-    """How a run is carried out, apart from the protocol. None and "auto" leave the choice to the documented rules."""
+    """Settings of a run that are not in the protocol. None and "auto" leave the choice to the documented rules."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -49,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """What a trial needs besides network and data; `resident` says whether the data lies on the device."""
+    """Seed, machine and settings of a trial; `resident`: the data lies on the device."""
 
     seed: int
     machine: Hardware

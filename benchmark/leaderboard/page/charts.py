@@ -102,7 +102,7 @@ def whisker(row: Row, top: float) -> Drawing | None:
     return {"low": low, "high": high, "middle": round(100 * iou / top, 2)}
 
 
-def whole_scale(rows: Sequence[Row]) -> float:
+def scale_end(rows: Sequence[Row]) -> float:
     """The end of the scale of a table, in per cent."""
     return _round_up(max((_high(row) for row in rows if row.finished), default=100.0))
 

@@ -22,7 +22,7 @@ def part(table: Table, number: int, results: Path, *, worst: int | None, private
 
     `worst`: how many of the worst images of each entry to show, None: no pictures at all.
     """
-    top = charts.whole_scale(table.rows)
+    top = charts.scale_end(table.rows)
     header = _header(table)
     found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
     shelves = found.shelves if found else {}

@@ -66,7 +66,7 @@ def predictions(folder: Path) -> NDArray[np.bool_] | None:
 
 
 def _if_readable(read: Callable[[Path], T], path: Path) -> T | None:
-    """What is in a file; None if it is missing or damaged, which `bench verify` reports."""
+    """The content of a file; None if it is missing or damaged, which `bench verify` reports."""
     try:
         return read(path)
     except (OSError, ValueError):

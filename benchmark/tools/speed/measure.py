@@ -111,7 +111,7 @@ def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
     net.to(machine.device)
     net.to(memory_format=torch.channels_last)
     execution = training.choose(task.execution, settings, micro_batch=None)
-    # Few images, so that the training's peak memory does not hold its data twice.
+    # Few images: otherwise the training's peak memory would hold its data twice.
     data = DeviceSplit(first(split, evaluator.BATCH), settings, machine.device)
     latency = tuple(_latency(net, data, machine, batch, task.seconds) for batch in LATENCY_BATCHES)
     whole = _latency(net, data, machine, evaluator.BATCH, task.seconds)
