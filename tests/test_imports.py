@@ -20,7 +20,7 @@ training: plugins scores data protocols contract common
 records: training plugins scores data protocols contract common
 run transfer reproduce: records training plugins scores data protocols contract common
 launch: run training common
-leaderboard: records scores data protocols common
+leaderboard: records scores data contract protocols common
 tools: records training plugins scores data protocols contract common
 cli: launch run transfer reproduce leaderboard tools records training plugins scores data protocols contract common
 __init__: plugins

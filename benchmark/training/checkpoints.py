@@ -1,7 +1,7 @@
 """Snapshots of unfinished work that survive a kill: numbered safetensors files; the two newest are kept.
 
-A snapshot is written to a temporary file, synced and renamed. Reading one executes nothing. A damaged one is skipped for
-the one before.
+A snapshot is written to a temporary file, synced and renamed. Reading one executes nothing. A damaged one is skipped
+for the one before.
 """
 
 import hashlib
