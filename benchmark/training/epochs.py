@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -108,7 +107,7 @@ def train(
     for number in range(course.number + 1, protocol.epochs + 1):
         state.seed_epoch(seed, number)
         started = time.perf_counter()
-        losses = steps.epoch(partial(_report_step, report, steps.total, course.note(protocol)))
+        losses = steps.epoch(lambda step: report("training", step, steps.total, course.note(protocol)))
         seconds = time.perf_counter() - started
         loss = float(losses[-1])
         if not math.isfinite(loss):
@@ -128,10 +127,6 @@ def train(
 def trainable(network: nn.Module) -> bool:
     """Whether the network has any parameter to train."""
     return any(parameter.requires_grad for parameter in network.parameters())
-
-
-def _report_step(report: Report, steps: int, note: str, step: int) -> None:
-    report("training", step, steps, note)
 
 
 def _where_it_diverged(epoch: int, losses: Tensor) -> str:

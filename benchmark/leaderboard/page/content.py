@@ -25,7 +25,7 @@ def part(table: Table, number: int, results: Path, *, worst: int | None, private
     top = charts.scale_end(table.rows)
     header = _header(table)
     found = None if worst is None else gallery.gather(table, results, worst=worst, private=private)
-    shelves = found.shelves if found else {}
+    shelves = found["shelves"] if found else {}
     trained = [row for row in table.rows if row.finished and not row.deterministic]
     entries = []
     for index, row in enumerate(table.rows):

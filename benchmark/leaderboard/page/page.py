@@ -59,7 +59,7 @@ def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, priva
         wording=wording,
         chart=charts,
         sort=sort,
-        pictures={part["id"]: part["gallery"].drawn() for part in parts if part["gallery"]},
+        pictures={part["id"]: part["gallery"]["drawn"] for part in parts if part["gallery"]},
         # Our own files; everything else is escaped.
         style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup((_TEMPLATES / "script.js").read_text(encoding="utf-8")),
