@@ -80,17 +80,12 @@ def effective(sizes: NDArray[np.intp]) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def mean(values: Values, labels: Alike) -> Estimate:
-    """The mean of (S, N) values over images and seeds.
+def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
+    """The means of entries on the same images, each (S, N) values over seeds and images.
 
-    Its variance is that of the groups (`clustered`) plus s^2 / S of the seeds' means; for the degrees of freedom see
+    The variance is that of the groups (`clustered`) plus s^2 / S of the seeds' means; for the degrees of freedom see
     `_degrees`. A single seed (1, N) adds nothing, so `obstacle` refuses it.
     """
-    return means([values], labels)[0]
-
-
-def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
-    """The mean of each of several entries on the same images."""
     known = _all(entries)
     largest = np.array([entry.largest for entry in known])
     return _estimates(np.stack([entry.means for entry in known]), Kinds.of(labels), [_seeds(known)], largest)

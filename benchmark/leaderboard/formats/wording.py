@@ -53,7 +53,7 @@ def remarks(table: Table) -> list[str]:
     """Remarks on single rows: published numbers, failures, and why a row is not ranked."""
     lines = []
     for row in table.rows:
-        number = columns.published_iou(row.runs[0])
+        number = columns.published_iou(row)
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
