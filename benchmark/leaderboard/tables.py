@@ -213,8 +213,6 @@ def _obstacle(row: Row, images: Images | None, kinds: Callable[[bytes], Kinds]) 
     if images is None or not row.aligned:
         return "the manifest of the data is missing or has other images"
     kept = with_mask(row, images)
-    if not kept.any():
-        return "every mask is empty"
     return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 

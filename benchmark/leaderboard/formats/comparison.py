@@ -203,7 +203,9 @@ def _images(score: Values) -> "Grid":
 
 
 def _texts(values: Values) -> tuple[str, str, str]:
-    """A, B and A - B."""
+    """A, B and A - B; dashes if there is no image."""
+    if values["difference"] is None:
+        return "–", "–", "–"
     return f"{values['A']:.2f}", f"{values['B']:.2f}", f"{values['difference']:+.2f}"
 
 
