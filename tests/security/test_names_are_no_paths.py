@@ -63,9 +63,15 @@ def sound(path: Path) -> Path:
     return path
 
 
-def test_cleaning_overwrites_no_recording(tmp_path: Path) -> None:
+def test_cleaning_writes_nowhere_but_into_its_folder(tmp_path: Path) -> None:
     source = sound(tmp_path / "in" / "deep" / "a.wav")
-    (tmp_path / "out" / "deep").mkdir(parents=True)
+    elsewhere = sound(tmp_path / "elsewhere" / "a.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").symlink_to(elsewhere.parent)
+    with pytest.raises(UserError, match="is behind a link that leads out of"):
+        denoise_files.targets([tmp_path / "in"], tmp_path / "out")
+    (tmp_path / "out" / "deep").unlink()
+    (tmp_path / "out" / "deep").mkdir()
     (tmp_path / "out" / "deep" / "a.wav").symlink_to(source)
     with pytest.raises(UserError, match="is one of the recordings to clean"):
         denoise_files.targets([tmp_path / "in"], tmp_path / "out")

@@ -32,7 +32,10 @@ def gather(table: Table, results: Path, *, worst: int, private: bool) -> dict[st
     finished = [row for row in table.rows if row.aligned]
     if test_images is None or not finished:
         return None
-    truth, thumbnails = pictures(results, head.dataset.manifest, head.protocol.settings["image_size"], private=private)
+    size: Sequence[int] = head.protocol.settings["image_size"]
+    if not all(isinstance(side, int) for side in size):  # it is part of a file name
+        return None
+    truth, thumbnails = pictures(results, head.dataset.manifest, size, private=private)
     if truth is None or len(truth) != len(test_images.ids):
         return None
     kept = np.flatnonzero(with_mask(finished[0], test_images))
