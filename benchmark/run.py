@@ -21,7 +21,7 @@ from benchmark.records.slot import Slot
 from benchmark.training import batches, checkpoints, hardware, trial
 from benchmark.training.checkpoints import Checkpoints
 from benchmark.training.hardware import Hardware
-from benchmark.training.trial import Conditions, Manner, Trial
+from benchmark.training.trial import Manner, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,11 +171,11 @@ def _threads(experiment: Experiment) -> int | None:
     return begun if isinstance(begun, int) else None
 
 
-def _conditions(experiment: Experiment) -> Conditions:
+def _conditions(experiment: Experiment) -> training.Conditions:
     manner, machine = experiment.request.manner, experiment.machine
     fits = manner.data_on == "auto" and batches.fits_on(machine.device, experiment.data.splits.values())
     resident = fits or manner.data_on == "device"
-    return Conditions(
+    return training.Conditions(
         seed=experiment.request.seed,
         machine=machine,
         execution=training.choose(manner.execution, experiment.protocol, micro_batch=manner.micro_batch),
@@ -184,7 +184,7 @@ def _conditions(experiment: Experiment) -> Conditions:
     )
 
 
-def _same_bits(experiment: Experiment, given: Conditions) -> dict[str, Any]:
+def _same_bits(experiment: Experiment, given: training.Conditions) -> dict[str, Any]:
     """What must be the same for a continued run to end with the bits of an uninterrupted one."""
     same = {
         "run": experiment.key,

@@ -215,6 +215,16 @@ def test_without_the_manifest_of_the_images_nothing_is_compared(bench: Bench, tm
     assert ran.err.splitlines()[-1].startswith("bench: 'a' cannot be compared: the manifest of the data is missing")
 
 
+def test_a_score_without_images_is_a_dash(bench: Bench, tmp_path: Path) -> None:
+    data, random = recordings(48), np.random.default_rng(6)
+    write_manifest(tmp_path, data)
+    for label in ("a", "b"):
+        write_entry(tmp_path, data, label, drawn(random, 0.6, 2, 48), gains=np.full((2, 48), np.nan))
+    ran = bench("compare", "a", "b", "--results", tmp_path)
+    assert ran.code == 0, ran.err
+    assert "A –, B –: A - B = –. Not tested (no such image)." in ran.out
+
+
 def test_an_entry_without_parameters_needs_no_second_seed(tmp_path: Path) -> None:
     data = recordings()
     write_manifest(tmp_path, data)
@@ -305,6 +315,8 @@ def test_the_terminal_is_80_columns_wide_and_says_what_json_says(
     assert (found["A"], found["B"], found["units"]) == (*labels, {"song": 8, "background": 6})
     assert "Units:song8,background6;seeds:A3,B3." in flat
     rows = [line.split() for line in text.splitlines()]
+    named = {name: (score["title"], score["slice"]) for name, score in found["scores"].items()}
+    assert named == {"iou": ("IoU", "main"), "sisdr_improvement": ("SI-SDR gain", "main")}
     for score in found["scores"].values():
         low, high = score["interval"]
         assert (

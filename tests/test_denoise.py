@@ -1,6 +1,7 @@
 """Recordings under the mask of a network that is known by heart: everything back, or one band, or one second."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -230,7 +231,7 @@ def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytes
     )
     rate = 22_050
     known = cleaner.Cleaner(path, found, "cpu")
-    known.rendering = known.rendering.model_copy(update={"sample_rate": rate})
+    known.rendering = replace(known.rendering, sample_rate=rate)
     wave = np.zeros(12 * rate, np.float32)
     for second in range(12):
         wave[second * rate + 5_000 :][: 1_000 * (1 + second % 3)] = noise(3_000)[: 1_000 * (1 + second % 3), 0]

@@ -13,7 +13,7 @@ from benchmark.common import workers
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.data import cache
-from benchmark.training import Execution, evaluator, execution, hardware
+from benchmark.training import Conditions, Execution, evaluator, execution, hardware
 from benchmark.training.batches import DeviceSplit
 
 
@@ -21,7 +21,12 @@ def trained(
     data: DeviceSplit, net: nn.Module, execution: Execution, settings: protocols.Protocol = SETTINGS
 ) -> tuple[list[float], dict[str, torch.Tensor]]:
     done = training.train(
-        net, data, settings, seed=0, hardware=FP32, validate=lambda _: 0.0, report=silent, execution=execution
+        net,
+        data,
+        settings,
+        Conditions(seed=0, machine=FP32, execution=execution),
+        validate=lambda _: 0.0,
+        report=silent,
     )
     return [epoch.loss for epoch in done.history], net.state_dict()
 
@@ -171,7 +176,7 @@ def test_where_a_training_diverged_is_said(cached: cache.Cached) -> None:
 
     data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)  # two steps an epoch
     done = training.train(
-        Explodes(3, 1, 1), data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: 0.0, report=silent
+        Explodes(3, 1, 1), data, SETTINGS, Conditions(seed=0, machine=FP32), validate=lambda _: 0.0, report=silent
     )
     assert (done.status, len(done.history)) == ("diverged", 2)
     assert "not finite in epoch 2, step 2 of 2; the last finite losses were 0." in done.message

@@ -279,7 +279,7 @@ def test_ranks_are_sorted_as_numbers(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     for index in range(11):
         write_entry(tmp_path, data, f"n{index:02}", 0.95 - 0.08 * index + 0.002 * random.normal(size=(3, 48)))
-    seen = selection.seen(tables.build(tmp_path), selection.View(sort="rank"))
+    seen = selection.select(tables.build(tmp_path), sort="rank")
     assert [row.ranks for row in seen.tables[0].rows] == [(rank, rank) for rank in range(1, 12)]
 
 

@@ -285,8 +285,8 @@ def test_what_every_entry_fails_at(tmp_path: Path) -> None:
     (table,) = tables.build(tmp_path).tables
     found = gallery.gather(table, tmp_path, worst=2, private=False)
     assert found is not None
-    assert (found.failed_count, found.trained) == (0, 3)
-    assert [shown.index for shown in found.shelves["good"].worst] == [4, 2]
+    assert (found["failed_count"], found["trained"]) == (0, 3)
+    assert [shown["index"] for shown in found["shelves"]["good"]["worst"]] == [4, 2]
     poor = [row for row in table.rows if row.label != "good"]
     assert gallery._failed_by_all(poor, np.arange(6)) == []  # "alone" comes to 0.5
     failed = gallery._failed_by_all([row for row in poor if row.label != "alone"], np.arange(6))

@@ -118,7 +118,7 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
         if uncertainty.obstacle(3, labels):
             assert found.half_width is None
             continue
-        expected = uncertainty.mean(data["gains"][:, inside], labels)
+        expected = uncertainty.means([data["gains"][:, inside]], labels)[0]
         assert found.half_width == pytest.approx(expected.half_width(), abs=1e-3)
 
 

@@ -17,6 +17,10 @@ from benchmark.scores import uncertainty
 # ---------------------------------------------------------------- simulated tables: a fast part of `make simulate`
 
 
+def mean(values: np.ndarray, labels: uncertainty.Alike) -> uncertainty.Estimate:
+    return uncertainty.means([values], labels)[0]
+
+
 @pytest.mark.parametrize(
     "name",
     ["5x5, 2 seeds", "10x6", "24x10, skewed", "24x10, 96 images by chance", "24x10, Zipf",
@@ -76,21 +80,21 @@ def test_unequal_groups_err_on_the_safe_side_or_are_refused(sizes: tuple[int, ..
     missed = 0
     for _ in range(1500):
         values = 0.1 * random.normal(size=len(sizes))[labels[0]] + 0.1 * random.normal(size=(3, sum(sizes)))
-        missed += abs(uncertainty.mean(values, labels).mean) > uncertainty.mean(values, labels).half_width()
+        missed += abs(mean(values, labels).mean) > mean(values, labels).half_width()
     assert missed / 1500 <= below(0.05, 1500)
 
 
 @pytest.mark.parametrize(
     ("naive", "design", "least"),
     [
-        (lambda values, labels: uncertainty.mean(values, labels[:1]), Design(songs=48, backgrounds=8, seeds=3), 0.15),
+        (lambda values, labels: mean(values, labels[:1]), Design(songs=48, backgrounds=8, seeds=3), 0.15),
         (
-            lambda values, _: uncertainty.mean(values, [np.arange(values.shape[1])]),
+            lambda values, _: mean(values, [np.arange(values.shape[1])]),
             Design(songs=48, backgrounds=8, seeds=3),
             0.30,
         ),
         (
-            lambda values, labels: uncertainty.mean(values.mean(0, keepdims=True), labels),
+            lambda values, labels: mean(values.mean(0, keepdims=True), labels),
             DESIGNS["3 seeds dominate"],
             0.30,
         ),
@@ -140,7 +144,7 @@ def test_the_pigeonhole_bootstrap_agrees() -> None:
     ratios = []
     for seed in range(40):
         (values,) = design.table(random, (0.6,))
-        found = uncertainty.mean(values, design.labels)
+        found = mean(values, design.labels)
         ratios.append(pigeonhole(values, design.labels, seed) / found.error)
     assert 0.85 <= np.median(ratios) <= 1.25
 
@@ -196,9 +200,9 @@ def test_few_groups_borrow_no_degrees_of_freedom() -> None:
     song, background = np.divmod(np.arange(200), 5)
     random = np.random.default_rng(14)
     values = random.normal(size=40)[song] + 0.001 * random.normal(size=5)[background] + np.zeros((3, 1))
-    assert uncertainty.mean(values, [song, background]).degrees == pytest.approx(4)
-    assert uncertainty.mean(values, [song]).degrees == pytest.approx(39)
-    lucky = uncertainty.mean(values + np.array([[0.0], [0.2], [0.4]]), [song])
+    assert mean(values, [song, background]).degrees == pytest.approx(4)
+    assert mean(values, [song]).degrees == pytest.approx(39)
+    lucky = mean(values + np.array([[0.0], [0.2], [0.4]]), [song])
     assert 2 < lucky.degrees < 39
 
 
@@ -225,7 +229,7 @@ def test_seeds_alone_are_welch_s_test() -> None:
 
 def test_what_never_varies_is_certain() -> None:
     same = np.full((3, 6), 0.3)
-    found = uncertainty.mean(same, [np.arange(6)])
+    found = mean(same, [np.arange(6)])
     assert (found.half_width(), found.p_value) == (0.0, 0.0)
     assert uncertainty.difference(same, same, [np.arange(6)]).p_value == 1.0
 

@@ -17,6 +17,8 @@ from benchmark.training import evaluator, hardware, steps
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.hardware import Hardware
 
+SEEDED = training.Conditions(seed=0, machine=FP32)
+
 
 def train(
     net: nn.Module, cached: cache.Cached, settings: protocols.Protocol = SETTINGS, seed: int = 0
@@ -26,8 +28,7 @@ def train(
         net,
         splits["train"],
         settings,
-        seed=seed,
-        hardware=FP32,
+        training.Conditions(seed=seed, machine=FP32),
         validate=lambda net: evaluator.validation_iou(net, splits["val"], settings, FP32),
         report=silent,
     )
@@ -68,7 +69,7 @@ def test_the_best_weights_come_back_though_later_ones_were_worse(cached: cache.C
     ious = iter([0.9, 0.2, 0.1])
     net, after_one = pixelwise(), pixelwise()
     data = DeviceSplit(cached.splits["train"], SETTINGS, FP32.device)
-    trained = training.train(net, data, SETTINGS, seed=0, hardware=FP32, validate=lambda _: next(ious), report=silent)
+    trained = training.train(net, data, SETTINGS, SEEDED, validate=lambda _: next(ious), report=silent)
     assert trained.best_epoch == 1
     train(after_one, cached, SETTINGS.override({"epochs": 1}))
     for ours, theirs in zip(net.parameters(), after_one.parameters(), strict=True):
@@ -122,8 +123,8 @@ def test_bf16_is_used_where_it_is_asked_for(cached: cache.Cached) -> None:
     net = Spy(3, 1, 1)
     data = DeviceSplit(split, SETTINGS, FP32.device)
     evaluator.evaluate(net, data, split, SETTINGS, machine, silent)
-    training.train(net, data, SETTINGS.override({"batch_size": 2}), seed=0, hardware=machine, validate=lambda _: 0.0,
-                  report=silent)  # fmt: skip
+    given = training.Conditions(seed=0, machine=machine)
+    training.train(net, data, SETTINGS.override({"batch_size": 2}), given, validate=lambda _: 0.0, report=silent)
     assert set(seen) == {torch.bfloat16}
 
 
@@ -262,5 +263,5 @@ def test_hardware_is_never_silently_another() -> None:
 def test_bf16_only_where_the_processor_computes_in_it(
     flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "_cpu_flags", lambda: frozenset(flags.split()))
+    monkeypatch.setattr(hardware, "_cpuinfo", lambda _: flags)
     assert hardware.resolve("cpu", "auto").precision == precision

@@ -22,9 +22,9 @@ from benchmark.common.progress import Report, silent
 from benchmark.data import cache
 from benchmark.plugins.network import Network
 from benchmark.records import store
-from benchmark.training import EAGER, evaluator, state
+from benchmark.training import EAGER, Conditions, evaluator, state
 from benchmark.training.checkpoints import Checkpoints
-from benchmark.training.trial import Conditions, Trial, conduct
+from benchmark.training.trial import Trial, conduct
 
 DIVERGING = 1e30
 RATES = (1e-4, 0.01, 0.1, DIVERGING)

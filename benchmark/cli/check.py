@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, add_plugins, check_architectures, check_data, complain, say, speaking
+from benchmark.cli.common import Plugins, add_plugins, check_architectures, check_data, complain, one_line_errors, say
 from benchmark.common.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.plugins.checks import Result
 
 
-@speaking
+@one_line_errors
 def check(
     *,
     names: Annotated[

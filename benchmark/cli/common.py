@@ -40,11 +40,11 @@ Execution = Annotated[str, typer.Option(help="eager, or compiled (torch.compile)
 P = ParamSpec("P")
 
 
-def speaking(command: Callable[P, None]) -> Callable[P, None]:
+def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Print every error as one line. A user's mistake exits with code 2, Ctrl-C with 130, a bug with 1."""
 
     @functools.wraps(command)
-    def spoken(*arguments: P.args, **options: P.kwargs) -> None:
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
         try:
             command(*arguments, **options)
         except UserError as error:
@@ -66,7 +66,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             complain(f"this is a bug of birdmask-bench, or of a plugin: {_named(error)}; --debug shows the traceback")
             sys.exit(1)
 
-    return spoken
+    return run
 
 
 def _named(error: Exception) -> str:

@@ -1,30 +1,22 @@
 """`bench compare`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from benchmark.cli.common import Results, complain, say, speaking
+from benchmark.cli.common import Results, complain, one_line_errors, say
 from benchmark.common.errors import UserError
 
 
-class Format(StrEnum):
-    """Text for a reader, JSON for a program."""
-
-    terminal = "terminal"
-    json = "json"
-
-
-@speaking
+@one_line_errors
 def compare(
     *,
     first: Annotated[str, typer.Argument(help="A network, as the leaderboard names it.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Another, e.g. 'custom_resnet34 (fp32)'.", metavar="B")],
     results: Results = Path("results"),
     protocol: Annotated[list[str] | None, typer.Option(help="Only tables of this protocol. Repeatable.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="Print text or JSON.")] = Format.terminal,
+    format_: Annotated[Literal["terminal", "json"], typer.Option("--format", help="Print text or JSON.")] = "terminal",
 ) -> None:
     """Compare two networks: which is better, how sure that is, and on which recordings."""
     from rich.console import Console
@@ -37,9 +29,8 @@ def compare(
         complain(f"skipped: {problem}")
     if not board.tables:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    board = selection.seen(board, selection.View(protocols=protocol or []))
-    found = compare.compare(board.tables, first, second)
-    if format_ == Format.json:
+    found = compare.compare(selection.select(board, protocol or []).tables, first, second)
+    if format_ == "json":
         say(as_json(found).rstrip())
     else:
         print_comparisons(found, Console(highlight=False))

@@ -1,12 +1,13 @@
 """`bench data`: make a dataset from recordings, or inspect one."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.common import say, speaking
+from benchmark.cli.common import one_line_errors, say
 from benchmark.common import files
 
 if TYPE_CHECKING:
@@ -14,23 +15,10 @@ if TYPE_CHECKING:
 
 data = typer.Typer(no_args_is_help=True, help="Make a dataset from recordings, or inspect one.")
 
-_COUNTS, _SOUND, _MASK = "Counts", "Sound", "Mask"
-
-
-def _count(name: str, help_: str) -> Any:
-    return typer.Option(name, help=help_, min=1, rich_help_panel=_COUNTS)
-
-
-def _sound(help_: str) -> Any:
-    return typer.Option(help=help_, rich_help_panel=_SOUND)
-
-
-def _range(help_: str) -> Any:
-    return typer.Option(help=help_, metavar="LOW HIGH", rich_help_panel=_SOUND)
-
-
-def _mask(help_: str) -> Any:
-    return typer.Option(help=help_, rich_help_panel=_MASK)
+_count = partial(typer.Option, min=1, rich_help_panel="Counts")
+_sound = partial(typer.Option, rich_help_panel="Sound")
+_range = partial(_sound, metavar="LOW HIGH")
+_mask = partial(typer.Option, rich_help_panel="Mask")
 
 
 def _name(what: str, files_of: str, more: str = "") -> Any:
@@ -38,7 +26,7 @@ def _name(what: str, files_of: str, more: str = "") -> Any:
 
 
 @data.command()
-@speaking
+@one_line_errors
 def mix(
     *,
     song: Annotated[Path, typer.Option(help="Recordings of the birds to find.", metavar="DIR")],
@@ -57,28 +45,28 @@ def mix(
     species: Annotated[str, _name("species", "song")] = "",
     site: Annotated[str, _name("site", "background")] = "",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0)] = 0,
-    train: Annotated[int, _count("--train", "Training images.")] = 1000,
-    val: Annotated[int, _count("--val", "Validation images.")] = 200,
-    test: Annotated[int, _count("--test", "Test images.")] = 300,
-    slice_: Annotated[int, _count("--slice", "Images of each further test slice (--other, loud animals).")] = 100,
-    seconds: Annotated[float, _sound("Length of a mixture, in s.")] = 4.0,
-    sample_rate: Annotated[int, _sound("Sample rate of the mixtures, in Hz.")] = 32_000,
-    channel: Annotated[int, _sound("Channel to use, from 0.")] = 0,
-    highpass: Annotated[float, _sound("High-pass, in Hz; 0: none.")] = 500.0,
+    train: Annotated[int, _count("--train", help="Training images.")] = 1000,
+    val: Annotated[int, _count("--val", help="Validation images.")] = 200,
+    test: Annotated[int, _count("--test", help="Test images.")] = 300,
+    slice_: Annotated[int, _count("--slice", help="Images of each further test slice (--other, loud animals).")] = 100,
+    seconds: Annotated[float, _sound(help="Length of a mixture, in s.")] = 4.0,
+    sample_rate: Annotated[int, _sound(help="Sample rate of the mixtures, in Hz.")] = 32_000,
+    channel: Annotated[int, _sound(help="Channel to use, from 0.")] = 0,
+    highpass: Annotated[float, _sound(help="High-pass, in Hz; 0: none.")] = 500.0,
     lowpass: Annotated[
-        float | None, _sound("Low-pass, in Hz. Default: just below the lowest Nyquist frequency.")
+        float | None, _sound(help="Low-pass, in Hz. Default: just below the lowest Nyquist frequency.")
     ] = None,
-    snr: Annotated[tuple[float, float], _range("Range of signal-to-noise ratios, in dB.")] = (-5.0, 15.0),
-    active_db: Annotated[float, _sound("Count a frame as song if it is within this many dB of the loudest.")] = 30.0,
-    peak: Annotated[float, _sound("Peak of a mixture before its gain.")] = 0.9,
-    gain: Annotated[tuple[float, float], _range("Range of gains below the peak, in dB.")] = (-10.0, 0.0),
+    snr: Annotated[tuple[float, float], _range(help="Range of signal-to-noise ratios, in dB.")] = (-5.0, 15.0),
+    active_db: Annotated[float, _sound(help="Frames this many dB below the loudest still count as song.")] = 30.0,
+    peak: Annotated[float, _sound(help="Peak of a mixture before its gain.")] = 0.9,
+    gain: Annotated[tuple[float, float], _range(help="Range of gains below the peak, in dB.")] = (-10.0, 0.0),
     foreign_db: Annotated[
-        float, _sound("Put backgrounds with transients above this many dB into a test slice of their own.")
+        float, _sound(help="Put backgrounds with transients above this many dB into a test slice of their own.")
     ] = 15.0,
-    smoothing: Annotated[float, _mask("Gaussian that smooths the powers, in bins and frames.")] = 4.0,
-    floor_db: Annotated[float, _mask("Ignore song below this many dB of its 99.5 % quantile.")] = -30.0,
-    radius: Annotated[int, _mask("Radius in pixels for closing gaps and removing spikes.")] = 3,
-    smallest: Annotated[int, _mask("Remove specks and fill holes smaller than this many pixels.")] = 200,
+    smoothing: Annotated[float, _mask(help="Gaussian that smooths the powers, in bins and frames.")] = 4.0,
+    floor_db: Annotated[float, _mask(help="Ignore song below this many dB of its 99.5 % quantile.")] = -30.0,
+    radius: Annotated[int, _mask(help="Radius in pixels for closing gaps and removing spikes.")] = 3,
+    smallest: Annotated[int, _mask(help="Remove specks and fill holes smaller than this many pixels.")] = 200,
 ) -> None:
     """Mix recordings of song and of background into a dataset with known masks and clean sounds."""
     options = locals()  # named like the settings, except the ranges
@@ -110,7 +98,7 @@ def mix(
 
 
 @data.command()
-@speaking
+@one_line_errors
 def audit(
     *,
     root: Annotated[Path, typer.Argument(help="The dataset's top folder.", metavar="ROOT")],
@@ -136,7 +124,7 @@ def audit(
 
 
 @data.command()
-@speaking
+@one_line_errors
 def fetch(
     *,
     name: Annotated[str, typer.Argument(help="The recipe, e.g. dawn.", metavar="NAME")],

@@ -1,12 +1,11 @@
 """`bench denoise`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, complain, say, speaking
+from benchmark.cli.common import Device, Plugins, Results, add_plugins, complain, one_line_errors, say
 from benchmark.common import files
 from benchmark.common.errors import UserError
 
@@ -14,21 +13,7 @@ if TYPE_CHECKING:
     from benchmark.tools.denoise.clean import Cleaned
 
 
-class Mask(StrEnum):
-    """The mask: weights as the network gives them, or cut at the protocol's threshold."""
-
-    hard = "hard"
-    soft = "soft"
-
-
-class Above(StrEnum):
-    """What happens to frequencies above those that the network was trained on."""
-
-    remove = "remove"
-    keep = "keep"
-
-
-@speaking
+@one_line_errors
 def denoise(
     *,
     inputs: Annotated[
@@ -40,12 +25,13 @@ def denoise(
     out: Annotated[Path, typer.Option(help="Folder for the cleaned recordings.", metavar="DIR")] = Path("denoised"),
     table: Annotated[str, typer.Option(help="Choose among this table's runs (first characters of its key).")] = "",
     mask: Annotated[
-        Mask, typer.Option(help="soft: fade by how sure the network is. hard: keep or drop, as in the scores.")
-    ] = Mask.soft,
+        Literal["soft", "hard"],
+        typer.Option(help="soft: fade by how sure the network is. hard: keep or drop."),
+    ] = "soft",
     above: Annotated[
-        Above, typer.Option(help="Frequencies higher than any in training: remove or keep them.")
-    ] = Above.remove,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+        Literal["remove", "keep"], typer.Option(help="Frequencies higher than any in training: remove or keep them.")
+    ] = "remove",
+    device: Device = "auto",
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
@@ -68,7 +54,7 @@ def denoise(
     with bars() as report:
         for source, target in sources.items():
             try:
-                cleaned = clean.clean(cleaner, source, target, mask=mask.value, above=above.value, report=report)
+                cleaned = clean.clean(cleaner, source, target, mask=mask, above=above, report=report)
                 say(_line(cleaned, above))
             except UserError as error:
                 complain(str(error))
@@ -78,8 +64,8 @@ def denoise(
         raise typer.Exit(2)
 
 
-def _line(cleaned: "Cleaned", above: Above) -> str:
-    done = "removed (--above keep keeps them)" if above == Above.remove else "kept as they are"
+def _line(cleaned: "Cleaned", above: str) -> str:
+    done = "removed (--above keep keeps them)" if above == "remove" else "kept as they are"
     header = cleaned.header
     channels = f"{header.channels} channel{'s' if header.channels > 1 else ''}"
     parts = [f"{cleaned.source.name}: {header.seconds:.1f} s, {channels}, {header.sample_rate} Hz -> {cleaned.target}"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Results, say, speaking
+from benchmark.cli.common import Results, one_line_errors, say
 
 if TYPE_CHECKING:
     from benchmark.tools.doctor import Finding
 
 
-@speaking
+@one_line_errors
 def doctor(
     *,
     results: Results = Path("results"),

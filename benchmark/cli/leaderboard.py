@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Results, complain, say, speaking
+from benchmark.cli.common import Results, complain, one_line_errors, say
 from benchmark.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 
 
-@speaking
+@one_line_errors
 def leaderboard(
     *,
     results: Results = Path("results"),
@@ -101,7 +101,7 @@ def _board(results: Path, protocols: Sequence[str], sort: str, columns: Sequence
         for problem in board.problems:
             complain(f"skipped: {problem}")
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
-    return selection.seen(board, selection.View(protocols=protocols, sort=sort, columns=columns))
+    return selection.select(board, protocols, sort, columns)
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> list[Path]:

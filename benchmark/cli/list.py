@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, add_plugins, say, speaking
+from benchmark.cli.common import Plugins, add_plugins, one_line_errors, say
 
 
-@speaking
+@one_line_errors
 def list_(
     *,
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import option, say, speaking
+from benchmark.cli.common import one_line_errors, option, say
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import Kind
@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")]
 
 
 @new.command("arch")
-@speaking
+@one_line_errors
 def new_architecture(
     *,
     name: Name,
@@ -31,7 +31,7 @@ def new_architecture(
 
 
 @new.command("dataset")
-@speaking
+@one_line_errors
 def new_dataset(
     *,
     name: Name,

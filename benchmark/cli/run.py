@@ -3,10 +3,9 @@
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,9 +23,9 @@ from benchmark.cli.common import (
     chosen_architectures,
     complain,
     mean_iou,
+    one_line_errors,
     option,
     say,
-    speaking,
 )
 from benchmark.common.errors import UserError
 
@@ -41,15 +40,7 @@ _machine = partial(typer.Option, rich_help_panel=MANNER)
 _jobs = partial(typer.Option, rich_help_panel="Many runs")
 
 
-class DataPlace(StrEnum):
-    """Where the decoded data are kept."""
-
-    auto = "auto"
-    device = "device"
-    host = "host"
-
-
-@speaking
+@one_line_errors
 def run(
     *,
     arch: Annotated[
@@ -104,20 +95,20 @@ def run(
         int | None,
         _machine(
             min=1,
-            help="Work through each batch so many images at a time, to save memory. Batch norm then sees only these "
-            "images, so the run gets a row of its own.",
+            help="Compute the gradients of a batch this many images at a time, to save memory. Batch norm then sees "
+            "only these images, so the run gets a separate row.",
         ),
     ] = None,
     deterministic: Annotated[
         bool, _machine("--deterministic", help="On CUDA, get the same bits every time (slower). CPUs always do.")
     ] = False,
     data_on: Annotated[
-        DataPlace,
+        Literal["auto", "device", "host"],
         _machine(
             help="Keep the decoded data on the device, or send batches from the host. auto: on the device if they take "
             "at most half of its memory."
         ),
-    ] = DataPlace.auto,
+    ] = "auto",
     checkpoint_every: Annotated[
         float,
         _machine(
@@ -167,7 +158,7 @@ def run(
         execution=execution,
         micro_batch=micro_batch,
         deterministic=deterministic,
-        data_on=data_on.value,
+        data_on=data_on,
         checkpoint_seconds=checkpoint_every,
     )
     changes = [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]
@@ -220,7 +211,7 @@ def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[s
     from benchmark.launch import launch
 
     failed = broken
-    with closing(launch(requests, launcher, parameters)) as outcomes:  # so that an exception here ends the runs
+    with closing(launch(requests, launcher, parameters)) as outcomes:  # an exception here ends the runs
         for request, outcome in outcomes:
             try:
                 say(_summary(outcome))
@@ -287,7 +278,7 @@ def protocol_settings(
             )
         own = loaded.override({**given, "learning_rates": ()}).learning_rate
         given["learning_rates"] = protocols.rates_around(own, rates)
-    # A parameter of the dataset that is written out at its default is no change.
+    # A parameter of the dataset that is written out at its default does not count as a change.
     loaded, changed = (_canonical(settings) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)
 

@@ -17,15 +17,15 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
+    one_line_errors,
     say,
-    speaking,
 )
 from benchmark.cli.run import protocol_settings
 from benchmark.common import files
 from benchmark.common.errors import UserError
 
 
-@speaking
+@one_line_errors
 def speed(
     arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
     *,
@@ -53,7 +53,7 @@ def speed(
     labels, broken = chosen_architectures(arch or ["all"])
 
     from benchmark.common.progress import bars
-    from benchmark.tools.speed import report, session
+    from benchmark.tools.speed import ceiling, report, session
     from benchmark.tools.speed.measure import Failure, Task
 
     files.check_writable(out.parent, "--out")
@@ -71,7 +71,7 @@ def speed(
         for label in labels
     ]
     with bars() as progress:
-        most = session.measure_ceiling(tasks[0])
+        most = session.in_fresh_process(ceiling.measure, device, precision, threads)
         results = session.measure_each(tasks, most, progress)
     written = report.write(out, shlex.join(["bench", *sys.argv[1:]]), results, most)
     say(f"{report.text(results, most)}\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.common import (
+    Device,
     Plugins,
     Results,
     add_plugins,
@@ -14,8 +15,8 @@ from benchmark.cli.common import (
     complain,
     mean_iou,
     named_runs,
+    one_line_errors,
     say,
-    speaking,
 )
 from benchmark.common.errors import UserError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.transfer import Outcome
 
 
-@speaking
+@one_line_errors
 def transfer(
     *,
     runs: Annotated[
@@ -34,7 +35,7 @@ def transfer(
     data: Annotated[Path | None, typer.Option(help="Folder to read the dataset from.", metavar="ROOT")] = None,
     results: Results = Path("results"),
     plugins: Plugins = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Repeat tests that are finished.")] = False,
     allow_leakage: Annotated[
         bool,

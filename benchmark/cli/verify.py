@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, Results, add_plugins, complain, named_runs, say, speaking
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, named_runs, one_line_errors, say
 from benchmark.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PREDICT = "Evaluate the stored weights again"
 
 
-@speaking
+@one_line_errors
 def verify(
     *,
     runs: Annotated[

@@ -30,7 +30,7 @@ def compare_with_baselines(rows: Sequence[Row], images: Images | None) -> tuple[
 
 def is_pixelwise(row: Row) -> bool:
     """Whether the row is a baseline to compare others with."""
-    return row.finished and not row.failed and row.aligned and row.runs[0].architecture.pixelwise
+    return row.complete and row.runs[0].architecture.pixelwise
 
 
 def _above(rows: Sequence[Row], floors: Sequence[Row], images: Images, inside: NDArray[np.bool_]) -> dict[int, bool]:
@@ -57,5 +57,4 @@ def _one_sided(found: Estimate) -> float:
 
 
 def _comparable(row: Row, kinds: Kinds) -> bool:
-    whole = row.finished and not row.failed and row.aligned
-    return whole and not uncertainty.obstacle(len(row.runs), kinds, deterministic=row.deterministic)
+    return row.complete and not uncertainty.obstacle(len(row.runs), kinds, deterministic=row.deterministic)

@@ -74,7 +74,12 @@ class Row:
     @property
     def deterministic(self) -> bool:
         """Whether there is nothing to train, so every seed gives the same."""
-        return self.finished and self.runs[0].architecture.parameter_count == 0
+        return self.status == "reference" or (self.finished and self.runs[0].architecture.parameter_count == 0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed finished, on the images of the manifest."""
+        return self.finished and not self.failed and self.aligned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The columns of a table. Every format takes them from here, so all show the same values with the same rounding."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
@@ -95,9 +95,10 @@ def check(tables: Sequence[Table], names: Sequence[str]) -> None:
             raise UserError(f"no column '{name}'{nearest(name, known)}; there are: {', '.join(known)}")
 
 
-def published_iou(record: Record) -> Reported | None:
+def published_iou(row: Row) -> Reported | None:
     """The published test IoU of an entry, if there is one."""
-    return next((n for n in record.architecture.reported if (n.metric, n.split) == ("IoU", "test")), None)
+    numbers = row.runs[0].architecture.reported if row.runs else ()
+    return next((number for number in numbers if (number.metric, number.split) == ("IoU", "test")), None)
 
 
 def ranks_text(row: Row) -> str | None:
@@ -111,35 +112,23 @@ def ranks_text(row: Row) -> str | None:
 # ---------------------------------------------------------------- columns of scores
 
 
-def _of_score(score: Score, group: Group, priority: int = _ONLY_IN_FILES) -> Column:
-    """The column of a score on the headline slice; shares are shown in per cent."""
+def _of_score(score: Score, group: Group, priority: int = _ONLY_IN_FILES, *, place: str = "", name: str = "") -> Column:
+    """The column of a score on the headline slice, or on the slice `place`; shares are shown in per cent."""
+
+    def value(row: Row) -> Value:
+        found = row.slice_scores.get(place, {}) if place else row.scores
+        return (100 if score.unit == "share" else 1) * found[score.name] if score.name in found else None
+
+    title = f"{score.title} {place}" if place else score.title
     return Column(
-        name=score.name,
-        title=score.title + {"share": " (%)", "dB": " (dB)", "count": ""}[score.unit],
-        definition=score.definition,
+        name=name or score.name,
+        title=title + {"share": " (%)", "dB": " (dB)", "count": ""}[score.unit],
+        definition=f"{score.title} on the test images of slice {place}" if place else score.definition,
         group=group,
-        value=lambda row: _scaled(row.scores, score),
+        value=value,
         digits=0 if score.unit == "count" else 2,
         priority=priority,
     )
-
-
-def _of_slice(score: Score, place: str, name: str, group: Group, priority: int) -> Column:
-    """The column of a score on another slice of the test."""
-    return Column(
-        name=name,
-        title=f"{score.title} {place} ({'dB' if score.unit == 'dB' else '%'})",
-        definition=f"{score.title} on the test images of slice {place}",
-        group=group,
-        value=lambda row: _scaled(row.slice_scores.get(place, {}), score),
-        digits=2,
-        priority=priority,
-    )
-
-
-def _scaled(found: Mapping[str, float], score: Score) -> Value:
-    """A score in the unit of its column, None where the row does not have it."""
-    return (100 if score.unit == "share" else 1) * found[score.name] if score.name in found else None
 
 
 def _mask_columns() -> Iterable[Column]:
@@ -156,7 +145,7 @@ def _slice_columns(table: Table) -> list[Column]:
     taken = {column.name for column in COMMON}
     names = [f"iou_slice_{place}" if f"iou_{place}" in taken else f"iou_{place}" for place in table.slices]
     ious = [
-        _of_slice(scores.SCORES["iou"], place, name, "scores", 8)
+        _of_score(scores.SCORES["iou"], "scores", 8, place=place, name=name)
         for place, name in zip(table.slices, names, strict=True)
     ]
     if not any(row.above for row in table.rows):
@@ -188,7 +177,7 @@ def _sound_columns(table: Table) -> Iterable[Column]:
         gain = name == "sisdr_improvement"
         yield _of_score(score, "sounds", 1 if gain else _ONLY_IN_FILES)
         for place in table.slices if gain else ():
-            yield _of_slice(score, place, f"{name}_{place}", "sounds", 9)
+            yield _of_score(score, "sounds", 9, place=place, name=f"{name}_{place}")
 
 
 # ---------------------------------------------------------------- values of the other columns
@@ -216,12 +205,12 @@ def _chosen_rates(row: Row) -> Value:
 
 
 def _published(row: Row) -> Value:
-    number = published_iou(row.runs[0]) if row.runs else None
+    number = published_iou(row)
     return None if number is None else number.value
 
 
 def _comparable(row: Row) -> Value:
-    number = published_iou(row.runs[0]) if row.runs else None
+    number = published_iou(row)
     return None if number is None else number.comparable
 
 

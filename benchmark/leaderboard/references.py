@@ -1,13 +1,14 @@
 """Rows of the references: sound scores of masks that need no network, and of denoisers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row
-from benchmark.leaderboard.intervals import Measured, intervals
+from benchmark.leaderboard.intervals import intervals
 from benchmark.leaderboard.strata import Images
 from benchmark.records.store import references_path
 from benchmark.records.tables import Columns, read_references
@@ -42,10 +43,5 @@ def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) 
         part = {key: values[images.slices == place] for key, values in columns.items()}
         scores[place] = {score: SOUND_SCORES[score].compute(part) for score in SCORES}
     gains = improvement(columns, "sisdr")[None]
-    return Row(
-        label=name,
-        status="reference",
-        scores=scores.pop(images.places[0]),
-        slice_scores=scores,
-        by_snr=intervals([Measured(values=gains, deterministic=True)], images, images.by_snr())[0],
-    )
+    row = Row(label=name, status="reference", scores=scores.pop(images.places[0]), slice_scores=scores)
+    return replace(row, by_snr=intervals([(row, gains)], images, images.by_snr())[0])

@@ -53,17 +53,17 @@ def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Itera
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for start in range(0, len(finished), _AT_ONCE):
         part = finished[start : start + _AT_ONCE]
-        alike: dict[tuple[Any, ...], list[tuple[Path, Record, Columns]]] = {}
+        by_layout: dict[tuple[Any, ...], list[tuple[Path, Record, Columns]]] = {}
         for (path, record), counts in zip(part, _read_all([path for path, _ in part]), strict=True):
             try:
                 counts = complete(counts, record.dataset.test_slices)
             except ValueError as error:
                 problems.append(f"{path / IMAGES} cannot be used: {error}")
             else:
-                layout = (*record.dataset.test_slices, _has_sounds(counts), tuple(counts["slice"].tolist()))
-                alike.setdefault(layout, []).append((path, record, counts))
-        for runs_alike in alike.values():
-            for run in _score(runs_alike):
+                layout = (*record.dataset.test_slices, SOUND_COLUMNS[0] in counts, tuple(counts["slice"].tolist()))
+                by_layout.setdefault(layout, []).append((path, record, counts))
+        for group in by_layout.values():
+            for run in _score(group):
                 yield replace(run, ids=known.setdefault(run.ids, run.ids))
     for path, record in runs:
         if record.status != "finished":
@@ -100,14 +100,10 @@ def complete(counts: Columns | Exception, expected: Mapping[str, int]) -> Column
     return counts
 
 
-def _has_sounds(counts: Columns) -> bool:
-    return SOUND_COLUMNS[0] in counts
-
-
 def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
     """Score runs on equally many images in the same slices, all of them at once."""
     _, first, layout = runs[0]
-    with_sounds = _has_sounds(layout)
+    with_sounds = SOUND_COLUMNS[0] in layout
     columns = [*COUNT_COLUMNS, *(SOUND_COLUMNS if with_sounds else ())]
     stacked = {column: np.stack([counts[column] for *_, counts in runs]) for column in columns}
     by_slice = {}

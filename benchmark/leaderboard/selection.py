@@ -1,46 +1,34 @@
 """Select tables of a board, and sort their rows by a column."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from benchmark.common.errors import UserError, nearest
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.board import Board, Row, Table
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """The protocols to show (none: all), the column to sort by ("": IoU), and the columns to show (none: all)."""
+def select(board: Board, protocols: Sequence[str] = (), sort: str = "", shown: Sequence[str] = ()) -> Board:
+    """Keep the tables of these protocols (none: all), with rows sorted by a column ("": IoU).
 
-    protocols: Sequence[str] = ()
-    sort: str = ""
-    columns: Sequence[str] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether this view leaves the board unchanged."""
-        return not (self.protocols or self.sort or self.columns)
-
-
-def seen(board: Board, view: View) -> Board:
-    """Select and sort; the ranks stay those of the whole tables.
+    The ranks stay those of the whole tables. `shown` are the columns to print.
 
     Raises:
         UserError: a protocol without a table, or a column that no table has.
     """
     there = list(dict.fromkeys(table.head.protocol.name for table in board.tables))
-    for name in view.protocols:
+    for name in protocols:
         if name not in there:
             raise UserError(
                 f"no runs of protocol '{name}'{nearest(name, there)}; there are runs of: {', '.join(there)}"
             )
-    tables = [table for table in board.tables if not view.protocols or table.head.protocol.name in view.protocols]
-    columns.check(tables, [*view.columns, *([view.sort] if view.sort else ())])
+    tables = [table for table in board.tables if not protocols or table.head.protocol.name in protocols]
+    columns.check(tables, [*shown, *([sort] if sort else ())])
     titles = {table.heading for table in tables}
     return replace(
         board,
-        tables=tuple(_sorted(table, view.sort) if view.sort else table for table in tables),
-        matrix=None if view.protocols else board.matrix,
+        tables=tuple(_sorted(table, sort) if sort else table for table in tables),
+        matrix=None if protocols else board.matrix,
         comparisons=tuple(found for found in board.comparisons if {found.first, found.second} <= titles),
     )
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import combinations
@@ -17,7 +17,7 @@ from benchmark.common.errors import one_line
 from benchmark.contract import Reported
 from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
-from benchmark.leaderboard.intervals import Measured, intervals
+from benchmark.leaderboard.intervals import intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.records import store, verify
@@ -68,13 +68,13 @@ def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, pr
     if images:
         rows = _with_strata(rows, images)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
-    heard = any(run.gains is not None for run in runs)
+    with_sounds = any(run.gains is not None for run in runs)
     return Table(
         key=key,
         rows=tuple(sorted(baseline.compare_with_baselines(rank(rows, images), images), key=_row_order)),
         references=references,
         slices=tuple(slices),
-        snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and heard and references else (),
+        snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and with_sounds and references else (),
         images=images,
     )
 
@@ -95,24 +95,24 @@ def _with_equal_scores(runs: Sequence[Scored], problems: list[str]) -> list[Scor
 def _images(results: Path, runs: Sequence[Scored], problems: list[str]) -> tuple[Images | None, tuple[Row, ...]]:
     """The test images and their references; if sounds are known and something is missing, that is a problem."""
     head = runs[0].record
-    heard = any(run.gains is not None for run in runs)
+    with_sounds = any(run.gains is not None for run in runs)
     images = None
     try:
         images = strata.load(results, head.dataset.manifest)
-        if heard:
+        if with_sounds:
             return images, references.references(results, head.dataset.manifest, head.protocol.revision, images)
     except (OSError, ValueError) as error:
-        if heard:
+        if with_sounds:
             problems.append(f"no references and no scores by SNR for data {head.dataset.manifest[:12]}: {error}")
     return images, ()
 
 
 def _distinction(names: tuple[str, ...], all_names: Iterable[tuple[str, ...]]) -> str:
     """Device, arithmetic and source, as far as they differ from those of other rows with the same label."""
-    label, *own = names
+    label, *facts = names
     twins = [others for twin, *others in all_names if twin == label]
-    differing = [index for index in range(len(own)) if any(twin[index] != own[index] for twin in twins)]
-    shown = [f"source {own[index][:6]}" if index == 2 else own[index] for index in differing]
+    differing = [index for index in range(len(facts)) if any(twin[index] != facts[index] for twin in twins)]
+    shown = [f"source {facts[index][:6]}" if index == 2 else facts[index] for index in differing]
     return f" ({', '.join(shown)})" if shown else ""
 
 
@@ -137,18 +137,18 @@ def _row(members: Sequence[Scored], distinction: str, images: Images | None, sou
         },
         iou_deviation=stdev([run.scores["iou"] for run in runs]) if len(runs) > 1 else None,
         ious=_stacked([run.ious for run in runs]),
-        badge=_lowest({_badge(run, sources) for run in runs}),
+        badge=_badge(runs, sources),
         gains=_stacked([run.gains for run in runs]),
         aligned=bool(runs) and images is not None and all(run.ids == images.ids for run in runs),
     )
 
 
-def _badge(run: Scored, sources: Sources) -> str:
-    return verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
-
-
-def _lowest(found: Collection[str]) -> str:
+def _badge(runs: Sequence[Scored], sources: Sources) -> str:
     """The badge of an entry: the lowest badge of its seeds."""
+    found = {
+        verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
+        for run in runs
+    }
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
@@ -159,25 +159,18 @@ def _stacked(values: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
 
 def _with_strata(rows: Sequence[Row], images: Images) -> list[Row]:
     """Add scores by stratum to the rows whose images are known."""
-    aligned = [index for index, row in enumerate(rows) if row.aligned]
-    heard = [index for index in aligned if len(rows[index].gains)]
-    snr, area = images.by_snr(), images.by_area()
-    ious, gains = (
-        [_measured(rows[i], rows[i].ious) for i in aligned],
-        [_measured(rows[i], rows[i].gains) for i in heard],
-    )
     result = list(rows)
-    for index, by_snr, by_area in zip(
-        aligned, intervals(ious, images, snr), intervals(ious, images, area), strict=True
-    ):
+    aligned = [index for index, row in enumerate(rows) if row.aligned]
+    with_sounds = [index for index in aligned if len(rows[index].gains)]
+    snr, area = images.by_snr(), images.by_area()
+    ious = [(rows[index], rows[index].ious) for index in aligned]
+    gains = [(rows[index], rows[index].gains) for index in with_sounds]
+    both = zip(intervals(ious, images, snr), intervals(ious, images, area), strict=True)
+    for index, (by_snr, by_area) in zip(aligned, both, strict=True):
         result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
-    for index, by_snr in zip(heard, intervals(gains, images, snr), strict=True):
+    for index, by_snr in zip(with_sounds, intervals(gains, images, snr), strict=True):
         result[index] = replace(result[index], by_snr=by_snr)
     return result
-
-
-def _measured(row: Row, values: NDArray[np.float64]) -> Measured:
-    return Measured(values=values, deterministic=row.deterministic, whole=not row.failed)
 
 
 # ---------------------------------------------------------------- ranks
@@ -195,8 +188,8 @@ def rank(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
     labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
     ranks = uncertainty.rank_sets(len(able), uncertainty.differences(values, labels))
-    for index, own, found in zip(able, uncertainty.means(values, labels), ranks, strict=True):
-        result[index] = replace(result[index], interval=own, ranks=found)
+    for index, mean, found in zip(able, uncertainty.means(values, labels), ranks, strict=True):
+        result[index] = replace(result[index], interval=mean, ranks=found)
     return tuple(result)
 
 
@@ -220,8 +213,6 @@ def _obstacle(row: Row, images: Images | None, kinds: Callable[[bytes], Kinds]) 
     if images is None or not row.aligned:
         return "the manifest of the data is missing or has other images"
     kept = with_mask(row, images)
-    if not kept.any():
-        return "every mask is empty"
     return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 
@@ -246,8 +237,8 @@ def _has_enough_seeds(row: Row) -> bool:
 
 def _identity(record: Record) -> tuple[str, ...]:
     """The facts that distinguish the rows of a table: runs that share them are seeds of one row."""
-    own, device = record.architecture, record.device
-    return own.label, device.kind, device.arithmetic, own.source_hash
+    entry, device = record.architecture, record.device
+    return entry.label, device.kind, device.arithmetic, entry.source_hash
 
 
 # ---------------------------------------------------------------- order, and published numbers

@@ -13,7 +13,7 @@ from benchmark.data.manifest import headline
 from benchmark.leaderboard.board import Cell, Matrix, MatrixRow, Row, Table
 from benchmark.leaderboard.scoring import complete, read_one
 from benchmark.records import checksums, transfers
-from benchmark.records.schema import shown
+from benchmark.records.schema import DatasetRecord, shown
 from benchmark.records.store import IMAGES
 from benchmark.records.transfers import TransferRecord
 from benchmark.scores import COUNT_COLUMNS, SCORES
@@ -27,12 +27,11 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """A transferred run: IoU by place, and the names of these places."""
+    """A run that was tested on other data: its IoU by place."""
 
     path: Path
     record: TransferRecord
     ious: Mapping[Place, float]
-    names: Mapping[Place, Name]
 
 
 def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matrix | None:
@@ -45,10 +44,10 @@ def matrix(results: Path, tables: Sequence[Table], problems: list[str]) -> Matri
     rows = []
     for table in tables:
         for row in table.rows:
-            abroad = [one for run in row.runs for one in by_run.get(run.run_key, [])]
-            abroad = [one for one in abroad if _current(row, one, problems)]
-            if row.finished and abroad:
-                cells = _cells(table, row, abroad)
+            transferred = [one for run in row.runs for one in by_run.get(run.run_key, [])]
+            transferred = [one for one in transferred if _current(row, one, problems)]
+            if row.finished and transferred:
+                cells = _cells(table, row, transferred)
                 tested |= cells.keys()
                 rows.append((table, row, cells))
     if not rows:
@@ -73,14 +72,12 @@ def _read(results: Path, problems: list[str]) -> Iterator[_Transfer]:
         except ValueError as error:
             problems.append(f"{path / IMAGES} cannot be used: {error}")
             continue
-        digest, label = record.tested_on.manifest, record.tested_on.label
-        ious, names = {}, {}
+        ious = {}
         for place in record.tested_on.test_slices:
             inside = np.flatnonzero(counts["slice"] == place)
             part = {name: counts[name][inside] for name in COUNT_COLUMNS}
-            ious[digest, place] = SCORES["iou"].compute(part)
-            names[digest, place] = _name(label, place, list(record.tested_on.test_slices))
-        yield _Transfer(path, record, ious, names)
+            ious[record.tested_on.manifest, place] = SCORES["iou"].compute(part)
+        yield _Transfer(path, record, ious)
 
 
 def _current(row: Row, one: _Transfer, problems: list[str]) -> bool:
@@ -95,21 +92,18 @@ def _current(row: Row, one: _Transfer, problems: list[str]) -> bool:
     return False
 
 
-def _own_names(table: Table) -> dict[Place, Name]:
-    data = table.head.dataset
-    return {(data.manifest, place): _name(data.label, place, list(data.test_slices)) for place in data.test_slices}
-
-
-def _name(label: str, place: str, places: Sequence[str]) -> Name:
-    return label, "" if place == headline(places) else f", {place}"
-
-
 def _names(tables: Sequence[Table], all_transfers: Sequence[_Transfer]) -> dict[Place, str]:
     """The places in the order of the matrix: those of the tables, then those of the transfers; and their names."""
-    names = {place: name for table in tables for place, name in _own_names(table).items()}
-    others = {place: name for one in all_transfers for place, name in one.names.items() if place not in names}
-    names |= dict(sorted(others.items(), key=lambda entry: (entry[1], entry[0])))
+    names = {place: name for table in tables for place, name in _places(table.head.dataset)}
+    others = {place: name for one in all_transfers for place, name in _places(one.record.tested_on)}
+    new = [(place, name) for place, name in others.items() if place not in names]
+    names |= dict(sorted(new, key=lambda entry: (entry[1], entry[0])))
     return _shortest({place: (label.partition(":")[0] + part, label + part) for place, (label, part) in names.items()})
+
+
+def _places(data: DatasetRecord) -> list[tuple[Place, Name]]:
+    main = headline(list(data.test_slices))
+    return [((data.manifest, place), (data.label, "" if place == main else f", {place}")) for place in data.test_slices]
 
 
 def _homes(tables: Sequence[Table]) -> dict[str, str]:
@@ -129,16 +123,16 @@ def _shortest(texts: Mapping[K, tuple[str, str]]) -> dict[K, str]:
     return {key: short if several[short] == 1 else long for key, (short, long) in texts.items()}
 
 
-def _cells(table: Table, row: Row, abroad: Sequence[_Transfer]) -> dict[Place, Cell]:
+def _cells(table: Table, row: Row, transferred: Sequence[_Transfer]) -> dict[Place, Cell]:
     """Mean IoU over the seeds by place: on the test of its own data and on others."""
     data = table.head.dataset
     own = {table.head.headline_slice: row.scores["iou"]}
     own |= {place: scores["iou"] for place, scores in row.slice_scores.items()}
     count = len(row.runs)
     cells = {(data.manifest, place): Cell(iou=iou, seeds=count, of=count, at_home=True) for place, iou in own.items()}
-    leaking = {place for one in abroad for place in one.ious if one.record.leakage}
+    leaking = {place for one in transferred for place in one.ious if one.record.leakage}
     by_place: dict[Place, dict[int, float]] = {}
-    for one in abroad:
+    for one in transferred:
         for place, iou in one.ious.items():
             by_place.setdefault(place, {})[one.record.seed] = iou
     for place, ious in by_place.items():

@@ -11,14 +11,12 @@ from benchmark.scores.counts import (
     LOGIT_BINS,
     LOGIT_RANGE,
     SURFACE,
-    boundary,
     confusion,
-    dilate,
     surface,
     surface_tolerance,
 )
-from benchmark.scores.overlap import SCORES, image_iou, per_image, truth_is_empty
-from benchmark.scores.score import Counts, Score
+from benchmark.scores.overlap import SCORES, image_iou, truth_is_empty
+from benchmark.scores.score import Score
 from benchmark.scores.sounds import SOUND_COLUMNS, SOUND_SCORES, improvement
 
 __all__ = [
@@ -30,14 +28,10 @@ __all__ = [
     "SOUND_COLUMNS",
     "SOUND_SCORES",
     "SURFACE",
-    "Counts",
     "Score",
-    "boundary",
     "confusion",
-    "dilate",
     "image_iou",
     "improvement",
-    "per_image",
     "surface",
     "surface_tolerance",
     "truth_is_empty",

@@ -73,11 +73,11 @@ def _deepfilternet() -> Denoiser:
 
     def clean(noisy: NDArray[np.float32], rate: int) -> NDArray[np.floating[Any]]:
         samples = resample(noisy, rate, _RATE)
-        state = library.df_create(path, _UNLIMITED, None)  # a new one for each recording: it keeps what it heard
-        heard = np.zeros((math.ceil((len(samples) + _DELAY) / _HOP), _HOP), np.float32)
-        heard.ravel()[: len(samples)] = samples
-        cleaned = np.empty_like(heard)
-        for frame, into in zip(heard, cleaned, strict=True):
+        state = library.df_create(path, _UNLIMITED, None)  # it has a memory, so each recording gets a new one
+        frames_in = np.zeros((math.ceil((len(samples) + _DELAY) / _HOP), _HOP), np.float32)
+        frames_in.ravel()[: len(samples)] = samples
+        cleaned = np.empty_like(frames_in)
+        for frame, into in zip(frames_in, cleaned, strict=True):
             library.df_process_frame(state, frame, into)
         library.df_free(state)
         return resample(cleaned.ravel()[_DELAY:][: len(samples)], _RATE, rate)[: len(noisy)]

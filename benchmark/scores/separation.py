@@ -18,7 +18,7 @@ SI_SDR_LIMIT = 30.0
 SDR_LIMIT = 100.0
 DVAD_LIMIT = 400.0
 KEPT_LIMIT = 60.0
-"""What is left of song or noise is clipped to ± this many dB: silence would be minus infinity."""
+"""The rest of song or noise is clipped to ± this many dB: silence would be minus infinity."""
 LIMITS = {"sisdr": SI_SDR_LIMIT, "sdr": SDR_LIMIT, "song_kept": KEPT_LIMIT, "noise_left": KEPT_LIMIT}
 """The limit in dB of each value that `scores` gives."""
 HIGH_PASS = 1_000.0

@@ -14,7 +14,7 @@ SOUND_COLUMNS = ("sisdr", "sisdr_noisy", "sdr", "sdr_noisy", "song_kept", "noise
 
 
 def improvement(columns: Counts, name: str) -> NDArray[np.float64]:
-    """How many dB better the masked recording is than the noisy one: (..., N)."""
+    """Decibels by which the masked recording is better than the noisy one: (..., N)."""
     return np.asarray(columns[name] - columns[f"{name}_noisy"])
 
 

@@ -80,17 +80,12 @@ def effective(sizes: NDArray[np.intp]) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def mean(values: Values, labels: Alike) -> Estimate:
-    """The mean of (S, N) values over images and seeds.
+def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
+    """The means of entries on the same images, each (S, N) values over seeds and images.
 
-    Its variance is that of the groups (`clustered`) plus s^2 / S of the seeds' means; for the degrees of freedom see
+    The variance is that of the groups (`clustered`) plus s^2 / S of the seeds' means; for the degrees of freedom see
     `_degrees`. A single seed (1, N) adds nothing, so `obstacle` refuses it.
     """
-    return means([values], labels)[0]
-
-
-def means(entries: Sequence[Values], labels: Alike) -> list[Estimate]:
-    """The mean of each of several entries on the same images."""
     known = _all(entries)
     largest = np.array([entry.largest for entry in known])
     return _estimates(np.stack([entry.means for entry in known]), Kinds.of(labels), [_seeds(known)], largest)
@@ -116,17 +111,13 @@ class _Entry:
 
 
 def _all(entries: Sequence[Values]) -> list[_Entry]:
-    """Summarise each (S, N) array; arrays with the same number of seeds are computed together."""
-    result: list[_Entry | None] = [None] * len(entries)
-    for runs in {len(values) for values in entries}:
-        members = [index for index, values in enumerate(entries) if len(values) == runs]
-        values = np.stack([entries[index] for index in members])
-        parts = values.mean(2).var(1, ddof=1) / runs if runs > 1 else np.zeros(len(members))
-        degrees = max(runs - 1.0, 1.0)
-        found = zip(values.mean(1), parts.tolist(), np.abs(values).max((1, 2)).tolist(), strict=True)
-        for index, (means, part, largest) in zip(members, found, strict=True):
-            result[index] = _Entry(means, (part, degrees), largest)
-    return [entry for entry in result if entry]
+    """Summarise each (S, N) array."""
+    found = []
+    for values in entries:
+        runs = len(values)
+        part = float(values.mean(1).var(ddof=1)) / runs if runs > 1 else 0.0
+        found.append(_Entry(values.mean(0), (part, max(runs - 1.0, 1.0)), float(np.abs(values).max())))
+    return found
 
 
 def _against(entry: _Entry, others: Sequence[_Entry], kinds: "Kinds") -> list[Estimate]:
@@ -250,7 +241,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def differences(entries: Sequence[Values], labels: Alike) -> dict[tuple[int, int], tuple[Estimate, float]]:
     """Each pair of K entries -> its `difference`, and the p-value after Holm's correction over all pairs."""
     kinds, known = Kinds.of(labels), _all(entries)
-    pairs = list(combinations(range(len(known)), 2))
+    pairs = combinations(range(len(known)), 2)
     estimates = [
         found for index, entry in enumerate(known[:-1]) for found in _against(entry, known[index + 1 :], kinds)
     ]

@@ -12,7 +12,7 @@ state        everything that a resumed training needs
 checkpoints  snapshots of unfinished work
 """
 
-from benchmark.training.epochs import CHECKPOINT_SECONDS, Candidate, Epoch, Trained, train
+from benchmark.training.epochs import CHECKPOINT_SECONDS, Candidate, Conditions, Epoch, Trained, train
 from benchmark.training.execution import EAGER, Execution, ExecutionError, choose, effective_micro_batch
 from benchmark.training.steps import Steps
 from benchmark.training.tuning import tune
@@ -21,6 +21,7 @@ __all__ = [
     "CHECKPOINT_SECONDS",
     "EAGER",
     "Candidate",
+    "Conditions",
     "Epoch",
     "Execution",
     "ExecutionError",

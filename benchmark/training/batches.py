@@ -64,14 +64,14 @@ class DeviceSplit:
         return self._store.pixels(indices)
 
     def prefetch(self, indices: Tensor) -> None:
-        """Announce the next batch, so that it can be sent early."""
+        """Send the next batch ahead."""
         self._store.prefetch(indices)
 
 
 def fits_on(device: torch.device, splits: Iterable[CachedSplit]) -> bool:
     """Whether the decoded splits take at most half of a CUDA device's memory; other devices share the host's memory.
 
-    The rule counts all memory, not the free memory, so that a resumed run executes as before.
+    The rule counts all memory, not the free memory, because a resumed run must execute as before.
     """
     if device.type != "cuda":
         return True

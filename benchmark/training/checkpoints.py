@@ -1,7 +1,7 @@
 """Snapshots of unfinished work that survive a kill: numbered safetensors files; the two newest are kept.
 
-A snapshot is written beside its place, synced and renamed. Reading one executes nothing. A damaged one is skipped, and
-the older one is used.
+A snapshot is written to a temporary file, synced and renamed. Reading one executes nothing. A damaged one is skipped
+for the one before.
 """
 
 import hashlib
@@ -111,5 +111,5 @@ def conditions(folder: Path) -> Mapping[str, Any]:
 def _read(path: Path) -> Snapshot:
     with safe_open(path, "pt") as file:
         notes = json.loads((file.metadata() or {})["notes"])["notes"]
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open has keys() but cannot be iterated
     return Snapshot(number=int(path.stem.rpartition("-")[2]), tensors=tensors, notes=notes)

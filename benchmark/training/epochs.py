@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -50,7 +49,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """How the training went; the network holds the selected epoch's weights. Epochs count from 1; 0 means untrained.
+    """The result of a training; the network holds the selected epoch's weights. Epochs count from 1; 0 means untrained.
 
     `continued_after` lists the epochs after which a killed training was resumed; `message` says where it diverged. If
     the learning rate was tuned, `candidates` are all trainings in their order, `history` and `best_epoch` are those at
@@ -74,41 +73,50 @@ class Trained:
         return sum(epoch.seconds for epoch in self.history)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """Seed, machine and settings of a trial; `resident`: the data lies on the device."""
+
+    seed: int
+    machine: Hardware
+    execution: Execution = EAGER
+    resident: bool = True
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
 def train(
     network: nn.Module,
     data: DeviceSplit,
     protocol: Protocol,
+    given: Conditions,
     *,
-    seed: int,
-    hardware: Hardware,
     validate: Callable[[nn.Module], float],
     report: Report,
-    execution: Execution = EAGER,
     checkpoints: Checkpoints | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trained:
     """Train `network` in place and leave it with the weights of the selected epoch.
 
     A network without trainable parameters is returned untouched. A loss that is not finite ends the training as
     "diverged". `validate` returns the validation IoU; the trainer knows no evaluator. With `checkpoints` the training
-    resumes from the newest one, and writes one after an epoch if more than `checkpoint_seconds` of work would be lost
-    otherwise. On a CPU, and with `hardware.deterministic`, a resumed training ends with the same bits as any other.
+    resumes from the newest one, and writes one after an epoch if otherwise more than `given.checkpoint_seconds` of work
+    would be lost. On a CPU, and with `given.machine.deterministic`, a resumed training ends with the same bits as any
+    other.
 
     Raises:
         ExecutionError: the network cannot be compiled.
     """
     if not trainable(network):
         return Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
-    torch.manual_seed(seed)  # dropout
-    steps = Steps(network, data, protocol, seed=seed, hardware=hardware, execution=execution)
-    course = _Course(network, steps, hardware.device)
+    torch.manual_seed(given.seed)  # dropout
+    steps = Steps(network, data, protocol, seed=given.seed, hardware=given.machine, execution=given.execution)
+    course = _Course(network, steps, given.machine.device)
     if checkpoints is not None and course.resume(checkpoints):
         report("continuing", 0, 0, f"after epoch {course.number} of {protocol.epochs}")
     saved = time.perf_counter()
     for number in range(course.number + 1, protocol.epochs + 1):
-        state.seed_epoch(seed, number)
+        state.seed_epoch(given.seed, number)
         started = time.perf_counter()
-        losses = steps.epoch(partial(_report_step, report, steps.total, course.note(protocol)))
+        losses = steps.epoch(lambda step: report("training", step, steps.total, course.note(protocol)))
         seconds = time.perf_counter() - started
         loss = float(losses[-1])
         if not math.isfinite(loss):
@@ -118,7 +126,7 @@ def train(
         epoch = Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds)
         course.add(epoch, best=iou > course.best_iou or protocol.selection == "last_epoch")
         report("training", steps.done, steps.total, course.note(protocol))
-        if checkpoints is not None and time.perf_counter() - saved >= checkpoint_seconds:
+        if checkpoints is not None and time.perf_counter() - saved >= given.checkpoint_seconds:
             course.save(checkpoints)
             saved = time.perf_counter()
     state.put_weights(network, course.best_weights)
@@ -128,10 +136,6 @@ def train(
 def trainable(network: nn.Module) -> bool:
     """Whether the network has any parameter to train."""
     return any(parameter.requires_grad for parameter in network.parameters())
-
-
-def _report_step(report: Report, steps: int, note: str, step: int) -> None:
-    report("training", step, steps, note)
 
 
 def _where_it_diverged(epoch: int, losses: Tensor) -> str:

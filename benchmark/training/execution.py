@@ -1,4 +1,4 @@
-"""How a training step is executed: eagerly or compiled, the whole batch at once or in micro-batches.
+"""Execute a training step eagerly or compiled, on the whole batch at once or in micro-batches.
 
 The arithmetic is the same; only its rounding and its speed may differ.
 """

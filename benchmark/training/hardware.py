@@ -148,7 +148,7 @@ def _native_precision(device: torch.device) -> str:
     if device.type == "cuda":
         # A GPU without bf16 is older than Ampere and has no TF32 either.
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & _cpu_flags():
+    if device.type == "cpu" and {"amx_bf16", "avx512_bf16"} & set(_cpuinfo("flags").split()):
         return "bf16"
     return "fp32"
 
@@ -159,10 +159,6 @@ def _kind(device: torch.device) -> str:
     name = _cpuinfo("model name") if device.type == "cpu" else ""
     name = name or platform.processor() or platform.machine()
     return name if device.type == "cpu" else f"{name} ({device.type})"
-
-
-def _cpu_flags() -> frozenset[str]:
-    return frozenset(_cpuinfo("flags").split())
 
 
 def _cpuinfo(field: str) -> str:

@@ -13,16 +13,15 @@ from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
 from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
-from benchmark.training import CHECKPOINT_SECONDS, Execution, Trained, evaluator, hardware, train, tune
+from benchmark.training import CHECKPOINT_SECONDS, Conditions, Execution, Trained, evaluator, hardware, train, tune
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.checkpoints import Checkpoints
 from benchmark.training.evaluator import Evaluation
-from benchmark.training.hardware import Hardware
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manner:
-    """How a run is carried out, apart from the protocol. None and "auto" leave the choice to the documented rules."""
+    """Settings of a run that are not in the protocol. None and "auto" leave the choice to the documented rules."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -45,17 +44,6 @@ class Trial:
     evaluation: Evaluation | None = None
     others: float | None = None
     """The share of the machine's processor time that other processes took; None if it is not known."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conditions:
-    """What a trial needs besides network and data; `resident` says whether the data lies on the device."""
-
-    seed: int
-    machine: Hardware
-    execution: Execution
-    resident: bool
-    checkpoint_seconds: float
 
 
 def conduct(
@@ -104,18 +92,7 @@ def _train(
         return evaluator.validation_iou(net, splits["val"], settings, given.machine)
 
     def training(settings: Protocol, checkpoints: Checkpoints | None, report: Report) -> Trained:
-        return train(
-            net,
-            splits["train"],
-            settings,
-            seed=given.seed,
-            hardware=given.machine,
-            validate=validate,
-            report=report,
-            execution=given.execution,
-            checkpoints=checkpoints,
-            checkpoint_seconds=given.checkpoint_seconds,
-        )
+        return train(net, splits["train"], settings, given, validate=validate, report=report, checkpoints=checkpoints)
 
     if settings.learning_rates:
         return tune(net, settings, training, report=report, checkpoints=checkpoints)

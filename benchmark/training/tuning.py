@@ -30,8 +30,8 @@ def tune(
 
     Each training starts from the same weights and the same seed. The best validation IoU of a selected epoch wins; of
     equal ones the earlier, so the protocol's own rate gives way only to a better one. A training that diverges cannot
-    win; if all diverge, so does the whole. With `checkpoints` a finished training is not repeated, and a killed one
-    resumes as in `epochs.train`. A network without trainable parameters is returned untouched.
+    win; if all diverge, the result is "diverged". With `checkpoints` a finished training is not repeated, and a killed
+    one resumes as in `epochs.train`. A network without trainable parameters is returned untouched.
 
     Raises:
         ExecutionError: the network cannot be compiled.
@@ -130,5 +130,5 @@ def _candidate(*, learning_rate: float, trained: dict[str, Any]) -> Candidate:
 
 
 def _on_host(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights on the CPU, so that several rates need no more memory of the device than one."""
+    """A copy of the weights on the CPU: several rates then need no more memory of the device than one."""
     return {name: value.cpu() for name, value in state.weights(network).items()}

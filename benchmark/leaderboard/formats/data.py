@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -53,7 +53,7 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
                 "protocol": table.head.protocol.model_dump(),
                 "dataset": table.head.dataset.model_dump(),
                 "units": list(table.images.kinds) if table.images else [],
-                "rows": _rows(table, _shown(table, chosen)),
+                "rows": [_row(row, table, _shown(table, chosen)) for row in table.rows],
                 "references": [
                     {
                         "name": row.label,
@@ -118,13 +118,8 @@ def _shown(table: Table, chosen: Sequence[str]) -> list[Column]:
     return columns.chosen(table, chosen) if chosen else columns.of(table)
 
 
-def _rows(table: Table, shown: Sequence[Column]) -> list[dict[str, Any]]:
-    images = table.images
-    strata = {"snr": images.by_snr(), "area": images.by_area()} if images else {}
-    return [_row(row, shown, strata) for row in table.rows]
-
-
-def _row(row: Row, shown: Sequence[Column], strata: Mapping[str, Sequence[Stratum]]) -> dict[str, Any]:
+def _row(row: Row, table: Table, shown: Sequence[Column]) -> dict[str, Any]:
+    strata = {"snr": table.images.by_snr(), "area": table.images.by_area()} if table.images and row.aligned else {}
     return {
         **{column.name: column.rounded(row) for column in shown},
         "ranks": row.ranks,

@@ -55,16 +55,12 @@ def _marked(
 ) -> list[list[str]]:
     scored = [row for row in table.rows if math.isfinite(row.scores.get("iou", math.nan))]
     best = max(scored, key=lambda row: row.scores["iou"], default=None)
-    marked = []
-    for row, texts in zip(rows, cells, strict=True):
-        mark = _BOLD if row is best else _UNDERLINED if row.ranks and row.ranks[0] == 1 else ""
-        marked.append(
-            [
-                f"{mark}{text}{_END}" if mark and column.name == "iou" else text
-                for column, text in zip(columns, texts, strict=True)
-            ]
-        )
-    return marked
+    marks = [_BOLD if row is best else _UNDERLINED if row.ranks and row.ranks[0] == 1 else "" for row in rows]
+    names = [column.name for column in columns]
+    return [
+        [f"{mark}{text}{_END}" if mark and name == "iou" else text for name, text in zip(names, texts, strict=True)]
+        for mark, texts in zip(marks, cells, strict=True)
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -21,7 +21,7 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
     parts.append("## Published elsewhere\n\n" + grids.draw(grids.published(board), "github"))
     meanings = (f"- **{column.title}**: {column.definition}" for column in wording.meanings(board, chosen))
     parts.append("## What the columns mean\n\n" + "\n".join(meanings))
-    if wording.any_sounds(board):
+    if any(table.has_sounds for table in board.tables):
         found = "\n".join(f"- **{name}**: {meaning}" for name, meaning in REFERENCES.items())
         parts.append(f"## The references\n\n{wording.REFERENCES}\n\n{found}")
     return "\n\n".join(parts) + "\n"

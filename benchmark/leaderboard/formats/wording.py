@@ -53,7 +53,7 @@ def remarks(table: Table) -> list[str]:
     """Remarks on single rows: published numbers, failures, and why a row is not ranked."""
     lines = []
     for row in table.rows:
-        number = columns.published_iou(row.runs[0])
+        number = columns.published_iou(row)
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
@@ -126,11 +126,6 @@ def comparable(number: Reported) -> str:
     """Say whether a published number can be compared with those of the tables, and if not, why."""
     no, _, why = number.comparable.partition(":")
     return f"not comparable:{why}" if no == "no" and why else f"comparable: {number.comparable}"
-
-
-def any_sounds(board: Board) -> bool:
-    """Whether any table knows the sounds behind its images."""
-    return any(table.has_sounds for table in board.tables)
 
 
 def _rate(table: Table) -> str:

@@ -1,12 +1,10 @@
-"""Turn numbers into positions in a drawing. Sizes are in units of the drawing; the page scales it.
-
-A table on the page repeats the numbers of every drawing.
-"""
+"""Turn numbers into positions in a drawing. Sizes are in units of the drawing; the page scales it."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any, TypeAlias
 
 from benchmark.leaderboard.board import Row
 
@@ -22,68 +20,16 @@ class Tick:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dot:
-    """An entry in a scatter plot: position, ends of its interval (None: unknown), and whether it is on the front."""
-
-    label: str
-    says: str
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    front: bool
+Drawing: TypeAlias = dict[str, Any]
+"""The values that the template draws, by name."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Name:
-    """The label of an entry next to its dot."""
+def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_is_better: bool) -> Drawing | None:
+    """Plot entries by cost (logarithmic) and IoU; None if fewer than two have a cost above 0.
 
-    text: str
-    x: float
-    y: float
-    anchor: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scatter:
-    """IoU against a cost. `front` has the corners of the Pareto front, `members` the labels of its entries.
-
-    `names` are the labels that fit into the drawing.
+    `dots` are the entries with the ends of their intervals (None: unknown), `front` has the corners of the Pareto
+    front, `members` the labels of its entries.
     """
-
-    title: str
-    unit: str
-    dots: list[Dot]
-    front: str
-    members: list[str]
-    names: list[Name]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Curve:
-    """The curve of a seed: `points` in SVG notation, and the position of the selected epoch."""
-
-    seed: int
-    points: str
-    last: str
-    selected: tuple[float, float] | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Curves:
-    """The curves of the seeds of an entry over the same epochs."""
-
-    title: str
-    curves: list[Curve]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-
-
-def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_is_better: bool) -> Scatter | None:
-    """Plot entries by cost (logarithmic) and IoU; None if fewer than two have a cost above 0."""
     points = [(row, cost) for row, cost in points if cost > 0]
     if len(points) < 2:
         return None
@@ -95,59 +41,35 @@ def scatter(title: str, unit: str, points: Sequence[tuple[Row, float]], *, more_
     def x(cost: float) -> float:
         return round(LEFT + (math.log10(cost) - low) / (high - low) * (WIDTH - LEFT - RIGHT), 2)
 
-    def y(iou: float) -> float:
-        return round(_y(iou / top), 2)
-
     front = _front(costs, ious, more_is_better=more_is_better)
     dots = [
-        Dot(
-            label=row.label,
-            says=f"{row.label}: IoU {iou:.2f} %{_reach(row)}, {cost:.3g} {unit}",
-            x=x(cost),
-            y=y(iou),
-            low=y(max(0.0, iou - _half(row))) if row.interval else None,
-            high=y(min(top, iou + _half(row))) if row.interval else None,
-            front=index in front,
-        )
+        {
+            "label": row.label,
+            "says": f"{row.label}: IoU {iou:.2f} %{_reach(row)}, {cost:.3g} {unit}",
+            "x": x(cost),
+            "y": _y(iou / top),
+            "low": _y(max(0.0, iou - _half(row)) / top) if row.interval else None,
+            "high": _y(min(top, iou + _half(row)) / top) if row.interval else None,
+            "front": index in front,
+        }
         for index, ((row, cost), iou) in enumerate(zip(points, ious, strict=True))
     ]
-    ordered = sorted(front, key=lambda index: costs[index])
-    return Scatter(
-        title=title,
-        unit=unit,
-        dots=dots,
-        front=" ".join(f"{dots[index].x},{dots[index].y}" for index in ordered),
-        members=[dots[index].label for index in ordered],
-        names=_names([dots[index] for index in ordered], dots),
-        x_ticks=[Tick(place=x(10.0**power), text=_power(power)) for power in range(low, high + 1)],
-        y_ticks=_ticks(top),
-    )
+    ordered = [dots[index] for index in sorted(front, key=lambda index: costs[index])]
+    return {
+        "title": title,
+        "dots": dots,
+        "front": " ".join(f"{dot['x']},{dot['y']}" for dot in ordered),
+        "members": [dot["label"] for dot in ordered],
+        "x_ticks": [Tick(place=x(10.0**power), text=_power(power)) for power in range(low, high + 1)],
+        "y_ticks": _ticks(top),
+    }
 
 
-def _names(front: Sequence[Dot], dots: Sequence[Dot]) -> list[Name]:
-    """Place labels where they cover neither a dot nor another label; the others are named below the drawing."""
-    taken = [(dot.x - 4, dot.y - 4, dot.x + 4, dot.y + 4) for dot in dots]
-    found = []
-    for dot in front:
-        length = 5.4 * len(dot.label)
-        for anchor, down in (("start", -7.0), ("end", -7.0), ("start", 13.0), ("end", 13.0)):
-            x, y = dot.x + (5 if anchor == "start" else -5), dot.y + down
-            left = x if anchor == "start" else x - length
-            box = (left, y - 8, left + length, y + 2)
-            inside = box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                found.append(Name(text=dot.label, x=round(x, 2), y=round(y, 2), anchor=anchor))
-                break
-    return found
+def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]]) -> Drawing | None:
+    """Draw runs, each a seed, its values per epoch, and the epoch that was selected (from 1).
 
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]]) -> Curves | None:
-    """Draw runs, each a seed, its values per epoch, and the epoch that was selected (from 1)."""
+    Each of `curves` has its `points` in SVG notation, and the position of the `selected` epoch.
+    """
     # The loss of a training that diverged ends with NaN or infinity.
     runs = [(seed, list(takewhile(math.isfinite, values)), selected) for seed, values, selected in runs]
     runs = [run for run in runs if len(run[1]) > 1]
@@ -161,42 +83,32 @@ def curves(title: str, runs: Sequence[tuple[int, Sequence[float], int]]) -> Curv
 
     drawn = []
     for seed, values, selected in runs:
-        places = [(x(epoch), round(_y(value / top), 2)) for epoch, value in enumerate(values, start=1)]
+        places = [(x(epoch), _y(value / top)) for epoch, value in enumerate(values, start=1)]
         chosen = places[selected - 1] if 0 < selected <= len(places) else None
-        drawn.append(
-            Curve(seed=seed, points=" ".join(f"{a},{b}" for a, b in places), last=f"{values[-1]:.3g}", selected=chosen)
-        )
+        points = " ".join(f"{a},{b}" for a, b in places)
+        drawn.append({"seed": seed, "points": points, "last": f"{values[-1]:.3g}", "selected": chosen})
     step = max(1, math.ceil(longest / 8))
     epochs = [Tick(place=x(epoch), text=str(epoch)) for epoch in range(1, longest + 1, step)]
-    return Curves(title=title, curves=drawn, x_ticks=epochs, y_ticks=_ticks(top))
+    return {"title": title, "curves": drawn, "x_ticks": epochs, "y_ticks": _ticks(top)}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Whisker:
-    """The IoU of a row and its interval on a scale from 0 to 100 units."""
-
-    low: float | None
-    high: float | None
-    middle: float
-
-
-def whisker(row: Row, top: float) -> Whisker | None:
-    """Place IoU and its interval on a scale whose full width is `top` per cent."""
+def whisker(row: Row, top: float) -> Drawing | None:
+    """Place IoU and the ends of its interval on a scale from 0 to 100 units, which stand for `top` per cent."""
     if not row.finished or math.isnan(row.scores["iou"]):
         return None
     iou = 100 * row.scores["iou"]
     ends = (iou - _half(row), iou + _half(row)) if row.interval else (None, None)
     low, high = (None if end is None else round(100 * min(max(end, 0.0), top) / top, 2) for end in ends)
-    return Whisker(low=low, high=high, middle=round(100 * iou / top, 2))
+    return {"low": low, "high": high, "middle": round(100 * iou / top, 2)}
 
 
-def whole_scale(rows: Sequence[Row]) -> float:
+def scale_end(rows: Sequence[Row]) -> float:
     """The end of the scale of a table, in per cent."""
     return _round_up(max((_high(row) for row in rows if row.finished), default=100.0))
 
 
 def _y(share: float) -> float:
-    return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+    return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 2)
 
 
 def _half(row: Row) -> float:
@@ -224,7 +136,7 @@ def _ticks(top: float) -> list[Tick]:
     power = 10.0 ** math.floor(math.log10(top))
     step = next(part * power for part in (0.2, 0.5, 1, 2) if top / (part * power) < 6)
     values = [step * number for number in range(math.floor(top / step + 1e-9) + 1)]
-    return [Tick(place=round(_y(value / top), 2), text=f"{value:.3g}") for value in values]
+    return [Tick(place=_y(value / top), text=f"{value:.3g}") for value in values]
 
 
 def _power(power: int) -> str:

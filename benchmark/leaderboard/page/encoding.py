@@ -41,23 +41,13 @@ def encode(mask: NDArray[np.bool_]) -> str:
     return base64.b64encode(bytes(found)).decode()
 
 
-class Pictures:
-    """The true masks and thumbnails of the test images of a table that the results store has."""
-
-    def __init__(self, results: Path, manifest: str, size: Sequence[int], *, private: bool) -> None:
-        paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
-        self.truth = _if_readable(archives.read_truth, paths[0])
-        found = [_if_readable(archives.read_thumbnails, path) for path in paths[: 1 + private]]
-        self._files = next((files for files in found if files), [])
-
-    @property
-    def has_thumbnails(self) -> bool:
-        """Whether there are images to show, not only masks."""
-        return bool(self._files)
-
-    def thumbnail(self, index: int) -> str:
-        """The WebP file of an image in base64."""
-        return base64.b64encode(self._files[index]).decode()
+def pictures(
+    results: Path, manifest: str, size: Sequence[int], *, private: bool
+) -> tuple[NDArray[np.bool_] | None, list[bytes]]:
+    """The true masks (N, H, W) of the test images, and their thumbnails as WebP files, empty if there are none."""
+    paths = [pictures_path(results, manifest, size, private=own) for own in (False, True)]
+    thumbnails = [_if_readable(archives.read_thumbnails, path) for path in paths[: 1 + private]]
+    return _if_readable(archives.read_truth, paths[0]), next((files for files in thumbnails if files), [])
 
 
 def predictions(folder: Path) -> NDArray[np.bool_] | None:
@@ -66,7 +56,7 @@ def predictions(folder: Path) -> NDArray[np.bool_] | None:
 
 
 def _if_readable(read: Callable[[Path], T], path: Path) -> T | None:
-    """What is in a file; None if it is missing or damaged, which `bench verify` reports."""
+    """The content of a file; None if it is missing or damaged, which `bench verify` reports."""
     try:
         return read(path)
     except (OSError, ValueError):

@@ -1,14 +1,15 @@
 """Choose the pictures: the best, median and worst images of each entry, and those on which every network fails."""
 
+import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row, Table
-from benchmark.leaderboard.page.encoding import Pictures, encode, predictions, shrink
+from benchmark.leaderboard.page.encoding import encode, pictures, predictions, shrink
 from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.tables import with_mask
 
@@ -17,79 +18,54 @@ FAILED = 0.5
 MOST_FAILED = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """An image with a caption; `mask` is the encoded prediction, None to show only the truth."""
-
-    index: int
-    caption: str
-    mask: str | None
+Shown: TypeAlias = dict[str, Any]
+"""An image: its `index`, a `caption`, and as `mask` the encoded prediction, None to show only the truth."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shelf:
-    """The images of an entry, predicted by the run of this seed."""
+def gather(table: Table, results: Path, *, worst: int, private: bool) -> dict[str, Any] | None:
+    """Choose the pictures of a table; None if the results store has no true masks of its test images.
 
-    seed: int
-    examples: list[Shown]
-    worst: list[Shown]
-
-
-@dataclass(kw_only=True, slots=True)
-class Gallery:
-    """The pictures of a table. `images` has those that are shown: index -> encoded truth and thumbnail."""
-
-    height: int
-    width: int
-    has_thumbnails: bool
-    shelves: dict[str, Shelf]
-    failed: list[Shown]
-    failed_count: int
-    trained: int
-    images: dict[int, dict[str, str]] = field(default_factory=dict)
-
-
-def gather(table: Table, results: Path, *, worst: int, private: bool) -> Gallery | None:
-    """Choose the pictures of a table; None if the results store has no true masks of its test images."""
+    `shelves` has for each entry three `examples` and its `worst` images; `failed` are the images that no network
+    manages; `drawn` is the data that the script of the page draws: every image that is shown, once.
+    """
     test_images, head = table.images, table.head
-    if test_images is None:
+    finished = [row for row in table.rows if row.aligned]
+    if test_images is None or not finished:
         return None
     size: Sequence[int] = head.protocol.settings["image_size"]
     if not all(isinstance(side, int) for side in size):  # it is part of a file name
         return None
-    pictures = Pictures(results, head.dataset.manifest, size, private=private)
-    if pictures.truth is None or len(pictures.truth) != len(test_images.ids):
-        return None
-    finished = [row for row in table.rows if row.aligned]
-    if not finished:
+    truth, thumbnails = pictures(results, head.dataset.manifest, size, private=private)
+    if truth is None or len(truth) != len(test_images.ids):
         return None
     kept = np.flatnonzero(with_mask(finished[0], test_images))
     trained = [row for row in finished if not row.deterministic]
     failed = _failed_by_all(trained, kept)
-    height, width = shrink(pictures.truth[0]).shape
-    gallery = Gallery(
-        height=height,
-        width=width,
-        has_thumbnails=pictures.has_thumbnails,
-        shelves=dict(_shelves(finished, kept, test_images, worst)),
-        failed=[
-            Shown(index=index, caption=f"{_named(test_images, index)}: best IoU {100 * best:.1f} %", mask=None)
-            for index, best in failed[:MOST_FAILED]
-        ],
-        failed_count=len(failed),
-        trained=len(trained),
-    )
-    used = {shown.index for shelf in gallery.shelves.values() for shown in (*shelf.examples, *shelf.worst)}
-    for index in sorted(used | {shown.index for shown in gallery.failed}):
-        entry = {"truth": encode(shrink(pictures.truth[index]))}
-        if pictures.has_thumbnails:
-            entry["image"] = pictures.thumbnail(index)
-        gallery.images[index] = entry
-    return gallery
+    shelves = _shelves(finished, kept, test_images, worst)
+    hardest: list[Shown] = [
+        {"index": index, "caption": f"{_named(test_images, index)}: best IoU {100 * best:.1f} %", "mask": None}
+        for index, best in failed[:MOST_FAILED]
+    ]
+    on_shelves = [shown for shelf in shelves.values() for shown in (*shelf["examples"], *shelf["worst"])]
+    images = {}
+    for index in sorted({shown["index"] for shown in (*on_shelves, *hardest)}):
+        images[str(index)] = {"truth": encode(shrink(truth[index]))}
+        if thumbnails:
+            images[str(index)]["image"] = base64.b64encode(thumbnails[index]).decode()
+    height, width = shrink(truth[0]).shape
+    return {
+        "has_thumbnails": bool(thumbnails),
+        "shelves": shelves,
+        "failed": hardest,
+        "failed_count": len(failed),
+        "trained": len(trained),
+        "drawn": {"height": height, "width": width, "images": images},
+    }
 
 
-def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, worst: int) -> list[tuple[str, Shelf]]:
-    found = []
+def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, worst: int) -> dict[str, dict[str, Any]]:
+    """Label of an entry -> its images as the run of its first seed predicts them."""
+    found = {}
     for row in rows:
         masks = predictions(row.folders[0])
         if masks is None or len(masks) != len(test_images.ids):
@@ -97,19 +73,17 @@ def _shelves(rows: Sequence[Row], kept: NDArray[np.intp], test_images: Images, w
         ious = row.ious[0]
         order = sorted(kept.tolist(), key=lambda index: (-ious[index], test_images.ids[index]))
         chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-
         names = {index: f"{test_images.ids[index]}, IoU {100 * ious[index]:.1f} %" for index in order}
         worst_first = order[::-1][:worst]
         coded = {index: encode(shrink(masks[index])) for index in {*chosen.values(), *worst_first}}
-        shelf = Shelf(
-            seed=row.runs[0].seed,
-            examples=[
-                Shown(index=index, caption=f"{word}: {names[index]}", mask=coded[index])
+        found[row.label] = {
+            "seed": row.runs[0].seed,
+            "examples": [
+                {"index": index, "caption": f"{word}: {names[index]}", "mask": coded[index]}
                 for word, index in chosen.items()
             ],
-            worst=[Shown(index=index, caption=names[index], mask=coded[index]) for index in worst_first],
-        )
-        found.append((row.label, shelf))
+            "worst": [{"index": index, "caption": names[index], "mask": coded[index]} for index in worst_first],
+        }
     return found
 
 

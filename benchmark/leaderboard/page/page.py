@@ -9,7 +9,7 @@ from benchmark.common.errors import UserError
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import grids, wording
 from benchmark.leaderboard.page import charts
-from benchmark.leaderboard.page.content import Part, part
+from benchmark.leaderboard.page.content import part
 
 LARGEST = 5_000_000
 """In bytes. A larger page opens slowly and is too large for mail."""
@@ -29,21 +29,16 @@ def rendered(board: Board, results: Path, *, sort: str = "iou", private: bool = 
     Raises:
         TooLargeError: the page is too large even without pictures.
     """
-    text = _attempt(board, results, worst=20, sort=sort, private=private)
-    if _fits(text):
-        return text
-    bare = _attempt(board, results, worst=None, sort=sort, private=private)
-    if not _fits(bare):
-        raise TooLargeError(
-            f"the page would have {len(bare.encode()) / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; show fewer tables: "
-            "bench leaderboard --format html --protocol NAME"
-        )
-    text = _attempt(board, results, worst=5, sort=sort, private=private)
-    return text if _fits(text) else bare
-
-
-def _fits(text: str) -> bool:
-    return len(text.encode()) < LARGEST
+    size = 0
+    for worst in (20, 5, None):
+        text = _attempt(board, results, worst=worst, sort=sort, private=private)
+        size = len(text.encode())
+        if size < LARGEST:
+            return text
+    raise TooLargeError(
+        f"the page would have {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; show fewer tables: "
+        "bench leaderboard --format html --protocol NAME"
+    )
 
 
 def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, private: bool) -> str:
@@ -64,18 +59,8 @@ def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, priva
         wording=wording,
         chart=charts,
         sort=sort,
-        pictures={part.id: _pictures(part) for part in parts if part.gallery},
+        pictures={part["id"]: part["gallery"]["drawn"] for part in parts if part["gallery"]},
         # Our own files; everything else is escaped.
         style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup((_TEMPLATES / "script.js").read_text(encoding="utf-8")),
     )
-
-
-def _pictures(part: Part) -> dict[str, object]:
-    """The data that the script draws: every test image that the page shows, once."""
-    assert part.gallery is not None
-    return {
-        "height": part.gallery.height,
-        "width": part.gallery.width,
-        "images": {str(index): entry for index, entry in part.gallery.images.items()},
-    }

@@ -59,26 +59,26 @@ class Cleaner:
         assert self.rendering.frames is not None  # every record has it
         return self.rendering.frames
 
-    def rate(self, own: int) -> int:
-        """The rate in Hz that a recording of rate `own` is resampled to."""
-        return self.rendering.sample_rate or own
+    def rate(self, recorded: int) -> int:
+        """The rate in Hz that a recording of rate `recorded` is resampled to."""
+        return self.rendering.sample_rate or recorded
 
-    def window_seconds(self, own: int) -> float:
+    def window_seconds(self, recorded: int) -> float:
         """Duration of an image in s."""
-        return spectrogram.sample_count(self.frames) / self.rate(own)
+        return spectrogram.sample_count(self.frames) / self.rate(recorded)
 
-    def band(self, own: int) -> float:
+    def band(self, recorded: int) -> float:
         """Hz above which the network has never met a sound."""
-        return min(self.rendering.lowpass or math.inf, self.rate(own) / 2)
+        return min(self.rendering.lowpass or math.inf, self.rate(recorded) / 2)
 
-    def grid(self, samples: NDArray[np.float32], own: int, *, start: int, frames: tuple[int, int]) -> Grid:
+    def grid(self, samples: NDArray[np.float32], recorded: int, *, start: int, frames: tuple[int, int]) -> Grid:
         """Weights for the frames `frames` (first, one past the last) of a recording.
 
-        `samples` (n,) are those of the recording, at rate `own`, from second `start` on. They reach one window beyond
-        the frames, unless the recording ends before.
+        `samples` (n,) are those of the recording, at rate `recorded`, from second `start` on. They reach one window
+        beyond the frames, unless the recording ends before.
         """
-        rate = self.rate(own)
-        wave = recordings.resample(samples.astype(np.float64), own, rate)
+        rate = self.rate(recorded)
+        wave = recordings.resample(samples.astype(np.float64), recorded, rate)
         wave = recordings.high_pass(wave, rate, self.rendering.highpass or 0)
         wave = recordings.low_pass(wave, rate, self.rendering.lowpass or math.inf).astype(np.float64)
         first, last = frames

@@ -1,9 +1,10 @@
-"""Draw what cleaning did to a recording: before, mask, after; and save the mask as an image like the published ones."""
+"""Draw a recording before and after cleaning, and its mask; save the mask as an image like the published ones."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -43,49 +44,27 @@ class Overview:
         mask = self._mask.means()
         pixels = spectrogram.two_sided(np.round(255 * mask).astype(np.uint8))
         Image.fromarray(pixels).save(mask_path, format="PNG")
-        _draw(
-            picture_path,
-            title=title,
-            seconds=self._frames * HOP / self._rate,
-            kilohertz=self._rate / 2_000,
-            before=self._before.means(),
-            mask=_Reduced.of(mask, _COLUMNS),
-            after=self._after.means(),
-        )
+        before, after = (10 * np.log10(reduced.means() + 1e-20) for reduced in (self._before, self._after))
+        figure = Figure(figsize=(9, 6.5), layout="constrained")
+        figure.suptitle(printable(title), fontsize=11, parse_math=False)
+        panels = figure.subplots(3, 1, sharex=True)
+        loudest = before.max()
+        narrow = _Reduced(mask.shape[1], _COLUMNS)
+        narrow.add(0, mask)
+        self._draw(panels[0], "before", before - loudest, "dB")
+        self._draw(panels[1], "mask", narrow.means(), "kept")
+        self._draw(panels[2], "after", after - loudest, "dB")
+        panels[-1].set_xlabel("s")
+        pictures.save(figure, picture_path)
 
-
-def _draw(
-    path: Path,
-    *,
-    title: str,
-    seconds: float,
-    kilohertz: float,
-    before: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]],
-    after: NDArray[np.floating[Any]],
-) -> None:
-    """Draw the spectrogram of a recording, the mask, and the cleaned spectrogram below each other.
-
-    Powers and weights are (K, columns), from 0 Hz to `kilohertz`. Both spectrograms show the 80 dB below the loudest
-    point of the recording.
-    """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    figure.suptitle(printable(title), fontsize=11, parse_math=False)
-    panels = figure.subplots(3, 1, sharex=True)
-    extent = (0.0, seconds, 0.0, kilohertz)
-    loudest = 10 * np.log10(before.max() + 1e-20)
-    for axes, (name, values) in zip(panels, (("before", before), ("mask", mask), ("after", after)), strict=True):
-        shown = values if name == "mask" else 10 * np.log10(values + 1e-20) - loudest
-        limits = (0, 1) if name == "mask" else (-80, 0)
-        colours = "gray" if name == "mask" else "magma"
-        drawn = axes.imshow(
-            shown, cmap=colours, vmin=limits[0], vmax=limits[1], origin="lower", aspect="auto", extent=extent
-        )
+    def _draw(self, axes: Axes, title: str, values: NDArray[np.floating[Any]], unit: str) -> None:
+        """Draw (K, columns) values from 0 Hz up: decibels down to -80, or shares from 0 to 1."""
+        low, high, colours = (-80, 0, "magma") if unit == "dB" else (0, 1, "gray")
+        extent = (0.0, self._frames * HOP / self._rate, 0.0, self._rate / 2_000)
+        drawn = axes.imshow(values, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
         axes.set_ylabel("kHz")
-        axes.set_title(name, fontsize=9, loc="left")
-        figure.colorbar(drawn, ax=axes, pad=0.01, label="kept" if name == "mask" else "dB")
-    panels[-1].set_xlabel("s")
-    pictures.save(figure, path)
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.figure.colorbar(drawn, ax=axes, pad=0.01, label=unit)
 
 
 class _Reduced:
@@ -95,13 +74,6 @@ class _Reduced:
         self._each = max(1, -(-frames // most))
         columns = -(-frames // self._each)
         self._sums, self._counts = np.zeros((BINS, columns), np.float32), np.zeros(columns, np.float32)
-
-    @classmethod
-    def of(cls, values: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-        """The means of (K, T) values at once."""
-        reduced = cls(values.shape[1], most)
-        reduced.add(0, values)
-        return reduced.means()
 
     def add(self, start: int, values: NDArray[np.float32]) -> None:
         """Add (K, n) values of the frames from `start` on; frames beyond the last column are left out."""

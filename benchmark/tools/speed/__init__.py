@@ -1,7 +1,7 @@
-"""`bench speed`: how fast a network is, and what limits it.
+"""`bench speed` measures how fast a network is, and what limits it.
 
 session     all networks, each in a fresh process
 measure     one network: cost, throughput, latency, memory
-ceiling     what the device can do at most, and what a training step needs
+ceiling     how fast the device can compute and copy, and what a training step needs
 report      table, CSV and Markdown
 """

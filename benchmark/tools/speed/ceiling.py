@@ -1,4 +1,4 @@
-"""What the device can do at most, and what a training step needs: the two sides of a roofline.
+"""Measure how fast the device can compute and copy, and what a training step needs: the two sides of a roofline.
 
 Williams, Waterman & Patterson, "Roofline", CACM 52(4), 2009.
 """
@@ -52,25 +52,36 @@ def measure(device: str, precision: str, threads: int | None, seconds: float = _
     left, right = (torch.randn(size, size, device=machine.device).to(kind) for _ in range(2))
     source = torch.ones(count, device=machine.device)
     target = torch.empty_like(source)
-    product = _shortest(lambda: left @ right, machine, seconds)
-    copy = _shortest(lambda: target.copy_(source), machine, seconds)
+    product = min(times(lambda: left @ right, machine, seconds))
+    copy = min(times(lambda: target.copy_(source), machine, seconds))
     return Ceiling(flops=2 * size**3 / product, bytes=2 * source.nbytes / copy)
 
 
-def _shortest(work: Callable[[], object], machine: Hardware, seconds: float) -> float:
-    times: list[float] = []
+def times(
+    work: Callable[[], object], machine: Hardware, seconds: float, *, fewest: int = 5, most: int | None = None
+) -> list[float]:
+    """Seconds of each call, repeated for `seconds`; on CUDA they are measured by the device's events."""
+    machine.synchronise()
+    found: list[float] = []
     begun = time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - begun < seconds:
-        machine.synchronise()
-        started = time.perf_counter()
-        work()
-        machine.synchronise()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    while len(found) < fewest or (len(found) != most and time.perf_counter() - begun < seconds):
+        if machine.device.type == "cuda":
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            work()
+            end.record()
+            end.synchronize()
+            found.append(start.elapsed_time(end) / 1000)
+        else:
+            started = time.perf_counter()
+            work()
+            machine.synchronise()
+            found.append(time.perf_counter() - started)
+    return found
 
 
 def demand(net: Network, data: DeviceSplit, settings: Protocol, machine: Hardware) -> Demand:
-    """What a step at the protocol's batch size needs, extrapolated from steps of two and of four images.
+    """Count what a step at the protocol's batch size needs, extrapolated from steps of two and of four images.
 
     The part for the weights and the optimiser does not grow with the batch; the rest does.
     """
@@ -83,7 +94,7 @@ def demand(net: Network, data: DeviceSplit, settings: Protocol, machine: Hardwar
 
 
 def judge(needed: Demand, most: Ceiling, seconds: float) -> tuple[str, float]:
-    """What limits a step of so many seconds ("arithmetic" or "bytes"), and the share of that ceiling it reaches."""
+    """Say what limits a step of so many seconds, "arithmetic" or "bytes", and the share of that ceiling it reaches."""
     arithmetic, traffic = needed.flops / most.flops, needed.bytes / most.bytes
     return ("arithmetic" if arithmetic >= traffic else "bytes"), max(arithmetic, traffic) / seconds
 

@@ -1,4 +1,4 @@
-"""One network's speed, measured in a process that does nothing else."""
+"""Measure one network's speed, in a process that does nothing else."""
 
 import gc
 import math
@@ -31,7 +31,7 @@ _FEWEST, _MOST = 10, 200  # repeats of a latency
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What to measure and how; each figure takes `seconds` after a warm-up."""
+    """A network and how to measure it; each figure takes `seconds` after a warm-up."""
 
     architecture: str
     protocol: Protocol
@@ -88,24 +88,19 @@ class Failure:
     message: str
 
 
-def measure(task: Task, most: Ceiling) -> Speed | Failure:
-    """All figures of one network. Call it in a fresh process, whose memory is then the network's."""
-    plugin = registry.load("architectures", task.architecture)
-    try:
-        with blaming(plugin):
-            return _measure(task, plugin, most)
-    except (MemoryError, RuntimeError) as error:
-        if not hardware.is_out_of_memory(error):
-            raise
-        return Failure(label=plugin.label, message="out of memory")
-
-
 def prepare(task: Task) -> tuple[Hardware, CachedSplit]:
     """The device with its threads pinned, and the decoded training images."""
     machine = hardware.resolve(task.device, task.precision)
     hardware.pin_threads(task.threads)
     dataset = registry.load("datasets", task.protocol.dataset)
     return machine, datasets.load_data(dataset, task.protocol, task.data_root, silent).splits["train"]
+
+
+def measure(task: Task, most: Ceiling) -> Speed:
+    """All figures of one network. Call it in a fresh process, whose memory is then the network's."""
+    plugin = registry.load("architectures", task.architecture)
+    with blaming(plugin):
+        return _measure(task, plugin, most)
 
 
 def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
@@ -116,7 +111,7 @@ def _measure(task: Task, plugin: registry.Plugin, most: Ceiling) -> Speed:
     net.to(machine.device)
     net.to(memory_format=torch.channels_last)
     execution = training.choose(task.execution, settings, micro_batch=None)
-    # Few images, so that the training's peak memory does not hold its data twice.
+    # Few images: otherwise the training's peak memory would hold its data twice.
     data = DeviceSplit(first(split, evaluator.BATCH), settings, machine.device)
     latency = tuple(_latency(net, data, machine, batch, task.seconds) for batch in LATENCY_BATCHES)
     whole = _latency(net, data, machine, evaluator.BATCH, task.seconds)
@@ -154,7 +149,7 @@ def training_speed(
     """Images per second of the trainer's own epochs without the first: the median of at least three."""
 
     def timer(images: int) -> Callable[[], float]:
-        """Measures the seconds of an epoch of so many images, after a warm-up epoch."""
+        """A function that measures the seconds of an epoch of `images` images, after a warm-up epoch."""
         data = DeviceSplit(first(split, images), settings, machine.device)
         steps = training.Steps(net, data, settings, seed=0, hardware=machine, execution=execution)
 
@@ -194,31 +189,10 @@ def _latency(net: Network, data: DeviceSplit, machine: Hardware, batch: int, sec
             logits: Tensor = net(data.normalise(pixels))
         return logits
 
-    times = _times(forward, machine, seconds)
-    return Latency(batch=batch, p50=float(np.median(times)), p95=float(np.quantile(times, 0.95)), repeats=len(times))
-
-
-def _times(work: Callable[[], object], machine: Hardware, seconds: float) -> list[float]:
-    """Seconds of each call after a warm-up; on CUDA they are measured by the device's events."""
     for _ in range(2):
-        work()
-    machine.synchronise()
-    times: list[float] = []
-    begun = time.perf_counter()
-    while len(times) < _FEWEST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
-        if machine.device.type == "cuda":
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            work()
-            end.record()
-            end.synchronize()
-            times.append(start.elapsed_time(end) / 1000)
-        else:
-            started = time.perf_counter()
-            work()
-            machine.synchronise()
-            times.append(time.perf_counter() - started)
-    return times
+        forward()
+    times = ceiling.times(forward, machine, seconds, fewest=_FEWEST, most=_MOST)
+    return Latency(batch=batch, p50=float(np.median(times)), p95=float(np.quantile(times, 0.95)), repeats=len(times))
 
 
 def _peak(machine: Hardware) -> int | None:

@@ -3,10 +3,8 @@
 import datetime
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
@@ -18,33 +16,26 @@ from benchmark.tools.speed.measure import Failure, Speed
 Value = float | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column of the CSV file; without a title it is not shown. The default format is three significant digits."""
+Column = tuple[str, str, str, Callable[[Speed], Value]]
+"""Name in the CSV file, title (without one it is not shown), format ("": three significant digits), and value."""
 
-    name: str
-    title: str
-    value: Callable[[Speed], Value]
-    digits: str = ""
-
-
-_COST = (
-    _Column("parameters_million", "M params", lambda s: s.parameters / 1e6, ".2f"),
-    _Column("gigaflops", "GFLOPs", lambda s: s.gigaflops, ".2f"),
-    _Column("train_images_per_second", "train/s", lambda s: s.train),
-    _Column("infer_images_per_second", "infer/s", lambda s: s.infer),
-    _Column("train_memory_gib", "train GiB", lambda s: _gib(s.train_memory), ".2f"),
-    _Column("infer_memory_gib", "infer GiB", lambda s: _gib(s.infer_memory), ".2f"),
+_COST: tuple[Column, ...] = (
+    ("parameters_million", "M params", ".2f", lambda s: s.parameters / 1e6),
+    ("gigaflops", "GFLOPs", ".2f", lambda s: s.gigaflops),
+    ("train_images_per_second", "train/s", "", lambda s: s.train),
+    ("infer_images_per_second", "infer/s", "", lambda s: s.infer),
+    ("train_memory_gib", "train GiB", ".2f", lambda s: s.train_memory and s.train_memory / 2**30),
+    ("infer_memory_gib", "infer GiB", ".2f", lambda s: s.infer_memory and s.infer_memory / 2**30),
 )
-_LATENCY = (
-    _Column("latency_1_p50_ms", "b1 p50", lambda s: 1e3 * s.latency[0].p50),
-    _Column("latency_1_p95_ms", "b1 p95", lambda s: 1e3 * s.latency[0].p95),
-    _Column("latency_16_p50_ms", "b16 p50", lambda s: 1e3 * s.latency[1].p50),
-    _Column("latency_16_p95_ms", "b16 p95", lambda s: 1e3 * s.latency[1].p95),
-    _Column("step_gigaflops", "", lambda s: s.demand.flops / 1e9 if s.demand else None),
-    _Column("step_gigabytes", "", lambda s: s.demand.bytes / 1e9 if s.demand else None),
-    _Column("bound_by", "bound by", lambda s: s.bound or None),
-    _Column("share_of_ceiling_percent", "share %", lambda s: 100 * s.share if s.share else None, ".0f"),
+_LATENCY: tuple[Column, ...] = (
+    ("latency_1_p50_ms", "b1 p50", "", lambda s: 1e3 * s.latency[0].p50),
+    ("latency_1_p95_ms", "b1 p95", "", lambda s: 1e3 * s.latency[0].p95),
+    ("latency_16_p50_ms", "b16 p50", "", lambda s: 1e3 * s.latency[1].p50),
+    ("latency_16_p95_ms", "b16 p95", "", lambda s: 1e3 * s.latency[1].p95),
+    ("step_gigaflops", "", "", lambda s: s.demand.flops / 1e9 if s.demand else None),
+    ("step_gigabytes", "", "", lambda s: s.demand.bytes / 1e9 if s.demand else None),
+    ("bound_by", "bound by", "", lambda s: s.bound or None),
+    ("share_of_ceiling_percent", "share %", ".0f", lambda s: s.share and 100 * s.share),
 )
 _TABLES = {
     "Cost, images per second and peak memory": _COST,
@@ -52,45 +43,49 @@ _TABLES = {
 }
 
 
-def heading(speeds: Sequence[Speed], most: Ceiling) -> list[str]:
-    """The device, the settings and the versions."""
-    shared = speeds[0]
-    height, width = shared.image_size
-    threads = "1 thread" if shared.threads == 1 else f"{shared.threads} threads"
-    return [
-        f"{shared.kind}, {shared.precision}, {threads}, execution {shared.execution}; "
-        f"{height} x {width}, training batches of {shared.batch_size}.",
-        f"Ceilings of the device, measured: {most.flops / 1e9:.0f} GFLOP/s in a matrix product, "
-        f"{most.bytes / 1e9:.1f} GB/s in a copy.",
-        f"torch {version('torch')}, Python {platform.python_version()}, {datetime.date.today().isoformat()}.",
-    ]
-
-
 def text(results: Sequence[Speed | Failure], most: Ceiling, style: str = "simple") -> str:
     """Heading, tables, and the reasons of failures; `style` is tabulate's."""
     speeds = [result for result in results if isinstance(result, Speed)]
-    failures = [f"{result.label}: {result.message}" for result in results if isinstance(result, Failure)]
-    parts = ["\n".join(heading(speeds, most))] if speeds else []
+    failures = [result for result in results if isinstance(result, Failure)]
+    parts = [_heading(speeds[0], most)] if speeds else []
     for title, columns in _TABLES.items() if speeds else ():
-        shown = [column for column in columns if column.title]
-        rows = [_row(result, shown) for result in results]
+        shown = [column for column in columns if column[1]]
+        rows = [[speed.label, *(_shown(value(speed), digits) for *_, digits, value in shown)] for speed in speeds]
+        rows += [[failure.label, "failed"] for failure in failures]
         align = ["left", *("right" for _ in shown)]
-        header = ["Architecture", *(column.title for column in shown)]
+        header = ["Architecture", *(title for _, title, *_ in shown)]
         grid = tabulate(rows, header, tablefmt=style, colalign=align, disable_numparse=True)
         parts.append(f"{title}:\n\n{grid}")
-    return "\n\n".join([*parts, *failures])
+    return "\n\n".join([*parts, *(f"{failure.label}: {failure.message}" for failure in failures)])
+
+
+def _heading(shared: Speed, most: Ceiling) -> str:
+    """The device, the settings and the versions."""
+    height, width = shared.image_size
+    threads = "1 thread" if shared.threads == 1 else f"{shared.threads} threads"
+    return (
+        f"{shared.kind}, {shared.precision}, {threads}, execution {shared.execution}; "
+        f"{height} x {width}, training batches of {shared.batch_size}.\n"
+        f"Ceilings of the device, measured: {most.flops / 1e9:.0f} GFLOP/s in a matrix product, "
+        f"{most.bytes / 1e9:.1f} GB/s in a copy.\n"
+        f"torch {version('torch')}, Python {platform.python_version()}, {datetime.date.today().isoformat()}."
+    )
 
 
 def write(path: Path, command: str, results: Sequence[Speed | Failure], most: Ceiling) -> list[Path]:
-    """Write a CSV file, and the tables as Markdown beside it; returns the paths."""
-    header = ["architecture", "device", "precision", "threads", "execution", "height", "width", "batch_size"]
+    """Write a CSV file, and the tables as Markdown next to it; returns the paths."""
+    settings = ["architecture", "device", "precision", "threads", "execution", "height", "width", "batch_size"]
     columns = (*_COST, *_LATENCY)
     rows = [
-        [*_settings(speed), *(_plain(column.value(speed)) for column in columns)]
+        [
+            *(speed.label, speed.kind, speed.precision, speed.threads, speed.execution),
+            *(*speed.image_size, speed.batch_size),
+            *(_plain(value(speed)) for *_, value in columns),
+        ]
         for speed in results
         if isinstance(speed, Speed)
     ]
-    names = [*header, *(column.name for column in columns)]
+    names = [*settings, *(name for name, *_ in columns)]
     files.write_atomically(path, lambda temporary: tables.write_csv(temporary, names, rows))
     page = path.with_suffix(".md")
     content = f"    {command}\n\n{text(results, most, 'github')}\n"
@@ -98,28 +93,13 @@ def write(path: Path, command: str, results: Sequence[Speed | Failure], most: Ce
     return [path, page]
 
 
-def _row(result: Speed | Failure, columns: Sequence[_Column]) -> list[str]:
-    if isinstance(result, Failure):
-        return [result.label, "failed"]
-    return [result.label, *(_shown(column, column.value(result)) for column in columns)]
-
-
-def _shown(column: _Column, value: Value) -> str:
+def _shown(value: Value, digits: str) -> str:
     if value is None or isinstance(value, str):
         return value or "-"
-    if column.digits:
-        return format(value, column.digits)
+    if digits:
+        return format(value, digits)
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _settings(speed: Speed) -> list[Any]:
-    kind = [speed.label, speed.kind, speed.precision, speed.threads, speed.execution]
-    return [*kind, *speed.image_size, speed.batch_size]
 
 
 def _plain(value: Value) -> str:
     return f"{value:.5g}" if isinstance(value, float) else (value or "")
-
-
-def _gib(value: int | None) -> float | None:
-    return None if value is None else value / 2**30

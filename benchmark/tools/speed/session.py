@@ -1,4 +1,4 @@
-"""A whole `bench speed`: each measurement in a fresh process."""
+"""Measure several networks, each in a fresh process."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -7,17 +7,12 @@ from typing import ParamSpec, TypeVar
 from benchmark.common import workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
-from benchmark.tools.speed import ceiling, measure
+from benchmark.tools.speed import measure
 from benchmark.tools.speed.ceiling import Ceiling
 from benchmark.tools.speed.measure import Failure, Speed, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def measure_ceiling(task: Task) -> Ceiling:
-    """The ceilings of the task's device."""
-    return in_fresh_process(ceiling.measure, task.device, task.precision, task.threads)
 
 
 def measure_each(tasks: Sequence[Task], most: Ceiling, report: Report) -> list[Speed | Failure]:
