@@ -193,7 +193,7 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
     """Without what is measured, and without how often it went on."""
     for name in ("finished", "inference_images_per_second", "peak_memory_bytes"):
         del record[name]
-    for name in ("seconds", "images_per_second", "continued_after"):
+    for name in ("seconds", "images_per_second", "continued_after", "others"):
         del record["training"][name]
     return record
 
