@@ -21,8 +21,8 @@ from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
 from benchmark.records import checksums, describe, tables, weights
 from benchmark.records.schema import Record
-from benchmark.records.verify import Verification, counts
-from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION
+from benchmark.records.verify import counts
+from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION, Verification
 from benchmark.records.verify.run_files import RunFolder
 from benchmark.scores import separation
 from benchmark.training.evaluator import Evaluation

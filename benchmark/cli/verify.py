@@ -46,7 +46,8 @@ def verify(
     add_plugins(plugins)
     from benchmark.common.progress import bars
     from benchmark.records import find
-    from benchmark.records.verify import VERIFICATION, check
+    from benchmark.records.verify import check
+    from benchmark.records.verify.badges import VERIFICATION
 
     if predict and not runs:
         raise UserError("--predict needs the names of runs, since they share one --data: bench verify --predict RUN")

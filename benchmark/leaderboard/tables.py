@@ -144,7 +144,7 @@ def _row(members: Sequence[Scored], distinction: str, images: Images | None, sou
 
 
 def _badge(run: Scored, sources: Sources) -> str:
-    return verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
+    return verify.badge(run.folder, run.record, current=sources(run.record.architecture.name))
 
 
 def _lowest(found: Collection[str]) -> str:

@@ -24,7 +24,7 @@ from benchmark import scores
 from benchmark.plugins import registry
 from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
-from benchmark.records.verify import VERIFICATION
+from benchmark.records.verify.badges import VERIFICATION
 
 pytestmark = pytest.mark.soak
 

@@ -10,10 +10,7 @@ from os import sep
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-
 from benchmark.data import layout
-from benchmark.tools.audit import likeness
 from benchmark.tools.audit.pairs import Split
 from benchmark.tools.audit.sample import Seen
 
@@ -21,8 +18,6 @@ Severity: TypeAlias = Literal["leakage", "problem", "note"]
 SEVERITIES: tuple[Severity, ...] = ("leakage", "problem", "note")
 Samples: TypeAlias = Mapping[tuple[str, str], layout.MixedSample]
 
-# Shares of pixels. The published images are mirrored exactly, the published masks in 99.4 % of their pixels.
-_IMAGE_UNMIRRORED, _MASK_UNMIRRORED = 0.01, 0.02
 _NAMED = 3
 
 
@@ -44,8 +39,6 @@ def find(root: Path, splits: Sequence[Split], seen: Sequence[Seen], samples: Sam
         _folders(root, splits),
         _names(root, splits),
         _table(root, splits, samples),
-        _near_duplicates(root, seen, samples),
-        _mirrors(seen),
         *(_files(root, one) for one in seen),
         _pairs(root, splits, seen),
     )
@@ -68,7 +61,9 @@ def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
 
 def _shared_groups(root: Path, seen: Sequence[Seen], samples: Samples | None) -> Iterator[Finding]:
     members: dict[tuple[str, str], list[Seen]] = {}
-    for one in _images(seen):
+    for one in seen:
+        if one.task.image is None:
+            continue
         for group in groups(one, samples).items():
             members.setdefault(group, []).append(one)
     for (kind, value), shared in members.items():
@@ -82,7 +77,11 @@ def _shared_groups(root: Path, seen: Sequence[Seen], samples: Samples | None) ->
 
 
 def _same_pixels(root: Path, seen: Sequence[Seen]) -> Iterator[Finding]:
-    for same in _by_digest(seen).values():
+    by_digest: dict[str, list[Seen]] = {}
+    for one in seen:
+        if one.image is not None:
+            by_digest.setdefault(one.image.digest, []).append(one)
+    for same in by_digest.values():
         if len(same) < 2:
             continue
         across = len({one.task.split for one in same}) > 1
@@ -91,27 +90,6 @@ def _same_pixels(root: Path, seen: Sequence[Seen]) -> Iterator[Finding]:
             kind=f"identical pixels in {'two splits' if across else 'one split'}",
             text=_listed(root, same),
             paths=_paths(root, same),
-        )
-
-
-def _near_duplicates(root: Path, seen: Sequence[Seen], samples: Samples | None) -> Iterator[Finding]:
-    digests = list(_by_digest(seen).values())  # `_same_pixels` reports identical images: here each is compared once
-    facts = [same[0].image for same in digests if same[0].image is not None]
-    if len(facts) < 2:
-        return
-    hashes = np.array([fact.phash for fact in facts], np.uint64)
-    for group in likeness.alike(hashes, np.stack([fact.outline for fact in facts])):
-        alike = sorted(chain.from_iterable(digests[index] for index in group), key=_place)
-        if samples is None and len({layout.recording(one.task.stem) for one in alike}) == 1:
-            continue  # channels of one recording are alike; in two splits they are reported as leakage anyway
-        if samples is not None and len({groups(one, samples).get("song") for one in alike}) == 1:
-            continue  # mixtures of one song are alike
-        across = len({one.task.split for one in alike}) > 1
-        yield Finding(
-            severity="note",
-            kind=f"near-duplicates {'in two splits' if across else 'in one split'}",
-            text=f"{'suspected leakage: ' if across else ''}{_listed(root, alike)}",
-            paths=_paths(root, alike),
         )
 
 
@@ -166,16 +144,10 @@ def _files(root: Path, seen: Seen) -> Iterator[Finding]:
         if path is not None and error:
             text = error.replace(f"{root}{sep}", "")
             yield Finding(severity="problem", kind=f"unreadable {kind}", text=text, paths=(path.relative_to(root),))
-    image, mask = seen.image, seen.mask
-    if image is not None and image.unmirrored is not None and image.unmirrored > _IMAGE_UNMIRRORED:
-        yield _about(root, seen.task.image, "note", "asymmetric image", f"{image.unmirrored:.1%} of pixels differ")
-    if mask is None:
-        return
-    if mask.unmirrored is not None and mask.unmirrored > _MASK_UNMIRRORED:
-        yield _about(root, seen.task.mask, "note", "asymmetric mask", f"{mask.unmirrored:.1%} of pixels differ")
-    if not mask.two_valued:
+    mask = seen.mask
+    if mask is not None and not mask.two_valued:
         yield _about(root, seen.task.mask, "problem", "mask not two-valued", "more than two colours")
-    if mask.foreground in (0.0, 1.0):
+    if mask is not None and mask.foreground in (0.0, 1.0):
         yield _about(root, seen.task.mask, "note", "full mask" if mask.foreground else "empty mask", "")
 
 
@@ -195,35 +167,12 @@ def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Seen]) -> Iterato
             yield _about(root, task.image, "problem", "different sizes", detail)
 
 
-def _mirrors(seen: Sequence[Seen]) -> Iterator[Finding]:
-    skipped = sum(one.image is not None and one.image.unmirrored is None for one in seen)
-    if skipped:
-        text = f"{skipped} image(s) are not 1024 rows high, so their symmetry was not checked"
-        yield Finding(severity="note", kind="symmetry not checked", text=text)
-
-
 def _about(root: Path, path: Path | None, severity: Severity, kind: str, detail: str) -> Finding:
     assert path is not None
     relative = path.relative_to(root)
     return Finding(
         severity=severity, kind=kind, text=f"{relative}: {detail}" if detail else str(relative), paths=(relative,)
     )
-
-
-def _images(seen: Sequence[Seen]) -> list[Seen]:
-    return [one for one in seen if one.task.image is not None]
-
-
-def _by_digest(seen: Sequence[Seen]) -> dict[str, list[Seen]]:
-    found: dict[str, list[Seen]] = {}
-    for one in seen:
-        if one.image is not None:
-            found.setdefault(one.image.digest, []).append(one)
-    return found
-
-
-def _place(seen: Seen) -> tuple[str, str]:
-    return seen.task.split, seen.task.stem
 
 
 def _paths(root: Path, seen: Sequence[Seen]) -> tuple[Path, ...]:

@@ -12,33 +12,25 @@ from PIL import Image
 
 from benchmark.common.errors import UserError
 from benchmark.data import images
-from benchmark.tools.audit import likeness
 from benchmark.tools.audit.pairs import Task
 
 THUMBNAIL = (96, 192)  # height, width
-_ROWS = 1024  # only images as high as the published ones are mirrored
 
 _Facts = TypeVar("_Facts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
-    """Size (width, height) in pixels, SHA-256 of shape and pixels, and the hash and outline that `likeness` compares.
-
-    `unmirrored` is the share of pixels that differ from their mirror image, None for images of another height.
-    """
+    """Size (width, height) in pixels, and SHA-256 of shape and pixels."""
 
     size: tuple[int, int]
     digest: str
-    phash: int
-    outline: NDArray[np.float16]
-    unmirrored: float | None
     thumbnail: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskFacts:
-    """Size (width, height) in pixels, share of foreground, and share of unmirrored pixels, None at another height.
+    """Size (width, height) in pixels, share of foreground, and whether the file holds two colours at most.
 
     The thumbnail says how much of each of its pixels is foreground: 255 is all of it.
     """
@@ -46,7 +38,6 @@ class MaskFacts:
     size: tuple[int, int]
     foreground: float
     two_valued: bool
-    unmirrored: float | None
     thumbnail: NDArray[np.uint8] | None
 
 
@@ -81,14 +72,9 @@ def _image(path: Path, picture: bool) -> ImageFacts:
     pixels = images.read_image(path)
     grey = images.to_grey(pixels)
     height, width = grey.shape
-    # The last row of the image is the Nyquist frequency, which has no mirror image: row k is row 1022-k.
-    folded = grey[: _ROWS - 1]
     return ImageFacts(
         size=(width, height),
         digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest(),
-        phash=likeness.phash(grey),
-        outline=likeness.outline(grey),
-        unmirrored=float((folded != folded[::-1]).mean()) if height == _ROWS else None,
         thumbnail=images.resize_image(grey, THUMBNAIL) if picture else None,
     )
 
@@ -100,7 +86,6 @@ def _mask(path: Path, picture: bool) -> MaskFacts:
         size=(width, height),
         foreground=float(mask.mean()),
         two_valued=_is_two_valued(path),
-        unmirrored=float((mask != mask[::-1]).mean()) if height == _ROWS else None,
         thumbnail=images.resize_image(mask * np.uint8(255), THUMBNAIL) if picture else None,
     )
 

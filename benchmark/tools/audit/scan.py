@@ -50,7 +50,7 @@ class SplitAudit:
     """The summary of a split. `groups` counts recordings, or songs and backgrounds of mixtures.
 
     `sizes` are (width, height) in pixels of the smallest, the median and the largest image by area, None if no image
-    can be read. `balance` is None if no mask can be read; `foreground` is the share of every readable mask.
+    can be read. `balance` is None if no mask can be read.
     """
 
     name: str
@@ -61,7 +61,6 @@ class SplitAudit:
     sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
     empty_masks: int
     balance: Balance | None
-    foreground: tuple[float, ...]
     pictures: tuple[Picture, ...]
 
 
@@ -123,7 +122,7 @@ def _summary(root: Path, split: Split, seen: Sequence[Seen], samples: findings.S
             for kind, value in findings.groups(one, samples).items():
                 members.setdefault(kind, set()).add(value)
     shares = {one.task.mask: one.mask.foreground for one in seen if one.mask is not None}  # each mask once
-    foreground = tuple(shares.values())
+    foreground = list(shares.values())
     sizes = sorted(
         (one.image.size for one in seen if one.image is not None), key=lambda size: (size[0] * size[1], size)
     )
@@ -136,7 +135,6 @@ def _summary(root: Path, split: Split, seen: Sequence[Seen], samples: findings.S
         sizes=(sizes[0], sizes[(len(sizes) - 1) // 2], sizes[-1]) if sizes else None,
         empty_masks=foreground.count(0.0),
         balance=_balance(foreground),
-        foreground=foreground,
         pictures=tuple(_picture(root, one) for one in seen if one.task.picture),
     )
 

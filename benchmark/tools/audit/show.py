@@ -13,7 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from tabulate import tabulate
 
@@ -25,12 +24,12 @@ _WIDTH = 100
 _EXAMPLES = 3
 
 # Okabe & Ito's colours: told apart with every kind of colour vision.
-_VERMILION, _BLUE = "#D55E00", "#0072B2"
+_VERMILION = "#D55E00"
 _FRAMES: Mapping[Severity, str] = {"leakage": "#CC79A7", "problem": "#E69F00", "note": "#56B4E9"}
 
 _COLUMNS = 8
 # Inches, from the left or the top of the sheet.
-_TILE, _GAP, _NAME, _TITLE, _HEAD, _HISTOGRAMS, _MARGIN = (1.8, 0.9), 0.12, 0.2, 0.45, 0.75, 2.3, 0.3
+_TILE, _GAP, _NAME, _TITLE, _HEAD, _MARGIN = (1.8, 0.9), 0.12, 0.2, 0.45, 0.75, 0.3
 
 
 def table(audit: Audit) -> str:
@@ -46,7 +45,7 @@ def table(audit: Audit) -> str:
 
 
 def contact_sheet(audit: Audit, path: Path) -> None:
-    """Draw up to 24 samples of every split with their masks, and a histogram of the masks' foreground.
+    """Draw up to 24 samples of every split with their masks.
 
     Raises:
         UserError: the picture cannot be written.
@@ -54,7 +53,7 @@ def contact_sheet(audit: Audit, path: Path) -> None:
     splits = [split for split in audit.splits if split.pictures]
     rows = [-(-len(split.pictures) // _COLUMNS) for split in splits]
     width = 2 * _MARGIN + _COLUMNS * _TILE[0] + (_COLUMNS - 1) * _GAP
-    height = _HEAD + sum(_TITLE + count * (_TILE[1] + _NAME) for count in rows) + _HISTOGRAMS
+    height = _HEAD + sum(_TITLE + count * (_TILE[1] + _NAME) for count in rows) + _MARGIN
     figure = Figure(figsize=(width, height), dpi=120)
     _head(figure, audit)
     severities = _severities(audit.findings)
@@ -67,7 +66,6 @@ def contact_sheet(audit: Audit, path: Path) -> None:
             left, upper = _MARGIN + column * (_TILE[0] + _GAP), top + row * (_TILE[1] + _NAME)
             _tile(_axes(figure, left, upper, *_TILE), picture, severities)
         top += count * (_TILE[1] + _NAME)
-    _histograms(figure, top, [split for split in audit.splits if split.foreground])
     _save(figure, path)
 
 
@@ -161,26 +159,6 @@ def _composite(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDAr
         inner &= np.roll(covered, 1, axis) & np.roll(covered, -1, axis)
     opacity = np.where(covered & ~inner, 0.9, 0.5 * mask / 255)[..., None]
     return np.asarray((1 - opacity) * grey + opacity * 255 * np.array(to_rgb(_VERMILION)), np.uint8)
-
-
-def _histograms(figure: Figure, top: float, splits: Sequence[SplitAudit]) -> None:
-    """A histogram of the masks' foreground per split, all with the same axis."""
-    if not splits:
-        return
-    end = max(0.01, *(max(split.foreground) for split in splits))
-    width = (figure.get_figwidth() - 2 * _MARGIN - 0.4) / len(splits)
-    for number, split in enumerate(splits):
-        axes = _axes(figure, _MARGIN + 0.4 + number * width, top + 0.5, width - 0.6, _HISTOGRAMS - 1.1)
-        axes.hist(split.foreground, bins=np.linspace(0, end, 25).tolist(), color=_BLUE, edgecolor="white")
-        assert split.balance is not None
-        axes.axvline(split.balance.median, color="0.2", linewidth=1, linestyle="--")
-        axes.set_title(f"{split.folder}: foreground share, median {split.balance.median:.1%}", fontsize=10)
-        axes.set_xlim(0, end)
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.set_ylabel("masks", fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
