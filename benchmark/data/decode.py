@@ -20,10 +20,11 @@ from benchmark.common import files, workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import Example, Sample
 from benchmark.data import images, spectrogram, validate
-from benchmark.data.manifest import Row, SoundRow, read_line
+from benchmark.data.manifest import Row, SoundRow
 from benchmark.data.sample_keys import KeyedSample
 
 IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
+_ARRAYS = ("image", "mask", "native", "sounds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,7 @@ def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: boo
         decoded = decode(keyed, size=size, grey=grey)
     except UserError as error:
         return str(error)
-    arrays = {name: getattr(decoded, name) for name in ("image", "mask", "native", "sounds")}
+    arrays = {name: getattr(decoded, name) for name in _ARRAYS}
 
     def save(path: Path) -> None:
         with path.open("wb") as file:
@@ -103,15 +104,14 @@ def is_colour(path: Path) -> bool:
         return bool(sample["colour"])
 
 
-def read(path: Path) -> Decoded:
-    """The sample in a file.
+def read(path: Path) -> tuple[str, list[NDArray[Any]]]:
+    """The manifest line of the sample in a file, and its image, mask, native mask and sounds.
 
     Raises:
         UserError: the file is damaged.
     """
     with _opened(path) as sample:
-        arrays = {name: sample[name] for name in ("image", "mask", "native", "sounds")}
-        return Decoded(row=read_line(str(sample["row"])), **arrays)
+        return str(sample["row"]), [sample[name] for name in _ARRAYS]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Kinds of group that no two splits may share; tables say of other kinds (bird, species, site) whether they do."""
-MAIN_SLICE = "main"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +57,6 @@ def read_rows(text: str) -> list[Row]:
         ValueError: a line is not a row.
     """
     return [_ROW.validate_json(line) for line in text.splitlines()]
-
-
-def read_line(line: str) -> Row:
-    """The row of a line."""
-    values = json.loads(line)
-    sound = values.pop("sound", None)
-    return Row(**values, sound=SoundRow(**sound) if sound else None)
 
 
 def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
@@ -157,4 +149,4 @@ def groups(row: Row) -> dict[str, str]:
 
 def headline(slices: Sequence[str]) -> str:
     """The slice that scores are computed on: "main", or the first if none has that name."""
-    return MAIN_SLICE if MAIN_SLICE in slices else slices[0]
+    return "main" if "main" in slices else slices[0]
