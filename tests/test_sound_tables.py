@@ -8,6 +8,7 @@ import pytest
 from test_leaderboard import TEMPLATE, _counts
 
 from benchmark import scores
+from benchmark.common import files
 from benchmark.leaderboard import formats, tables
 from benchmark.records import keys, schema, store
 from benchmark.records.tables import write_csv
@@ -40,7 +41,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
         columns = {"sisdr": noisy + gain, "sisdr_noisy": noisy, "sdr": noisy + gain / 2, "sdr_noisy": noisy}
         columns |= {"sdr_dvad": np.full(COUNT, 7.0), "song_kept": np.full(COUNT, -1.0), "noise_left": -10 - gain}
         target = store.folder(results, "quick", "toy", "net", content["run_key"])
-        with store.writing(target) as folder:
+        with files.atomic_folder(target) as folder:
             store.write_record(folder, schema.Record.model_validate(content))
             rows = [
                 [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in scores.SOUND_COLUMNS)]
