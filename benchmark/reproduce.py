@@ -19,6 +19,7 @@ from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
+from benchmark.plugins import datasets, registry
 from benchmark.records import checksums, describe, tables, weights
 from benchmark.records.schema import Record
 from benchmark.records.verify import counts
@@ -53,7 +54,8 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     settings = weights.settings_of(found)
     weights.require(path, found)  # before minutes are spent on data
     machine = weights.machine_for(found, device)
-    _, cached = weights.load_data(found.dataset.label, settings, data, report)
+    dataset = registry.load("datasets", found.dataset.label)
+    cached = datasets.load_data(dataset, settings, data, report)
     if cached.digest != found.dataset.manifest:
         raise UserError(
             f"{path} was tested on other data: its manifest is {found.dataset.manifest[:12]}, that of these is "

@@ -198,7 +198,8 @@ def _same_bits(experiment: Experiment, given: Conditions) -> dict[str, Any]:
 def _write_shared(experiment: Experiment, report: Report, *, references: bool = True) -> None:
     """Write what all runs on these data share, where it is missing: manifest, pictures, reference scores."""
     results, data = experiment.request.results, experiment.data
-    write.write_data(results, data, ours=not experiment.spec.needs_root)
+    write.write_manifest(results, data)
+    write.write_pictures(results, data, ours=not experiment.spec.needs_root)
     if references:
         write.write_references(results, data, experiment.machine.device, report)
 

@@ -22,7 +22,6 @@ import benchmark
 from benchmark.common.errors import UserError, first_line, nearest
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.plugins import blame, loading, parameters, source
-from benchmark.plugins.parameters import label as label
 
 Kind = Literal["architectures", "datasets"]
 
@@ -51,7 +50,7 @@ class Plugin:
     @property
     def label(self) -> str:
         """`unet` or `unet:depth=4,width=32`: one spelling for one configuration."""
-        return label(self.name, self.parameters)
+        return parameters.label(self.name, self.parameters)
 
     @property
     def source_hash(self) -> str:
@@ -230,15 +229,6 @@ def sources(kind: Kind, name: str) -> list[Path]:
     found = [path for folder in folders for path in (folder / f"{name}.py", folder / name / "__init__.py")]
     there = [path for path in found if path.is_file()]
     return there or [place.file for known, place in _installed(kind, tuple(sys.path)) if known == name and place.file]
-
-
-def hash_file(path: Path) -> str:
-    """The hash that a plugin would have if its file were loaded now (`source.hash_file`).
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return source.hash_file(path)
 
 
 def singular(kind: Kind) -> str:

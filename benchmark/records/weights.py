@@ -12,7 +12,7 @@ from benchmark import protocols
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
-from benchmark.plugins import datasets, network, registry
+from benchmark.plugins import network, registry
 from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
@@ -107,16 +107,6 @@ def machine_for(found: Record, device: str) -> Hardware:
     if machine.device.type == "cpu":
         hardware.pin_threads(found.device.threads)
     return machine
-
-
-def load_data(label: str, settings: Protocol, root: Path | None, report: Report) -> tuple[Plugin, Cached]:
-    """Load a dataset by its label and decode it at the protocol's size.
-
-    Raises:
-        UserError: there is no such dataset, or the folder does not hold it.
-    """
-    dataset = registry.load("datasets", label)
-    return dataset, datasets.load_data(dataset, settings, root, report)
 
 
 def evaluate(

@@ -23,12 +23,6 @@ from benchmark.training import Trained, evaluator
 from benchmark.training.evaluator import Evaluation
 
 
-def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
-    """Write the manifest and the pictures of the data, if they are missing; all runs on the data share them."""
-    write_manifest(results, cached)
-    write_pictures(results, cached, ours=ours)
-
-
 def write_manifest(results: Path, cached: cache.Cached) -> None:
     """Write the manifest, if it is missing."""
     path = store.manifest_path(results, cached.digest)

@@ -15,7 +15,7 @@ from tampering import Store, count_changed, found, truth
 
 from benchmark import scores
 from benchmark.common.progress import silent
-from benchmark.plugins import registry
+from benchmark.plugins import datasets, registry
 from benchmark.records import checksums, verify
 from benchmark.records.store import WEIGHTS, read
 from benchmark.records.verify.badges import VERIFICATION
@@ -154,11 +154,8 @@ def test_what_cannot_be_predicted(bench: Bench, store: Store) -> None:
 
 
 def test_other_data_than_the_run_s(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.records import weights
-
-    loaded = weights.load_data
-    other = SMALL.replace("test=4", "test=3")
-    monkeypatch.setattr(weights, "load_data", lambda _, *rest: loaded(other, *rest))
+    load_data, other = datasets.load_data, registry.load("datasets", SMALL.replace("test=4", "test=3"))
+    monkeypatch.setattr(datasets, "load_data", lambda _, *rest: load_data(other, *rest))
     ran = bench("verify", "--predict", store.run, "--results", store.results)
     assert (ran.code, "was tested on other data" in ran.err) == (2, True)
 
