@@ -38,8 +38,7 @@ def test_a_clean_tree(birdsounds: Path) -> None:
     train = found.splits[0]
     assert train.groups == {"recording": 4}
     assert train.sizes == ((60, 40), (60, 40), (60, 40))
-    assert train.balance is not None
-    assert train.balance.mean == pytest.approx(13 * 20 / 2400)
+    assert train.balance["mean"] == pytest.approx(13 * 20 / 2400)
     assert show.table(found).splitlines()[-1] == "Verdict: no leakage and no problem was found."
 
 
@@ -72,7 +71,7 @@ def test_worker_processes_and_progress(tmp_path: Path) -> None:
     calls: list[tuple[str, int, int, str]] = []
     found = scan.scan(tmp_path, lambda *call: calls.append(call))
     assert calls == [("auditing", done, 18, "") for done in range(19)]
-    assert (found.splits[0].masks, len(found.splits[0].pictures)) == (18, 18)
+    assert (found.splits[0].masks, len(found.splits[0].pictured)) == (18, 18)
 
 
 def test_a_recording_in_two_splits(birdsounds: Path) -> None:
@@ -181,7 +180,7 @@ def test_a_test_split_without_masks_is_one_note(birdsounds: Path) -> None:
     shutil.rmtree(birdsounds / "Test" / "Masks")
     (found,) = (one for one in audit(birdsounds).findings if one.kind == "no masks")
     assert found.text == "Test/ has no folder Masks/ (2 images)"
-    assert audit(birdsounds).splits[2].balance is None
+    assert audit(birdsounds).splits[2].balance == {}
 
 
 def test_two_images_of_one_name_share_a_mask(birdsounds: Path) -> None:

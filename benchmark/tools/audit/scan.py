@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.common import workers
 from benchmark.common.errors import UserError
@@ -21,36 +20,11 @@ _IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than deco
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Balance:
-    """The share of foreground over the masks of a split, in [0, 1]."""
-
-    mean: float
-    low: float
-    """5 % of the masks have less."""
-    median: float
-    high: float
-    """5 % of the masks have more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A sample's thumbnails: image uint8 (96, 192), and how much of each pixel is foreground (255: all of it).
-
-    None if a file is missing or cannot be read. Paths are relative to the dataset's top folder.
-    """
-
-    name: str
-    paths: tuple[Path, ...]
-    image: NDArray[np.uint8] | None
-    mask: NDArray[np.uint8] | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitAudit:
     """The summary of a split. `groups` counts recordings, or songs and backgrounds of mixtures.
 
     `sizes` are (width, height) in pixels of the smallest, the median and the largest image by area, None if no image
-    can be read. `balance` is None if no mask can be read.
+    can be read. `balance` is empty if no mask can be read. `pictured` are the samples of the contact sheet.
     """
 
     name: str
@@ -60,8 +34,8 @@ class SplitAudit:
     groups: Mapping[str, int]
     sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
     empty_masks: int
-    balance: Balance | None
-    pictures: tuple[Picture, ...]
+    balance: Mapping[str, float]
+    pictured: tuple[Seen, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +65,7 @@ def scan(root: Path, report: Report) -> Audit:
     by_split = {split.name: [one for one in seen if one.task.split == split.name] for split in splits}
     return Audit(
         root=root,
-        splits=tuple(_summary(root, split, by_split[split.name], samples) for split in splits),
+        splits=tuple(_summary(split, by_split[split.name], samples) for split in splits),
         findings=found,
     )
 
@@ -115,7 +89,7 @@ def _look(tasks: Sequence[Task], report: Report) -> list[Seen]:
     return found
 
 
-def _summary(root: Path, split: Split, seen: Sequence[Seen], samples: findings.Samples | None) -> SplitAudit:
+def _summary(split: Split, seen: Sequence[Seen], samples: findings.Samples | None) -> SplitAudit:
     members: dict[str, set[str]] = {}
     for one in seen:
         if one.task.image is not None:
@@ -135,22 +109,13 @@ def _summary(root: Path, split: Split, seen: Sequence[Seen], samples: findings.S
         sizes=(sizes[0], sizes[(len(sizes) - 1) // 2], sizes[-1]) if sizes else None,
         empty_masks=foreground.count(0.0),
         balance=_balance(foreground),
-        pictures=tuple(_picture(root, one) for one in seen if one.task.picture),
+        pictured=tuple(one for one in seen if one.task.picture),
     )
 
 
-def _balance(foreground: Sequence[float]) -> Balance | None:
+def _balance(foreground: Sequence[float]) -> dict[str, float]:
+    """The mean and some percentiles of the share of foreground over the masks of a split, in [0, 1]."""
     if not foreground:
-        return None
+        return {}
     low, median, high = np.percentile(foreground, (5, 50, 95)).tolist()
-    return Balance(mean=float(np.mean(foreground)), low=low, median=median, high=high)
-
-
-def _picture(root: Path, seen: Seen) -> Picture:
-    paths = (path for path in (seen.task.image, seen.task.mask) if path is not None)
-    return Picture(
-        name=seen.task.stem,
-        paths=tuple(path.relative_to(root) for path in paths),
-        image=None if seen.image is None else seen.image.thumbnail,
-        mask=None if seen.mask is None else seen.mask.thumbnail,
-    )
+    return {"mean": float(np.mean(foreground)), "5 %": low, "median": median, "95 %": high}

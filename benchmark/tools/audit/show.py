@@ -18,7 +18,8 @@ from tabulate import tabulate
 
 from benchmark.common import files
 from benchmark.tools.audit.findings import SEVERITIES, Finding, Severity
-from benchmark.tools.audit.scan import Audit, Picture, SplitAudit
+from benchmark.tools.audit.sample import Seen
+from benchmark.tools.audit.scan import Audit, SplitAudit
 
 _WIDTH = 100
 _EXAMPLES = 3
@@ -50,8 +51,8 @@ def contact_sheet(audit: Audit, path: Path) -> None:
     Raises:
         UserError: the picture cannot be written.
     """
-    splits = [split for split in audit.splits if split.pictures]
-    rows = [-(-len(split.pictures) // _COLUMNS) for split in splits]
+    splits = [split for split in audit.splits if split.pictured]
+    rows = [-(-len(split.pictured) // _COLUMNS) for split in splits]
     width = 2 * _MARGIN + _COLUMNS * _TILE[0] + (_COLUMNS - 1) * _GAP
     height = _HEAD + sum(_TITLE + count * (_TILE[1] + _NAME) for count in rows) + _MARGIN
     figure = Figure(figsize=(width, height), dpi=120)
@@ -61,12 +62,17 @@ def contact_sheet(audit: Audit, path: Path) -> None:
     for split, count in zip(splits, rows, strict=True):
         _text(figure, _MARGIN, top + _TITLE - 0.12, _title(split), fontsize=13, weight="bold")
         top += _TITLE
-        for index, picture in enumerate(split.pictures):
+        for index, seen in enumerate(split.pictured):
             row, column = divmod(index, _COLUMNS)
             left, upper = _MARGIN + column * (_TILE[0] + _GAP), top + row * (_TILE[1] + _NAME)
-            _tile(_axes(figure, left, upper, *_TILE), picture, severities)
+            files_seen = [
+                path.relative_to(audit.root) for path in (seen.task.image, seen.task.mask) if path is not None
+            ]
+            worst = [name for name in SEVERITIES if name in map(severities.get, files_seen)]
+            _tile(_axes(figure, left, upper, *_TILE), seen, worst[0] if worst else None)
         top += count * (_TILE[1] + _NAME)
-    _save(figure, path)
+    draw = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
+    files.write_atomically(path, draw)
 
 
 def _column(split: SplitAudit) -> dict[str, str]:
@@ -76,10 +82,8 @@ def _column(split: SplitAudit) -> dict[str, str]:
         names = ("smallest image", "median image", "largest image")
         found |= {name: f"{width} x {height}" for name, (width, height) in zip(names, split.sizes, strict=True)}
     if split.balance:
-        balance = split.balance
         found["empty masks"] = f"{split.empty_masks:,}"
-        found |= {"foreground, mean": f"{balance.mean:.1%}", "foreground, 5 %": f"{balance.low:.1%}"}
-        found |= {"foreground, median": f"{balance.median:.1%}", "foreground, 95 %": f"{balance.high:.1%}"}
+        found |= {f"foreground, {name}": f"{share:.1%}" for name, share in split.balance.items()}
     return found
 
 
@@ -128,22 +132,26 @@ def _title(split: SplitAudit) -> str:
     parts = [_number(split.images, "image")]
     parts += [_number(count, kind) for kind, count in split.groups.items()]
     if split.balance:
-        parts.append(f"{split.balance.mean:.1%} foreground")
+        parts.append(f"{split.balance['mean']:.1%} foreground")
     return f"{split.folder}:  {', '.join(parts)}"
 
 
-def _tile(axes: Axes, picture: Picture, severities: Mapping[Path, Severity]) -> None:
+def _tile(axes: Axes, seen: Seen, worst: Severity | None) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    if picture.image is None:
+    if seen.image is None or seen.image.thumbnail is None:
         axes.set_facecolor("0.9")
         axes.text(0.5, 0.5, "unreadable", transform=axes.transAxes, ha="center", va="center", color="0.4")
     else:
-        axes.imshow(_composite(picture.image, picture.mask), aspect="auto", interpolation="antialiased")
-    worst = next((name for name in SEVERITIES if name in {severities.get(path) for path in picture.paths}), None)
+        axes.imshow(
+            _composite(seen.image.thumbnail, seen.mask.thumbnail if seen.mask else None),
+            aspect="auto",
+            interpolation="antialiased",
+        )
     for spine in axes.spines.values():
         spine.set(color=_FRAMES[worst] if worst else "0.75", linewidth=3 if worst else 0.5)
-    name = picture.name if len(picture.name) <= 30 else f"{picture.name[:14]}…{picture.name[-15:]}"
+    stem = seen.task.stem
+    name = stem if len(stem) <= 30 else f"{stem[:14]}…{stem[-15:]}"
     axes.set_xlabel(name, fontsize=7, labelpad=3, parse_math=False)
 
 
@@ -175,8 +183,3 @@ def _position(figure: Figure, left: float, top: float) -> tuple[float, float]:
 
 def _text(figure: Figure, left: float, top: float, text: str, **style: Any) -> None:
     figure.text(*_position(figure, left, top), text, parse_math=False, **style)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    draw = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
-    files.write_atomically(path, draw)

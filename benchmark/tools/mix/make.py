@@ -6,8 +6,8 @@ after the sample's files. At the end the notes become `samples.csv`, and the car
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,8 @@ def make(
     mixtures = plan.plan(pools, settings)
 
     recipe = _recipe(pools, settings, lowpass)
-    with _alone(out, report):
+    waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
+    with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
         _begin(out, recipe)
         before = _made_before(out, mixtures)
         missing = [mixture for mixture in mixtures if mixture.id not in before]
@@ -79,25 +80,10 @@ def make(
             _finish(out, [made[mixture.id] for mixture in mixtures], pools, recipe, command)
     return Made(
         path=out,
-        counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
+        counts=Counter(mixture.slice if mixture.split == "test" else mixture.split for mixture in mixtures),
         kept=len(before),
         card=(out / _CARD).read_text(encoding="utf-8"),
     )
-
-
-@contextmanager
-def _alone(out: Path, report: Report) -> Iterator[None]:
-    """Lock the folder; wait for another process that mixes into it.
-
-    Raises:
-        UserError: the disk refuses.
-    """
-    waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
-    try:
-        with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
-            yield
-    except OSError as error:
-        raise files.refused(out, error) from error
 
 
 def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None:
@@ -114,10 +100,6 @@ def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None
             f"the folders {', '.join(names)} need names of their own, which are not {', '.join(layout.SPLITS)}, main "
             f"or {sources.FOREIGN}: they name recordings, and slices of the test"
         )
-
-
-def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
-    return sum((mixture.split, mixture.slice) == (pool.split, pool.slice) for mixture in mixtures)
 
 
 def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
