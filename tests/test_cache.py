@@ -190,7 +190,7 @@ def test_a_slice_says_how_many_of_its_images_have_a_group_that_training_never_me
 
 def test_groups_are_counted_and_shared_ones_found(birdsounds: Path) -> None:
     rows = prepare(birdsounds).rows
-    assert manifest.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}
+    assert manifest.counted(rows)["groups"]["recording"]["counts"] == {"train": 4, "val": 2, "test": 2}
     assert manifest.shared(rows) == {}
     for kind in ("Images", "Masks"):
         content = (birdsounds / "Train" / kind / "XC101.png").read_bytes()

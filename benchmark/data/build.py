@@ -41,11 +41,7 @@ def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int],
 
 
 def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool, report: Report) -> None:
-    """Give every sample its file.
-
-    Raises:
-        UserError: samples that cannot be used.
-    """
+    """Give every sample its file."""
     missing = [one for one in listing if not decode.file_of(folder, one).is_file()]
     bad: list[str] = []
     total = len(listing)

@@ -59,26 +59,27 @@ def read_rows(text: str) -> list[Row]:
     return [_ROW.validate_json(line) for line in text.splitlines()]
 
 
-def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
-    found = members((row.split, groups(row)) for row in rows)
-    return {kind: {split: len(inside) for split, inside in by_split.items()} for kind, by_split in found.items()}
-
-
 def counted(rows: Sequence[Row]) -> dict[str, Any]:
-    """Sizes and groups of the data, under the names of the fields of `DatasetRecord`."""
+    """Sizes and groups of the data, under the names of the fields of `DatasetRecord`.
+
+    Distinct images count as groups of the kind "pixels".
+    """
     by_split = {
         split: [row for row in rows if row.split == split] for split in dict.fromkeys(row.split for row in rows)
     }
     slices = [row.slice for row in by_split["test"]]
-    between = shared(rows)
+    found = members((row.split, groups(row)) for row in rows)
+    between = shared_members(found)
     return {
         "images": {split: len(inside) for split, inside in by_split.items()},
         "empty_masks": {split: sum(not row.foreground for row in inside) for split, inside in by_split.items()},
         "test_slices": {name: slices.count(name) for name in dict.fromkeys(slices)},
         "groups": {
-            kind: {"relation": "shared" if kind in between else "disjoint", "counts": counts}
-            for kind, counts in isolation(rows).items()
+            kind: {
+                "relation": "shared" if kind in between else "disjoint",
+                "counts": {split: len(inside) for split, inside in splits.items()},
+            }
+            for kind, splits in found.items()
         },
         "slices": {name: _slice(rows, name) for name in dict.fromkeys(slices)},
     }

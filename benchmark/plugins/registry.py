@@ -156,11 +156,7 @@ def load(kind: Kind, text: str) -> Plugin:
 
 
 def _only_place(kind: Kind, name: str) -> _Place:
-    """The place where the plugin of that name lies.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
+    """The place where the plugin of that name lies."""
     known = _places(kind)
     if name not in known:
         listed = (path for root in benchmark.__path__ for path in (Path(root) / kind).glob("*.py"))
@@ -176,11 +172,7 @@ def _only_place(kind: Kind, name: str) -> _Place:
 
 
 def _import(found: _Place) -> tuple[ModuleType, bytes, Mapping[str, bytes]]:
-    """The module, the bytes of its file, and those of the other modules of its folder.
-
-    Raises:
-        UserError: it cannot be imported.
-    """
+    """The module, the bytes of its file, and those of the other modules of its folder."""
     if found.file is None:
         raise UserError(
             f"{found.words} cannot be imported: it has no Python file; correct the package that announces it"
@@ -208,11 +200,7 @@ def _package(module: str, file: Path) -> str:
 
 
 def _refuse_other_plugins(found: _Place, imported: Iterable[str]) -> None:
-    """Refuse a plugin that imports another one: its record would not hold that code, and its hash would not see it.
-
-    Raises:
-        UserError: it does.
-    """
+    """Refuse a plugin that imports another one: its record would not hold that code, and its hash would not see it."""
     for name in imported:
         if name.startswith(_OTHERS) and not f"{name}.".startswith(f"{found.module}."):
             raise UserError(

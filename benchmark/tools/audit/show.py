@@ -65,10 +65,8 @@ def contact_sheet(audit: Audit, path: Path) -> None:
         for index, seen in enumerate(split.pictured):
             row, column = divmod(index, _COLUMNS)
             left, upper = _MARGIN + column * (_TILE[0] + _GAP), top + row * (_TILE[1] + _NAME)
-            files_seen = [
-                path.relative_to(audit.root) for path in (seen.task.image, seen.task.mask) if path is not None
-            ]
-            worst = [name for name in SEVERITIES if name in map(severities.get, files_seen)]
+            paths = [path.relative_to(audit.root) for path in (seen.task.image, seen.task.mask) if path is not None]
+            worst = [name for name in SEVERITIES if name in map(severities.get, paths)]
             _tile(_axes(figure, left, upper, *_TILE), seen, worst[0] if worst else None)
         top += count * (_TILE[1] + _NAME)
     draw = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
@@ -143,11 +141,8 @@ def _tile(axes: Axes, seen: Seen, worst: Severity | None) -> None:
         axes.set_facecolor("0.9")
         axes.text(0.5, 0.5, "unreadable", transform=axes.transAxes, ha="center", va="center", color="0.4")
     else:
-        axes.imshow(
-            _composite(seen.image.thumbnail, seen.mask.thumbnail if seen.mask else None),
-            aspect="auto",
-            interpolation="antialiased",
-        )
+        mask = seen.mask.thumbnail if seen.mask else None
+        axes.imshow(_composite(seen.image.thumbnail, mask), aspect="auto", interpolation="antialiased")
     for spine in axes.spines.values():
         spine.set(color=_FRAMES[worst] if worst else "0.75", linewidth=3 if worst else 0.5)
     stem = seen.task.stem

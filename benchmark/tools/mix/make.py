@@ -132,11 +132,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
 
 
 def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
-    """Write the recipe into an empty folder, or compare it with that of the dataset which is there.
-
-    Raises:
-        UserError: another dataset is there, or something else.
-    """
+    """Write the recipe into an empty folder, or compare it with that of the dataset which is there."""
     path = out / layout.RECIPE
     if path.is_file():
         try:
