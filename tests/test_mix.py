@@ -297,7 +297,13 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copytree(broken / "call", tmp_path / "elsewhere" / "song")
     fails("are the same folder or one inside the other", "--other", broken / "song", out=tmp_path / "new", root=broken)
-    fails("need names of their own", "--other", tmp_path / "elsewhere" / "song", out=tmp_path / "new", root=broken)
+    fails(
+        "need different names, other than train",
+        "--other",
+        tmp_path / "elsewhere" / "song",
+        out=tmp_path / "new",
+        root=broken,
+    )
     for number in range(4):
         (broken / "background" / f"site_{number:02d}.wav").unlink()
     fails("backgrounds are without loud animals", out=tmp_path / "new", root=broken)

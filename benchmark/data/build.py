@@ -1,8 +1,8 @@
-"""Build an entry of the cache: a file per decoded sample, and then, from all of them, the arrays of each split.
+"""Build an entry of the cache: first a file per decoded sample, then the arrays of each split.
 
 The files of the samples lie in `.unfinished-<settings>`, each named after its sample's key and written atomically. A
-build that was killed, or that found bad samples, goes on with the files that are there. A repaired sample has a new
-key, so only it is decoded again.
+build that was killed, or that found bad samples, continues from these files. A repaired sample has a new key, so it
+alone is decoded again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from benchmark.data.sample_keys import KeyedSample
 from benchmark.data.validate import SPLITS
 
 _NAMED = 20  # bad samples that a message names
-_HOPELESS = 50  # bad samples without a single good one: the reader is at fault, or the folder
+_HOPELESS = 50  # bad samples without a good one; then the reader or the folder is at fault
 
 
 def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int], grey: bool, report: Report) -> None:
@@ -41,7 +41,7 @@ def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int],
 
 
 def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool, report: Report) -> None:
-    """Give every sample its file."""
+    """Decode every sample that has no file yet."""
     missing = [one for one in listing if not decode.file_of(folder, one).is_file()]
     bad: list[str] = []
     total = len(listing)
@@ -61,7 +61,7 @@ def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int],
 
 
 def _refusal(bad: Sequence[str]) -> str:
-    """One line that names every bad sample, as far as anybody would read it."""
+    """One line that names the bad samples, at most twenty of them."""
     if len(bad) == 1:
         return bad[0]
     more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""

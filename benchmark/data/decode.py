@@ -1,4 +1,4 @@
-"""Decode samples into files of the cache: on all processors, with few of them in memory.
+"""Decode samples into files of the cache, on all processors, with few samples in memory at a time.
 
 Workers import this module, so it stays free of torch.
 """
@@ -44,7 +44,7 @@ class Decoded:
 def decode_all(
     samples: Sequence[KeyedSample], folder: Path, *, size: tuple[int, int], grey: bool
 ) -> Generator[str | None, None, None]:
-    """Write the file of each sample into `folder`, and yield in order why a sample cannot be used, or None.
+    """Write the file of each sample into `folder`; for each, in order, yield None or why it cannot be used.
 
     Worker processes do it, or this process where the work is small.
 
@@ -69,7 +69,7 @@ def decode_all(
     except BrokenProcessPool as error:
         raise UserError(
             f"a worker ended abruptly near sample '{samples[done].sample.id}' (no memory left, or killed); "
-            "the same command goes on with what was decoded"
+            "the same command continues with the samples that were decoded"
         ) from error
 
 
@@ -79,7 +79,7 @@ def file_of(folder: Path, keyed: KeyedSample) -> Path:
 
 
 def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
-    """Decode a sample into its file; why that cannot be done, or None."""
+    """Decode a sample into its file; return None, or why it cannot be used."""
     try:
         decoded = decode(keyed, size=size, grey=grey)
     except UserError as error:

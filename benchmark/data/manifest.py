@@ -25,7 +25,7 @@ class SoundRow:
 class Row:
     """One line of the manifest. `foreground` counts mask pixels at native size (height x width).
 
-    `sound` is there for test samples whose clean sound the dataset knows.
+    `sound` is given for test samples whose clean sound is known.
     """
 
     split: str
@@ -86,7 +86,7 @@ def counted(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _slice(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """By kind of group: how many a test slice has, and how many of its images have one that training never met."""
+    """By kind of group: the groups of a test slice, and its images whose group is not in train or val."""
     inside = [row for row in rows if row.split == "test" and row.slice == name]
     learned = [row for row in rows if row.split != "test"]
     kinds = list(dict.fromkeys(kind for row in inside for kind in row.groups))
@@ -104,7 +104,7 @@ def _of_kind(rows: Sequence[Row], kind: str) -> set[str]:
 
 
 def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
+    """Kind of group -> the groups that are in more than one split; kinds without such groups are left out."""
     return shared_members(members((row.split, groups(row)) for row in rows))
 
 
@@ -128,7 +128,7 @@ def members(samples: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, dict[
 
 
 def met(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
-    """Kind of group that no two splits may share -> groups that stand in both; kinds without any are left out."""
+    """Leakage: kind of group -> the groups that are in both; kinds without such groups are left out."""
     found = {}
     for kind in LEAKAGE_GROUPS:
         known, here = ({groups(row).get(kind) for row in rows} - {None} for rows in (trained, tested))

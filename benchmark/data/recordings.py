@@ -210,7 +210,7 @@ def resample(samples: Real, rate: int, to: int) -> Real:
     It is flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would lose 2 dB there.
 
     Raises:
-        UserError: the common divisor of the rates is so small that the filter would take gigabytes.
+        UserError: the rates have so small a common divisor that the filter would need gigabytes.
     """
     if rate == to:
         return samples

@@ -71,7 +71,7 @@ def find(kind: Kind) -> list[str]:
     """The names of all plugins of a kind, in alphabetical order; imports none of them.
 
     Raises:
-        UserError: a folder of the user's cannot hold plugins.
+        UserError: a folder that the user named cannot hold plugins.
     """
     return sorted(_places(kind))
 
@@ -211,7 +211,7 @@ def _refuse_other_plugins(found: _Place, imported: Iterable[str]) -> None:
 
 def sources(kind: Kind, name: str) -> list[Path]:
     """The files in which a plugin of that name is found now; imports none of them."""
-    if not is_name(name):  # so that no name is ever made into a path
+    if not is_name(name):  # never make an unchecked name into a path
         return []
     folders = [Path(root) / kind for root in benchmark.__path__]
     found = [path for folder in folders for path in (folder / f"{name}.py", folder / name / "__init__.py")]

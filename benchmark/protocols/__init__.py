@@ -1,7 +1,8 @@
 """Frozen settings of an experiment, and their digest.
 
 A protocol is a TOML file. The digest covers everything in it that can change a number. It leaves out titles, comments
-and settings at their default, so these orphan no table. Seeds, devices, precision and paths are not part of a protocol.
+and settings at their default, so a new setting changes no old digest. Seeds, devices, precision and paths are not part
+of a protocol.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ UNDIGESTED = ("name", "title", "about")
 """Fields that change no number."""
 
 PositiveInt = Annotated[int, Field(gt=0, le=1_000_000)]
-"""The limit is far above what anybody needs, and far below what breaks other code."""
+"""The limit is far above every real value, and far below what breaks other code."""
 Side = Annotated[int, Field(gt=0, le=16_384)]
 """In pixels; a colour image of the largest size takes 800 MB."""
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -79,7 +80,7 @@ class Protocol(BaseModel):
     @field_validator("learning_rates")
     @classmethod
     def _worth_choosing_from(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        """Check the rates and sort them, so that the same rates give the same table."""
+        """Check the rates and sort them, so the same rates give the same table."""
         if len(rates) == 1 or len(set(rates)) < len(rates):
             raise ValueError("list two or more different learning rates, or [] to choose none")
         own = info.data.get("learning_rate")  # missing if it is invalid itself
@@ -125,7 +126,7 @@ class Protocol(BaseModel):
 def rates_around(rate: float, count: int) -> list[float]:
     """List `count` learning rates around `rate`, ascending by factors of sqrt(10); an even count has one more below.
 
-    The rate itself is kept exactly; the others are rounded to three digits, so that they read well in records.
+    The rate itself is kept exactly; the others are rounded to three digits, to be readable in records.
     """
     steps = range(-(count // 2), count - count // 2)
     return [float(f"{rate * 10 ** (step / 2):.3g}") if step else rate for step in steps]

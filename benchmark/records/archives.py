@@ -16,7 +16,7 @@ _DAMAGED = (
     *(EOFError, KeyError, MemoryError, RuntimeError, SyntaxError),
     *(struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""What NumPy and zipfile raise for a damaged archive, besides OSError and ValueError."""
+"""The exceptions of NumPy and zipfile for a damaged archive, besides OSError and ValueError."""
 
 
 def read_predictions(path: Path) -> NDArray[np.bool_]:

@@ -66,7 +66,7 @@ def badge(path: Path, record: Record, *, current: Collection[str] | None = None)
     """The badge of a run's folder. `current` (see `current_sources`) is looked up if it is not given.
 
     "older source": the plugin found under that name has another source now. "verified": `verification.json` is good,
-    and is of the SHA256SUMS that is there. A plugin that is not found does not make a source older.
+    and was made for the present SHA256SUMS. A plugin that is not found does not make a source older.
     """
     current = current_sources(record.architecture.name) if current is None else current
     if current and record.architecture.source_hash not in current:

@@ -55,7 +55,7 @@ def check(results: Path, runs: Sequence[Path] | None = None, report: Report = si
 
 
 def _findings(folder: F, checks: Sequence[Check[F]]) -> list[Finding]:
-    """What the checks find, each fault once. A check ends at a file that cannot be read."""
+    """The findings of the checks, each fault once. A check ends at a file that cannot be read."""
     faults: dict[Fault, None] = {}
     for one in checks:
         try:

@@ -47,7 +47,7 @@ def find(root: Path, splits: Sequence[Split], seen: Sequence[Seen], samples: Sam
 
 def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """By severity, kind and text."""
-    # A set, because two images of one name share a mask, and its findings come twice.
+    # A set: two images of the same name share a mask, whose findings would come twice.
     return tuple(sorted(set(found), key=lambda one: (SEVERITIES.index(one.severity), one.kind, one.text)))
 
 
@@ -119,7 +119,7 @@ def _names(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
 
 
 def _table(root: Path, splits: Sequence[Split], samples: Samples | None) -> Iterator[Finding]:
-    """Samples that are in samples.csv and not on disk, and the other way round."""
+    """Differences between samples.csv and the files."""
     if samples is None:
         return
     stems = {(split.name, path.stem): path.relative_to(root) for split in splits for path in split.images or ()}

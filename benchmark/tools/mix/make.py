@@ -1,6 +1,6 @@
-"""Write a dataset of mixtures on all processors, and go on with one that was interrupted.
+"""Write a dataset of mixtures on all processors; continue one that was interrupted.
 
-First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, written
+First comes `mix.json`, the recipe, which decides every byte. `.unfinished/` holds a note per finished sample, written
 after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
@@ -97,13 +97,13 @@ def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None
     taken = {"main", sources.FOREIGN, *layout.SPLITS} & {folder.name for folder in others}
     if taken or len(set(names)) < len(names):
         raise UserError(
-            f"the folders {', '.join(names)} need names of their own, which are not {', '.join(layout.SPLITS)}, main "
+            f"the folders {', '.join(names)} need different names, other than {', '.join(layout.SPLITS)}, main "
             f"or {sources.FOREIGN}: they name recordings, and slices of the test"
         )
 
 
 def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
-    """All that decides the bytes, with the recordings by their content."""
+    """The settings and the recordings (by their content): they decide every byte."""
 
     def listed(source: Source) -> dict[str, Any]:
         return {
@@ -132,7 +132,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
 
 
 def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
-    """Write the recipe into an empty folder, or compare it with that of the dataset which is there."""
+    """Write the recipe into an empty folder, or compare it with the recipe of the dataset in the folder."""
     path = out / layout.RECIPE
     if path.is_file():
         try:
@@ -150,7 +150,7 @@ def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def _made_before(out: Path, mixtures: Sequence[Mixture]) -> dict[str, MixedSample]:
-    """The samples that are noted, or listed in samples.csv, and whose files are all there; by id."""
+    """The finished samples by id: noted or listed in samples.csv, with all of their files."""
     try:
         found = {sample.id: sample for sample in (layout.read_samples(out) or {}).values()}
     except UserError:  # it is missing or damaged, and is written again
@@ -184,7 +184,7 @@ def _write_all(
 
 
 def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> MixedSample:
-    """Write the files of a sample, and then the note that they are whole."""
+    """Write the files of a sample, then the note that they are complete."""
     rendered = render(mixture, settings, lowpass)
     image, mask, *sounds = _files(mixture, out)
     _write_png(image, rendered.image)

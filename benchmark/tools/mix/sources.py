@@ -204,7 +204,7 @@ def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
 
 
 def refuse_copies(sources: Sequence[Source]) -> None:
-    """Refuse a recording that is there under two names: it would be in two splits, or be its own background.
+    """Refuse two files with the same recording: it could be in two splits, or be its own background.
 
     Raises:
         UserError: two files hold the same samples.
