@@ -15,7 +15,7 @@ from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.data import layout
 from benchmark.tools.audit import findings, pairs, scan, show
-from benchmark.tools.audit.sample import look
+from benchmark.tools.audit.sample import examine
 
 
 def audit(root: Path) -> scan.Audit:
@@ -217,7 +217,7 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=20)
 def test_findings_do_not_depend_on_the_order_of_files(messy: Path, data: st.DataObject) -> None:
     splits = pairs.find(messy)
-    seen = [look(task) for split in splits for task in pairs.tasks(split)]
+    seen = [examine(task) for split in splits for task in pairs.tasks(split)]
     expected, found = (
         {(one.severity, one.kind, frozenset(one.paths)) for one in findings.find(messy, splits, order, None)}
         for order in (seen, data.draw(st.permutations(seen)))

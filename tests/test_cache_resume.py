@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cache_killing
 import numpy as np
@@ -34,7 +35,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(keyed: sample_keys.KeyedSample, **options: object) -> decoding.Decoded:
+    def noted(keyed: sample_keys.KeyedSample, **options: object) -> dict[str, Any]:
         names.append(f"{keyed.split}-{keyed.sample.id}")
         return decode(keyed, **options)
 
@@ -128,7 +129,7 @@ def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
     found = splits(tmp_path / "data", train=40)
     bad = [f"train-{number}" for number in range(1, 24)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "IN_PROCESS", 1000)
+        patch.setattr(workers, "IN_PROCESS", 1000)
         with pytest.raises(UserError, match=r"^23 samples .*\(20\) train-20 is not a readable image and 3 more$"):
             build(tmp_path / "cache", broken(found, *bad))
 
@@ -136,7 +137,7 @@ def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
 def test_a_reader_that_never_works_is_not_asked_for_hours(
     tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "IN_PROCESS", 1000)
+    monkeypatch.setattr(workers, "IN_PROCESS", 1000)
     found = splits(tmp_path / "data", train=90)
     with pytest.raises(UserError, match=r"^50 samples"):
         build(tmp_path / "cache", broken(found, *(f"train-{number}" for number in range(90))))

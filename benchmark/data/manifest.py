@@ -59,7 +59,7 @@ def read_rows(text: str) -> list[Row]:
     return [_ROW.validate_json(line) for line in text.splitlines()]
 
 
-def counted(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """Sizes and groups of the data, under the names of the fields of `DatasetRecord`.
 
     Distinct images count as groups of the kind "pixels".
@@ -127,7 +127,7 @@ def members(samples: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, dict[
     return found
 
 
-def met(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
+def leaking_groups(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
     """Leakage: kind of group -> the groups that are in both; kinds without such groups are left out."""
     found = {}
     for kind in LEAKAGE_GROUPS:

@@ -98,7 +98,7 @@ def check_transfer(
         UserError: a recording that the run was trained or validated on, a test split without any foreground.
     """
     _check_foreground(test)
-    met = manifest.met(learned, test.rows)
+    met = manifest.leaking_groups(learned, test.rows)
     if met and not allow_leakage:
         kind, found = next(iter(met.items()))
         row = next(row for row in test.rows if manifest.groups(row).get(kind) == found[0])

@@ -69,14 +69,14 @@ def finished(path: Path) -> bool:
     Raises:
         UserError: its record cannot be read; it may be worth more than a new run.
     """
-    found = present(path, RECORD, read, _SCHEMA_NAME)
+    found = read_if_present(path, RECORD, read, _SCHEMA_NAME)
     if found is None or found.status != "finished":
         return False
     require_counts(path)
     return True
 
 
-def present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
+def read_if_present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
     """Read the file of that name in a folder; None if the folder does not exist or is empty.
 
     `what` says in messages what the file should be.

@@ -47,9 +47,9 @@ def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
         files.write_atomically(private, partial(_write_arrays, arrays=small))
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     with path.open("wb") as file:  # by its path NumPy would add a suffix
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def write_source(target: Path, plugin: Plugin) -> None:

@@ -82,7 +82,7 @@ def check_keys(run: RunFolder) -> Iterator[Fault]:
 
 def check_data(run: RunFolder) -> Iterator[Fault]:
     """Sizes, slices and groups in the record are those of the manifest."""
-    counted = manifest.counted(run.rows)
+    counted = manifest.summary(run.rows)
     stored = run.dataset.model_dump(mode="json", include=set(counted))
     for name, value in counted.items():
         if stored[name] != value:

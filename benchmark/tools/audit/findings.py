@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from benchmark.data import layout
 from benchmark.tools.audit.pairs import Split
-from benchmark.tools.audit.sample import Seen
+from benchmark.tools.audit.sample import Facts
 
 Severity: TypeAlias = Literal["leakage", "problem", "note"]
 SEVERITIES: tuple[Severity, ...] = ("leakage", "problem", "note")
@@ -31,7 +31,7 @@ class Finding:
     paths: tuple[Path, ...] = ()
 
 
-def find(root: Path, splits: Sequence[Split], seen: Sequence[Seen], samples: Samples | None) -> tuple[Finding, ...]:
+def find(root: Path, splits: Sequence[Split], seen: Sequence[Facts], samples: Samples | None) -> tuple[Finding, ...]:
     """All findings, the worst first."""
     found = chain(
         _shared_groups(root, seen, samples),
@@ -51,7 +51,7 @@ def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(set(found), key=lambda one: (SEVERITIES.index(one.severity), one.kind, one.text)))
 
 
-def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
+def groups(seen: Facts, samples: Samples | None) -> dict[str, str]:
     """The groups that must not be in two splits: an image's recording, or a mixture's song and background."""
     if samples is None:
         return {"recording": layout.recording(seen.task.stem)}
@@ -59,8 +59,8 @@ def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
     return {} if sample is None else {"song": sample.song, "background": sample.background}
 
 
-def _shared_groups(root: Path, seen: Sequence[Seen], samples: Samples | None) -> Iterator[Finding]:
-    members: dict[tuple[str, str], list[Seen]] = {}
+def _shared_groups(root: Path, seen: Sequence[Facts], samples: Samples | None) -> Iterator[Finding]:
+    members: dict[tuple[str, str], list[Facts]] = {}
     for one in seen:
         if one.task.image is None:
             continue
@@ -76,8 +76,8 @@ def _shared_groups(root: Path, seen: Sequence[Seen], samples: Samples | None) ->
             )
 
 
-def _same_pixels(root: Path, seen: Sequence[Seen]) -> Iterator[Finding]:
-    by_digest: dict[str, list[Seen]] = {}
+def _same_pixels(root: Path, seen: Sequence[Facts]) -> Iterator[Finding]:
+    by_digest: dict[str, list[Facts]] = {}
     for one in seen:
         if one.image is not None:
             by_digest.setdefault(one.image.digest, []).append(one)
@@ -138,7 +138,7 @@ def _table(root: Path, splits: Sequence[Split], samples: Samples | None) -> Iter
         yield Finding(severity="problem", kind="samples.csv", text=text, paths=(stems[key],))
 
 
-def _files(root: Path, seen: Seen) -> Iterator[Finding]:
+def _files(root: Path, seen: Facts) -> Iterator[Finding]:
     """Findings about a single file."""
     for path, error, kind in ((seen.task.image, seen.image_error, "image"), (seen.task.mask, seen.mask_error, "mask")):
         if path is not None and error:
@@ -151,7 +151,7 @@ def _files(root: Path, seen: Seen) -> Iterator[Finding]:
         yield _about(root, seen.task.mask, "note", "full mask" if mask.foreground else "empty mask", "")
 
 
-def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Seen]) -> Iterator[Finding]:
+def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Facts]) -> Iterator[Finding]:
     """Findings about an image and its mask together."""
     stems = {split.name: {path.stem for path in split.images} for split in splits if split.images is not None}
     with_masks = {split.name for split in splits if split.masks is not None}
@@ -175,11 +175,11 @@ def _about(root: Path, path: Path | None, severity: Severity, kind: str, detail:
     )
 
 
-def _paths(root: Path, seen: Sequence[Seen]) -> tuple[Path, ...]:
+def _paths(root: Path, seen: Sequence[Facts]) -> tuple[Path, ...]:
     return tuple(one.task.image.relative_to(root) for one in seen if one.task.image is not None)
 
 
-def _listed(root: Path, seen: Sequence[Seen]) -> str:
+def _listed(root: Path, seen: Sequence[Facts]) -> str:
     """The first image of every split, then others: `Train/Images/a.png, Valid/Images/b.png and 3 more`."""
     firsts = {one.task.split: one for one in reversed(seen)}
     named = [one for one in seen if firsts[one.task.split] is one]

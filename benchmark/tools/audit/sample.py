@@ -42,7 +42,7 @@ class MaskFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class Facts:
     """The facts of a task's files, or why a file cannot be read."""
 
     task: Task
@@ -52,11 +52,11 @@ class Seen:
     mask_error: str
 
 
-def look(task: Task) -> Seen:
+def examine(task: Task) -> Facts:
     """Decode the files of a task. A file that cannot be read is noted, not raised."""
     image, image_error = _try(_image, task.image, task.picture)
     mask, mask_error = _try(_mask, task.mask, task.picture)
-    return Seen(task=task, image=image, mask=mask, image_error=image_error, mask_error=mask_error)
+    return Facts(task=task, image=image, mask=mask, image_error=image_error, mask_error=mask_error)
 
 
 def _try(facts: Callable[[Path, bool], _Facts], path: Path | None, picture: bool) -> tuple[_Facts | None, str]:

@@ -14,9 +14,7 @@ from benchmark.data import layout
 from benchmark.tools.audit import findings, pairs
 from benchmark.tools.audit.findings import Finding
 from benchmark.tools.audit.pairs import Split, Task
-from benchmark.tools.audit.sample import Seen, look
-
-_IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
+from benchmark.tools.audit.sample import Facts, examine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +33,7 @@ class SplitAudit:
     sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
     empty_masks: int
     balance: Mapping[str, float]
-    pictured: tuple[Seen, ...]
+    pictured: tuple[Facts, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +58,7 @@ def scan(root: Path, report: Report) -> Audit:
     """
     splits = pairs.find(root)
     samples, unreadable = _samples(root)
-    seen = _look([task for split in splits for task in pairs.tasks(split)], report)
+    seen = _examine_all([task for split in splits for task in pairs.tasks(split)], report)
     found = findings.ordered((*findings.find(root, splits, seen, samples), *unreadable))
     by_split = {split.name: [one for one in seen if one.task.split == split.name] for split in splits}
     return Audit(
@@ -79,17 +77,17 @@ def _samples(root: Path) -> tuple[findings.Samples | None, list[Finding]]:
         return None, [Finding(severity="problem", kind="samples.csv", text=text, paths=(Path(layout.SAMPLES),))]
 
 
-def _look(tasks: Sequence[Task], report: Report) -> list[Seen]:
-    """The facts of every task, in order: from worker processes, or from this process if the work is small."""
+def _examine_all(tasks: Sequence[Task], report: Report) -> list[Facts]:
+    """The facts of every task, in order."""
     report("auditing", 0, len(tasks), "")
     found = []
-    for one in map(look, tasks) if len(tasks) <= _IN_PROCESS else workers.ordered(look, tasks):
+    for one in workers.ordered(examine, tasks):
         found.append(one)
         report("auditing", len(found), len(tasks), "")
     return found
 
 
-def _summary(split: Split, seen: Sequence[Seen], samples: findings.Samples | None) -> SplitAudit:
+def _summary(split: Split, seen: Sequence[Facts], samples: findings.Samples | None) -> SplitAudit:
     members: dict[str, set[str]] = {}
     for one in seen:
         if one.task.image is not None:

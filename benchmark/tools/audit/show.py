@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from benchmark.common import files
 from benchmark.tools.audit.findings import SEVERITIES, Finding, Severity
-from benchmark.tools.audit.sample import Seen
+from benchmark.tools.audit.sample import Facts
 from benchmark.tools.audit.scan import Audit, SplitAudit
 
 _WIDTH = 100
@@ -134,7 +134,7 @@ def _title(split: SplitAudit) -> str:
     return f"{split.folder}:  {', '.join(parts)}"
 
 
-def _tile(axes: Axes, seen: Seen, worst: Severity | None) -> None:
+def _tile(axes: Axes, seen: Facts, worst: Severity | None) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     if seen.image is None or seen.image.thumbnail is None:

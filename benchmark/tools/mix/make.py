@@ -60,9 +60,9 @@ def make(
         UserError: recordings that cannot be used, or a folder that holds something else.
     """
     _check_folders(song, background, others)
-    songs = sources.look("song", song, settings, report)
-    backgrounds = sources.look("background", background, settings, report)
-    other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
+    songs = sources.read_all("song", song, settings, report)
+    backgrounds = sources.read_all("background", background, settings, report)
+    other_songs = {folder.name: sources.read_all("song", folder, settings, report) for folder in others}
     everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
     sources.refuse_copies(everything)
     lowpass = sources.common_lowpass(everything, settings)
