@@ -16,7 +16,7 @@ from benchmark.common import files
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 from benchmark.scores import separation
 
@@ -154,6 +154,7 @@ def _write_run(
             for index, place in enumerate(data.slices)
         ]
         write_csv(target_folder / "images.csv", header, rows)
+        checksums.write(target_folder)
 
 
 def _counts(hits: float) -> list[int]:

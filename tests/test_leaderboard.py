@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmark import protocols, scores
 from benchmark.common import files
 from benchmark.leaderboard import columns, formats, tables
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 
 TEMPLATE: dict[str, Any] = {
@@ -104,6 +104,7 @@ def write(
             for index in range(6)
         ]
         write_csv(target / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
+        checksums.write(target)
     return folder
 
 

@@ -10,7 +10,7 @@ from test_leaderboard import TEMPLATE, _counts
 from benchmark import scores
 from benchmark.common import files
 from benchmark.leaderboard import formats, tables
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 from benchmark.scores import separation, uncertainty
 
@@ -48,6 +48,7 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
                 for i in range(COUNT)
             ]
             write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
+            checksums.write(folder)
     songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
     if manifest:
         lines = [
