@@ -1,4 +1,4 @@
-"""What a plugin must provide, and the types that it provides it with; every plugin imports this module.
+"""The types that a plugin provides and receives; every plugin imports this module.
 
 A plugin is one file, or a folder with an `__init__.py`; helpers go into the plugin's folder.
 """
@@ -78,7 +78,7 @@ class ArchitectureSpec:
     reported: tuple[Reported, ...] = ()
     """Published numbers of the plugin with its parameters at their defaults."""
     without_gradient: tuple[str, ...] = ()
-    """Names of parameters, or patterns such as "encoder.*", that rightly get no gradient."""
+    """Names of parameters, or patterns such as "encoder.*", that are meant to get no gradient."""
     pixelwise: bool = False
     """Whether each pixel is judged by itself and a fixed neighbourhood. A network that sees shapes must do better than
     such baselines; the leaderboard shows whether it does."""
@@ -95,8 +95,8 @@ class ArchitectureSpec:
         for name in ("title", "paper", "citation"):
             _require(self, name, isinstance(getattr(self, name), str), "a text")
         _require(self, "title", self.title.isprintable(), "one line of printable characters")
-        whole = type(self.size_multiple) is int and 1 <= self.size_multiple <= _LARGEST_MULTIPLE
-        _require(self, "size_multiple", whole, f"a whole number from 1 to {_LARGEST_MULTIPLE}")
+        valid = type(self.size_multiple) is int and 1 <= self.size_multiple <= _LARGEST_MULTIPLE
+        _require(self, "size_multiple", valid, f"a whole number from 1 to {_LARGEST_MULTIPLE}")
         for name in ("pretrained", "licence"):
             _require(self, name, isinstance(getattr(self, name), str | None), "a text or None")
         _require(self, "reported", _all_are(Reported, self.reported), "a tuple of Reported")
@@ -156,15 +156,15 @@ class Rendering:
     peak: float | None = None
 
     def __post_init__(self) -> None:
-        """Require that every field is None, or a positive finite number.
+        """Check the fields.
 
         Raises:
-            UserError: a field is not.
+            UserError: a field is neither None nor a positive finite number.
         """
         for name in self.__slots__:
             value = getattr(self, name)
-            kept = value is None or (isinstance(value, int | float) and 0 < value < math.inf)
-            _require(self, name, kept, "a positive number or None")
+            valid = value is None or (isinstance(value, int | float) and 0 < value < math.inf)
+            _require(self, name, valid, "a positive number or None")
 
 
 Splits = Mapping[str, Sequence[Sample]]
@@ -206,9 +206,9 @@ class DatasetSpec:
         _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
 
 
-def _require(spec: object, name: str, kept: bool, what: str) -> None:
-    if not kept:
-        raise UserError(f"{type(spec).__name__}: {name} = {getattr(spec, name)!r} is not {what}")
+def _require(spec: object, name: str, valid: bool, expected: str) -> None:
+    if not valid:
+        raise UserError(f"{type(spec).__name__}: {name} = {getattr(spec, name)!r} is not {expected}")
 
 
 def _all_are(kind: type, values: object) -> bool:

@@ -31,7 +31,7 @@ _POLL_SECONDS = 1.0
 
 
 def launch(requests: Sequence[Request], launcher: str = "here", parameters: Sequence[str] = ()) -> Results:
-    """Run the requests and yield each result when it is there; an error of one leaves the others running.
+    """Run the requests and yield each result as soon as it is known; an error of one run does not stop the others.
 
     `launcher`: "here" starts processes on this machine; "slurm" submits jobs with submitit's `parameters`, name=value.
 
@@ -65,7 +65,7 @@ def here(requests: Sequence[Request], devices: Sequence[str] = ()) -> Results:
 
 
 def title(request: Request, number: int, count: int) -> str:
-    """One of several runs, as the progress output names it."""
+    """The name of one of several runs in the progress output."""
     return f"{number} of {count}: {request.architecture}, seed {request.seed}"
 
 
@@ -137,7 +137,7 @@ class Job:
 
 
 def submit(requests: Sequence[Request], parameters: Sequence[str], cluster: str = "slurm") -> Results:
-    """Submit the runs as jobs and yield each result when it is there; jobs outlive an interruption of this process.
+    """Submit the runs as jobs and yield each result as soon as it is known; jobs survive Ctrl-C in this process.
 
     `cluster` is submitit's: "slurm", or "local" for processes on this machine (in tests).
 

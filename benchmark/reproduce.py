@@ -1,8 +1,8 @@
 """`bench verify --predict`: evaluate a run's weights again and compare every count.
 
-If device kind, arithmetic, torch (with its build) and threads are the run's, and the device repeats itself (a CPU, or
-CUDA with `--deterministic`), not one pixel of one mask may differ. Elsewhere logits round differently, and pixels whose
-logit lies at the threshold go either way: at most 0.1 % of an image's pixels may differ. The stored counts must always
+If device kind, arithmetic, torch (with its build) and threads are the run's, and the device is deterministic (a CPU, or
+CUDA with `--deterministic`), no pixel of a mask may differ. Elsewhere logits round differently, and pixels whose
+logit lies at the threshold may change: at most 0.1 % of an image's pixels may differ. The stored counts must always
 be those of the stored masks and the true masks.
 """
 
@@ -19,10 +19,11 @@ from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
+from benchmark.plugins import datasets, registry
 from benchmark.records import checksums, describe, tables, weights
 from benchmark.records.schema import Record
-from benchmark.records.verify import Verification, counts
-from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION
+from benchmark.records.verify import counts
+from benchmark.records.verify.badges import SOUND_TOLERANCE, TOLERANCE, VERIFICATION, Verification
 from benchmark.records.verify.run_files import RunFolder
 from benchmark.scores import separation
 from benchmark.training.evaluator import Evaluation
@@ -34,7 +35,7 @@ DATA_TOLERANCE = 0.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Compared:
-    """Differences (N,) in pixels at the protocol's size and the files', the largest in dB, and what is wrong."""
+    """Differences (N,) in pixels at the protocol's size and the files', the largest in dB, and the errors in words."""
 
     masks: NDArray[np.int64]
     native: NDArray[np.int64]
@@ -53,11 +54,12 @@ def predict(results: Path, path: Path, *, data: Path | None, device: str, comman
     settings = weights.settings_of(found)
     weights.require(path, found)  # before minutes are spent on data
     machine = weights.machine_for(found, device)
-    _, cached = weights.load_data(found.dataset.label, settings, data, report)
+    dataset = registry.load("datasets", found.dataset.label)
+    cached = datasets.load_data(dataset, settings, data, report)
     if cached.digest != found.dataset.manifest:
         raise UserError(
             f"{path} was tested on other data: its manifest is {found.dataset.manifest[:12]}, that of these is "
-            f"{cached.digest[:12]}; name the folder of then with --data"
+            f"{cached.digest[:12]}; name the folder of the run's data with --data"
         )
     files.check_writable(path, "a copy of the results, with --results")
     fresh = weights.evaluate(path, found, settings, cached, machine, report)

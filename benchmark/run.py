@@ -26,7 +26,7 @@ from benchmark.training.trial import Manner, Trial
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What to run, on what, and where to put it. `fresh_process`: nothing ran in this process before."""
+    """The run to make, its data, and where to put it. `fresh_process`: nothing ran in this process before."""
 
     architecture: str
     protocol: Protocol
@@ -72,7 +72,7 @@ class Experiment:
     slot: Slot
 
     def outcome(self, status: schema.Status, message: str = "", *, again: bool = False) -> Outcome:
-        """What `run` returns."""
+        """The outcome of the run, for the caller of `run`."""
         label, seed = self.architecture.label, self.request.seed
         return Outcome(path=self.slot.path, label=label, seed=seed, status=status, again=again, message=message)
 
@@ -84,7 +84,7 @@ def run(request: Request, report: Report) -> Outcome:
     result too: its record says so.
 
     Raises:
-        UserError: something in the request or the data is wrong; nothing is written then.
+        UserError: the request or the data are wrong; nothing is written.
     """
     experiment = _prepare(request, report)
     slot = experiment.slot
@@ -106,7 +106,7 @@ def run(request: Request, report: Report) -> Outcome:
 
 
 def _prepare(request: Request, report: Report) -> Experiment:
-    """Load plugins, data and device, and find out which run it is."""
+    """Load plugins, data and device, and compute the key of the run."""
     architecture = registry.load("architectures", request.architecture)
     dataset = registry.load("datasets", request.protocol.dataset)
     protocol = request.protocol.override({"dataset": dataset.label})
@@ -196,9 +196,10 @@ def _same_bits(experiment: Experiment, given: training.Conditions) -> dict[str, 
 
 
 def _write_shared(experiment: Experiment, report: Report, *, references: bool = True) -> None:
-    """Write what all runs on these data share, where it is missing: manifest, pictures, reference scores."""
+    """Write the files that all runs on these data share, if they are missing: manifest, pictures, reference scores."""
     results, data = experiment.request.results, experiment.data
-    write.write_data(results, data, ours=not experiment.spec.needs_root)
+    write.write_manifest(results, data)
+    write.write_pictures(results, data, ours=not experiment.spec.needs_root)
     if references:
         write.write_references(results, data, experiment.machine.device, report)
 
@@ -206,7 +207,7 @@ def _write_shared(experiment: Experiment, report: Report, *, references: bool = 
 def _write(
     experiment: Experiment, net: Network, entry: schema.ArchitectureRecord, tried: Trial, report: Report
 ) -> None:
-    """Write the run folder, and before it what it shares with others."""
+    """Write the shared files, then the run folder."""
     _write_shared(experiment, report, references=tried.evaluation is not None)
     with experiment.slot.writing() as target:
         write.write_source(target, experiment.architecture)

@@ -46,7 +46,7 @@ def transfer(request: Request, report: Report) -> Outcome:
 
     Raises:
         UserError: the run is not finished, its weights or the data are missing, or it was trained on some of the
-            data; nothing is written then.
+            data; nothing is written.
     """
     found = _run(request.run)
     weights.require(request.run, found)  # before minutes are spent on data
@@ -119,9 +119,9 @@ def _sums(path: Path) -> str:
 
 
 def _check(request: Request, found: Record, cached: Cached) -> dict[str, int]:
-    """Refuse data that the run has met; with --allow-leakage return the number of groups that it met, by kind."""
+    """Refuse data that the run was trained on; with --allow-leakage return the number of leaking groups by kind."""
     if cached.digest == found.dataset.manifest:
-        raise UserError(f"{request.run} was trained on these very data; its record has their test")
+        raise UserError(f"{request.run} was trained on these data; its record has the test on them")
     trained = _trained_rows(request.results, found)
     return datasets.check_transfer(cached.splits["test"], trained, run=request.run, allow_leakage=request.allow_leakage)
 

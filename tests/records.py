@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from test_leaderboard import TEMPLATE
 
 from benchmark import protocols, scores
+from benchmark.common import files
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.formats import WRITERS
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 from benchmark.scores import separation
 
@@ -145,7 +146,7 @@ def _write_run(
     unique = {name: str(value) for name, value in changes.items()}
     content["run_key"] = keys.digest({"label": label, "seed": seed, "data": data.digest, **unique})
     folder = store.folder(results, content["protocol"]["name"], "toy", f"a{content['run_key'][:6]}", content["run_key"])
-    with store.writing(folder) as target_folder:
+    with files.atomic_folder(folder) as target_folder:
         store.write_record(target_folder, schema.Record.model_validate(content))
         header = ["id", "slice", *scores.COUNT_COLUMNS, *(scores.SOUND_COLUMNS if gains is not None else ())]
         rows = [
@@ -153,6 +154,7 @@ def _write_run(
             for index, place in enumerate(data.slices)
         ]
         write_csv(target_folder / "images.csv", header, rows)
+        checksums.write(target_folder)
 
 
 def _counts(hits: float) -> list[int]:

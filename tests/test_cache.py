@@ -10,11 +10,11 @@ from benchmark.datasets import birdsounds as birdsounds_plugin
 from helpers import blobs, save
 from PIL import Image
 
+from benchmark.common import workers
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.contract import Example, Sample
 from benchmark.data import build, cache, manifest, sample_keys
-from benchmark.data import decode as decoding
 
 
 def prepare(root: Path, *, size: tuple[int, int] = (20, 30), grey: bool = False) -> cache.Cached:
@@ -138,7 +138,7 @@ def test_workers_decode_what_this_process_would(monkeypatch: pytest.MonkeyPatch)
     splits = synthetic.load(root=None, train=17, val=2, test=2, ood=1)
     decode = partial(cache.prepare, splits, identity={"test": "workers"}, size=(32, 32), grey=True, report=silent)
     spawned = decode()
-    monkeypatch.setattr(decoding, "IN_PROCESS", 1000)
+    monkeypatch.setattr(workers, "IN_PROCESS", 1000)
     here = cache.prepare(splits, identity={"test": "here"}, size=(32, 32), grey=True, report=silent)
     assert here.digest == spawned.digest
     np.testing.assert_array_equal(here.splits["train"].images, spawned.splits["train"].images)
@@ -182,7 +182,7 @@ def test_a_slice_says_how_many_of_its_images_have_a_group_that_training_never_me
         *(row("train", 0, noise="rain", bird="a"), row("val", 0, noise="wind", bird="b")),
         *(row("test", 0, noise="rain", bird="c"), row("test", 1, noise="hum", bird="b"), row("test", 2, noise="hum")),
     ]
-    assert manifest.counted(rows)["slices"]["main"] == {
+    assert manifest.summary(rows)["slices"]["main"] == {
         "groups": {"noise": 2, "bird": 2},
         "unseen": {"noise": 2, "bird": 1},
     }
@@ -190,7 +190,7 @@ def test_a_slice_says_how_many_of_its_images_have_a_group_that_training_never_me
 
 def test_groups_are_counted_and_shared_ones_found(birdsounds: Path) -> None:
     rows = prepare(birdsounds).rows
-    assert manifest.isolation(rows)["recording"] == {"train": 4, "val": 2, "test": 2}
+    assert manifest.summary(rows)["groups"]["recording"]["counts"] == {"train": 4, "val": 2, "test": 2}
     assert manifest.shared(rows) == {}
     for kind in ("Images", "Masks"):
         content = (birdsounds / "Train" / kind / "XC101.png").read_bytes()

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import cache_killing
 import numpy as np
@@ -21,7 +20,6 @@ from benchmark.common import workers
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.contract import Example, Sample, Splits
-from benchmark.data import build as building
 from benchmark.data import cache, cleanup, sample_keys
 from benchmark.data import decode as decoding
 
@@ -37,7 +35,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(keyed: sample_keys.KeyedSample, **options: object) -> decoding.Decoded:
+    def noted(keyed: sample_keys.KeyedSample, **options: object) -> dict[str, Any]:
         names.append(f"{keyed.split}-{keyed.sample.id}")
         return decode(keyed, **options)
 
@@ -131,7 +129,7 @@ def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
     found = splits(tmp_path / "data", train=40)
     bad = [f"train-{number}" for number in range(1, 24)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "IN_PROCESS", 1000)
+        patch.setattr(workers, "IN_PROCESS", 1000)
         with pytest.raises(UserError, match=r"^23 samples .*\(20\) train-20 is not a readable image and 3 more$"):
             build(tmp_path / "cache", broken(found, *bad))
 
@@ -139,7 +137,7 @@ def test_of_many_bad_samples_some_are_named(tmp_path: Path) -> None:
 def test_a_reader_that_never_works_is_not_asked_for_hours(
     tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "IN_PROCESS", 1000)
+    monkeypatch.setattr(workers, "IN_PROCESS", 1000)
     found = splits(tmp_path / "data", train=90)
     with pytest.raises(UserError, match=r"^50 samples"):
         build(tmp_path / "cache", broken(found, *(f"train-{number}" for number in range(90))))
@@ -182,20 +180,6 @@ def _refusing(number: int) -> Callable[[int], None]:
         fsync(descriptor)
 
     return sync
-
-
-def test_too_small_a_disk_is_seen_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = splits(tmp_path / "data", train=20)
-    each = 2 * 16 * 12
-    wanted = 21 * each + 3 * (each + cache_killing.SHAPE[0] * cache_killing.FRAMES // 8)
-    sounds = 3 * 2 * 4 * len(cache_killing.read(0, colour=False, sound=True).audio.noisy)
-    free = 2 * (wanted + sounds)  # the files of the samples and the arrays
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    building._check_space(tmp_path / "cache" / "x", sample_keys.keyed_samples(found), (16, 12), grey=False)
-    free -= 1
-    with pytest.raises(UserError, match=r"^decoding needs 0 MB in .* 0 MB are free; make room, or name another folder"):
-        build(tmp_path / "cache", found)
-    assert not list((tmp_path / "cache").glob("*/"))
 
 
 # ---------------------------------------------------------------- damage

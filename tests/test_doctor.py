@@ -152,7 +152,7 @@ def test_fewer_threads_than_cores_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("benchmark.common.workers.processors", lambda: 9)
     monkeypatch.setattr("benchmark.training.hardware.pin_threads", lambda _: 1)
-    (found,) = machine.processor()
+    found = machine.processor()
     assert found.remedy == "bench run --threads 9, or unset OMP_NUM_THREADS, which is 1"
 
 

@@ -16,8 +16,9 @@ from helpers import put
 from rich.console import Console
 
 from benchmark import protocols, scores
+from benchmark.common import files
 from benchmark.leaderboard import columns, formats, tables
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 
 TEMPLATE: dict[str, Any] = {
@@ -96,13 +97,14 @@ def write(
     )
     name = content["architecture"]["name"]
     folder = store.folder(results, "quick", "toy", name, content["run_key"])
-    with store.writing(folder) as target:
+    with files.atomic_folder(folder) as target:
         store.write_record(target, schema.Record.model_validate(content))
         rows = [
             [f"image-{index}", "ood" if index > 3 else "main", *_counts(hits - (2 if index > 3 else 0))]
             for index in range(6)
         ]
         write_csv(target / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS], rows)
+        checksums.write(target)
     return folder
 
 
@@ -253,7 +255,7 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         pass
 
     def fail() -> None:
-        with store.writing(path) as target:
+        with files.atomic_folder(path) as target:
             (target / "run.json").write_text("{")
             raise StopError
 
@@ -261,7 +263,7 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         fail()
     assert list(tmp_path.iterdir()) == []
     for text in ("first", "second"):
-        with store.writing(path) as target:
+        with files.atomic_folder(path) as target:
             (target / "run.json").write_text(text)
         assert [(entry.name, (entry / "run.json").read_text()) for entry in tmp_path.iterdir()] == [("run", text)]
 

@@ -218,7 +218,7 @@ def test_what_a_finished_dataset_lost_is_made_again(bench: Bench, folders: Path,
 
 def test_a_group_that_takes_no_part_in_the_match(folders: Path) -> None:
     settings = checked(seconds=0.5, sample_rate=RATE, bird="other_([0-9]+)|finch")
-    found = sources.look("song", folders / "song", settings, silent)
+    found = sources.read_all("song", folders / "song", settings, silent)
     assert {source.groups["bird"] for source in found} == {"finch"}
 
 
@@ -242,8 +242,8 @@ def test_a_long_recording_that_is_silent_but_for_a_chirp(tmp_path: Path, folders
         (tmp_path / "sparse").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "sparse" / f"s{number}.wav", wave, RATE)
     settings = checked(seconds=0.5, sample_rate=RATE, train=40, test=20)
-    songs = sources.look("song", tmp_path / "sparse", settings, silent)
-    backgrounds = sources.look("background", folders / "background", settings, silent)
+    songs = sources.read_all("song", tmp_path / "sparse", settings, silent)
+    backgrounds = sources.read_all("background", folders / "background", settings, silent)
     for mixture in plan.plan(sources.pools(songs, backgrounds, {}, settings), settings):
         chirp = 10 + int(mixture.song.path.stem[1])
         assert chirp - 0.46 < mixture.song_start < chirp + 0.1
@@ -254,8 +254,8 @@ def test_both_channels_of_a_recording_stay_together(tmp_path: Path) -> None:
         song(tmp_path / "song" / f"XC{100 + number // 2}_{'left' if number % 2 else 'right'}.wav", number)
         background(tmp_path / "background" / f"b{number}.wav", number)
     settings = checked(seconds=0.5, sample_rate=RATE)
-    songs = sources.look("song", tmp_path / "song", settings, silent)
-    backgrounds = sources.look("background", tmp_path / "background", settings, silent)
+    songs = sources.read_all("song", tmp_path / "song", settings, silent)
+    backgrounds = sources.read_all("background", tmp_path / "background", settings, silent)
     names = {pool.split: {s.recording for s in pool.songs} for pool in sources.pools(songs, backgrounds, {}, settings)}
     assert set().union(*names.values()) == {f"song/XC{number}" for number in range(100, 106)}
     assert sum(map(len, names.values())) == 6
@@ -297,7 +297,13 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copytree(broken / "call", tmp_path / "elsewhere" / "song")
     fails("are the same folder or one inside the other", "--other", broken / "song", out=tmp_path / "new", root=broken)
-    fails("need names of their own", "--other", tmp_path / "elsewhere" / "song", out=tmp_path / "new", root=broken)
+    fails(
+        "need different names, other than train",
+        "--other",
+        tmp_path / "elsewhere" / "song",
+        out=tmp_path / "new",
+        root=broken,
+    )
     for number in range(4):
         (broken / "background" / f"site_{number:02d}.wav").unlink()
     fails("backgrounds are without loud animals", out=tmp_path / "new", root=broken)
@@ -308,8 +314,8 @@ def test_birds_are_split_apart_where_six_are_named(tmp_path: Path) -> None:
         song(tmp_path / "song" / f"bird{number % 6}_{number:02d}.wav", number)
         background(tmp_path / "background" / f"b{number}.wav", number)
     settings = checked(seconds=0.5, sample_rate=RATE, bird="^bird[0-9]")
-    songs = sources.look("song", tmp_path / "song", settings, silent)
-    backgrounds = sources.look("background", tmp_path / "background", settings, silent)
+    songs = sources.read_all("song", tmp_path / "song", settings, silent)
+    backgrounds = sources.read_all("background", tmp_path / "background", settings, silent)
     pools = sources.pools(songs, backgrounds, {}, settings)
     birds = {pool.split: {source.groups["bird"] for source in pool.songs} for pool in pools}
     assert sorted(map(len, birds.values())) == [1, 2, 3]
@@ -318,9 +324,9 @@ def test_birds_are_split_apart_where_six_are_named(tmp_path: Path) -> None:
 
 def test_a_plan_prefers_places_with_song_and_repeats_short_calls(folders: Path) -> None:
     settings = checked(seconds=0.5, sample_rate=RATE, train=40)
-    calls = sources.look("song", folders / "call", settings, silent)
-    songs = sources.look("song", folders / "song", settings, silent)
-    backgrounds = sources.look("background", folders / "background", settings, silent)
+    calls = sources.read_all("song", folders / "call", settings, silent)
+    songs = sources.read_all("song", folders / "song", settings, silent)
+    backgrounds = sources.read_all("background", folders / "background", settings, silent)
     for mixture in plan.plan(sources.pools(songs, backgrounds, {"call": calls}, settings), settings):
         assert 0 <= mixture.background_start <= mixture.background.seconds - settings.seconds
         assert -5 <= mixture.snr_db <= 15

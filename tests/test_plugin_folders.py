@@ -9,7 +9,7 @@ from helpers import NEW_PLUGIN, TINY, Bench
 
 from benchmark.common.errors import UserError
 from benchmark.plugins import loading, registry
-from benchmark.plugins.source import hash_code
+from benchmark.plugins.source import hash_code, hash_file
 from benchmark.records import verify
 from benchmark.records.store import read
 
@@ -57,7 +57,7 @@ def load() -> registry.Plugin:
 
 
 def now() -> list[str]:
-    return [registry.hash_file(path) for path in registry.sources("architectures", "toynet")]
+    return [hash_file(path) for path in registry.sources("architectures", "toynet")]
 
 
 def test_every_file_counts(folder: Path) -> None:

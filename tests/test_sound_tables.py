@@ -8,8 +8,9 @@ import pytest
 from test_leaderboard import TEMPLATE, _counts
 
 from benchmark import scores
+from benchmark.common import files
 from benchmark.leaderboard import formats, tables
-from benchmark.records import keys, schema, store
+from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
 from benchmark.scores import separation, uncertainty
 
@@ -40,13 +41,14 @@ def write_runs(results: Path, *, seeds: int = 1, manifest: bool = True) -> dict[
         columns = {"sisdr": noisy + gain, "sisdr_noisy": noisy, "sdr": noisy + gain / 2, "sdr_noisy": noisy}
         columns |= {"sdr_dvad": np.full(COUNT, 7.0), "song_kept": np.full(COUNT, -1.0), "noise_left": -10 - gain}
         target = store.folder(results, "quick", "toy", "net", content["run_key"])
-        with store.writing(target) as folder:
+        with files.atomic_folder(target) as folder:
             store.write_record(folder, schema.Record.model_validate(content))
             rows = [
                 [f"i{i}", slices[i], *_counts(6), *(f"{columns[name][i]:.4f}" for name in scores.SOUND_COLUMNS)]
                 for i in range(COUNT)
             ]
             write_csv(folder / "images.csv", ["id", "slice", *scores.COUNT_COLUMNS, *scores.SOUND_COLUMNS], rows)
+            checksums.write(folder)
     songs, backgrounds = np.array([f"s{i % 8}" for i in range(COUNT)]), np.array([f"b{i % 6}" for i in range(COUNT)])
     if manifest:
         lines = [

@@ -66,7 +66,7 @@ def test_its_counts_are_those_of_the_stored_weights(
     """Counted here without the command: the run's settings, the other data's test split."""
     from safetensors.torch import load_file
 
-    from benchmark.plugins import network, registry
+    from benchmark.plugins import datasets, network, registry
 
     results = tmp_path / "results"
     assert (
@@ -74,7 +74,7 @@ def test_its_counts_are_those_of_the_stored_weights(
     )
     run = store.read(trained)
     settings = protocols.load("quick").override({**run.protocol.settings, "dataset": "birdsounds"})
-    _, cached = weights.load_data("birdsounds", settings, birdsounds, silent)
+    cached = datasets.load_data(registry.load("datasets", "birdsounds"), settings, birdsounds, silent)
     net = network.build(registry.load("architectures", "unet:width=4"), settings, seed=77)
     net.core.load_state_dict(load_file(trained / WEIGHTS))
     machine = weights.machine_for(run, "cpu")
@@ -99,7 +99,7 @@ def test_the_manifest_is_that_of_a_run_on_the_other_data(bench: Bench, birdsound
     assert bench(*command).code == 0
     assert only(results)[1].tested_on.manifest == store.read(other).dataset.manifest
     ran = bench("transfer", other, "--dataset", "birdsounds", "--data", birdsounds, "--results", results)
-    assert (ran.code, "was trained on these very data" in ran.err) == (2, True)
+    assert (ran.code, "was trained on these data" in ran.err) == (2, True)
 
 
 def test_sound_scores_come_along(bench: Bench, trained: Path, tmp_path: Path) -> None:

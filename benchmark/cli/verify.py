@@ -45,8 +45,9 @@ def verify(
     """Check that records are consistent: checksums, keys, counts and masks. Exit code 2 if not."""
     add_plugins(plugins)
     from benchmark.common.progress import bars
-    from benchmark.records import find
-    from benchmark.records.verify import VERIFICATION, check
+    from benchmark.records import store
+    from benchmark.records.verify import check
+    from benchmark.records.verify.badges import VERIFICATION
 
     if predict and not runs:
         raise UserError("--predict needs the names of runs, since they share one --data: bench verify --predict RUN")
@@ -54,7 +55,7 @@ def verify(
         from benchmark.data import validate
 
         validate.check_folder(data)
-    paths = named_runs(results, runs) if runs else find.folders(results)
+    paths = named_runs(results, runs) if runs else store.folders(results, store.RUNS)
     if not paths:
         raise UserError(f"no runs in {results}; begin with: bench run --arch custom_resnet34")
     with bars() as report:

@@ -20,13 +20,10 @@ def digest(code: bytes) -> str:
 
 
 class _FStrings(ast.NodeTransformer):
-    """f-strings as Python 3.11 spells them, so that every Python gives a source the same hash.
-
-    Later ones use the outer quotes within the braces as well.
-    """
+    """Write f-strings as Python 3.11 does: later Pythons reuse the outer quotes inside the braces."""
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        """The whole f-string as one name, which is written out as it stands."""
+        """Replace an f-string by a name with the f-string's text, which `ast.unparse` copies."""
         text = self._text(node)
         return ast.Name("f" + next(quote + text + quote for quote in ("'", '"', '"""', "'''") if quote not in text))
 

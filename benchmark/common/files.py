@@ -135,11 +135,6 @@ def sync_folder(folder: Path) -> None:
         sync(folder)
 
 
-def lock_file(path: Path) -> FileLock:
-    """A lock that the system releases when its process ends; on a disk without locks, taking it is an OSError."""
-    return FileLock(path, fallback_to_soft=False)  # a soft lock would stay after a killed process
-
-
 @contextmanager
 def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold a lock file until the block or the process ends; `waiting` is called once if another process holds it.
@@ -147,7 +142,7 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     Raises:
         UserError: the file cannot be written, or the disk has no locks.
     """
-    lock = lock_file(path)
+    lock = FileLock(path, fallback_to_soft=False)  # the system releases it; a soft lock would stay after a kill
     try:
         _acquire(lock, path.parent, waiting)
     except OSError as error:

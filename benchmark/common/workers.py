@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 Start: TypeAlias = Callable[[], object]
 
+IN_PROCESS = 16  # items: with fewer, starting workers takes longer than the work
 _AHEAD = 4
 _PATIENCE_SECONDS = 1.0
 _starts: list[Callable[[], Start]] = []
@@ -79,7 +80,7 @@ def _processor_times() -> tuple[float, float, float] | None:
 
 
 def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in order, computed by one worker per processor.
+    """Yield `function(item)` for each item, in order, computed by one worker per processor; a few by this process.
 
     At most four results per worker are under way or wait to be taken. The pool's own `map` would take all items at
     once, and results would pile up if they are used more slowly than they are made.
@@ -87,6 +88,9 @@ def ordered(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
     Raises:
         UnsendableError: an item cannot be pickled, or its module cannot be imported by a worker.
     """
+    if len(items) <= IN_PROCESS:
+        yield from map(function, items)
+        return
     room = _AHEAD * processors()
     with pool() as executor:
         waiting: deque[Future[Result]] = deque()

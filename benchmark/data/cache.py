@@ -5,7 +5,7 @@ An entry of the cache is a folder. It holds for each split `<split>.images.npy` 
 per pixel, and the sounds. `manifest.jsonl` has a line per sample with its groups and the SHA-256 of its decoded pixels
 and sounds. The SHA-256 of the manifest is part of a run's key: one changed pixel, and the run belongs to another table.
 
-`build` makes an entry and goes on with an interrupted one. `cleanup` removes old entries.
+`build` makes an entry, or continues an interrupted build. `cleanup` removes old entries.
 """
 
 import hashlib
@@ -91,8 +91,8 @@ def prepare(
 ) -> Cached:
     """Map the decoded dataset into memory, and decode it first if the cache does not have it.
 
-    `identity` names the dataset (label, source hash, folder). Of listings with the same identity and settings the
-    cache keeps the last one. `size` is (height, width); `grey` turns colour into luma.
+    `identity` names the dataset (label, source hash, folder). The cache keeps the last listing of each identity with
+    its settings. `size` is (height, width); `grey` turns colour into luma.
 
     Raises:
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
@@ -102,7 +102,7 @@ def prepare(
     settings = _settings_digest({**identity, "size": list(size), "grey": grey})
     entry = files.cache_folder() / f"{settings}{_listing_digest(listing)}"
     lock = entry.with_name(f"{settings}.lock")
-    # A lock is there while somebody builds, or after a kill; whoever takes it clears up.
+    # The lock file exists while a process builds, or after a kill; the next process that takes it clears up.
     if (entry / MANIFEST).is_file() and not lock.exists():
         with suppress(FileNotFoundError):  # another process has just removed the entry
             return _open(entry)
@@ -118,7 +118,7 @@ def prepare(
 
 
 def _settings_digest(identity: Mapping[str, Any]) -> str:
-    """All that decides how a sample is decoded: the settings, and the code without its comments."""
+    """A digest of what decides how samples are decoded: the settings, and the code without its comments."""
     modules = (images, recordings, spectrogram, decode, manifest, build, sys.modules[__name__])
     hashes = [code.digest(Path(str(module.__file__)).read_bytes()) for module in modules]
     text = json.dumps([protocols.REVISION, identity, hashes], sort_keys=True)
@@ -126,7 +126,7 @@ def _settings_digest(identity: Mapping[str, Any]) -> str:
 
 
 def _listing_digest(listing: Sequence[KeyedSample]) -> str:
-    """Which samples there are, and the states of their files."""
+    """A digest of the samples and the states of their files."""
     return hashlib.sha256("".join(one.key for one in listing).encode()).hexdigest()[: cleanup.LISTING_DIGITS]
 
 
@@ -148,7 +148,7 @@ def _open(entry: Path) -> Cached:
 
 def _damaged(entry: Path, error: Exception) -> UserError:
     text = first_line(error) or type(error).__name__
-    return UserError(f"{entry} in the cache is damaged ({text}); remove it, and it is made again")
+    return UserError(f"{entry} in the cache is damaged ({text}); remove it, and the next run makes it again")
 
 
 def _mapped_entry(entry: Path) -> Cached:

@@ -1,8 +1,8 @@
 """Remove old entries of the cache, and what killed builds left.
 
-An entry goes by one rename. A process that has it mapped goes on with it: the system keeps the pages of a removed file
-(a network disk does so for processes of the same machine only). A process that is about to open it finds no manifest
-and builds it again. Whatever the disk does not let go stays until the next time.
+An entry is removed by one rename. A process that has it mapped can still use it: the system keeps the pages of a
+removed file (a network disk does so for processes of the same machine only). A process that is about to open it finds
+no manifest and builds it again. Files that cannot be removed stay until the next time.
 """
 
 import os
@@ -23,8 +23,8 @@ _LEFTOVER = re.compile(
     rf"|\.tmp-{_ENTRY.pattern}-.*"
 )
 _DAY = 24 * 3600.0
-_UNUSED = 60 * _DAY  # nobody is expected to want an entry again
-_FORGOTTEN = 7 * _DAY  # nobody is expected to go on with a build
+_UNUSED = 60 * _DAY  # seconds until an unused entry is removed
+_FORGOTTEN = 7 * _DAY  # seconds until an abandoned build is removed
 
 
 def unfinished(entry: Path) -> Path:
@@ -39,7 +39,7 @@ def mark_used(entry: Path) -> None:
 
 
 def clean(entry: Path) -> None:
-    """With `entry` complete and its lock held, remove all that is no longer needed.
+    """Remove what is no longer needed. `entry` is complete, and the caller holds its lock.
 
     That is the samples it was built from, other listings of the same settings, entries that were not used for 60 days,
     and leftovers of builds that nobody continued for 7 days. Other files in the folder are left alone.

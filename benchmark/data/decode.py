@@ -1,4 +1,4 @@
-"""Decode samples into files of the cache: on all processors, with few of them in memory.
+"""Decode samples into files of the cache, on all processors, with few samples in memory at a time.
 
 Workers import this module, so it stays free of torch.
 """
@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,40 +19,21 @@ from benchmark.common import files, workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import Example, Sample
 from benchmark.data import images, spectrogram, validate
-from benchmark.data.manifest import Row, SoundRow, read_line
+from benchmark.data.manifest import Row, SoundRow
 from benchmark.data.sample_keys import KeyedSample
 
-IN_PROCESS = 16  # samples: with fewer, starting workers takes longer than decoding
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """A sample at the protocol's size: image uint8 (H, W) or (H, W, 3), mask bool (H, W), and its manifest row.
-
-    A test sample also has the native mask, packed, and the noisy and clean sound end to end; others have them empty.
-    """
-
-    row: Row
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    native: NDArray[np.uint8]
-    sounds: NDArray[np.float32]
+_ARRAYS = ("image", "mask", "native", "sounds")
 
 
 def decode_all(
     samples: Sequence[KeyedSample], folder: Path, *, size: tuple[int, int], grey: bool
 ) -> Generator[str | None, None, None]:
-    """Write the file of each sample into `folder`, and yield in order why a sample cannot be used, or None.
-
-    Worker processes do it, or this process where the work is small.
+    """Write the file of each sample into `folder`; for each, in order, yield None or why it cannot be used.
 
     Raises:
         UserError: a sample cannot be sent to workers, a worker was killed, or the disk refuses.
     """
     work = partial(_write, folder=folder, size=size, grey=grey)
-    if len(samples) <= IN_PROCESS:
-        yield from map(work, samples)
-        return
     done = 0
     try:
         for refusal in workers.ordered(work, samples):
@@ -68,7 +48,7 @@ def decode_all(
     except BrokenProcessPool as error:
         raise UserError(
             f"a worker ended abruptly near sample '{samples[done].sample.id}' (no memory left, or killed); "
-            "the same command goes on with what was decoded"
+            "the same command continues with the samples that were decoded"
         ) from error
 
 
@@ -78,16 +58,15 @@ def file_of(folder: Path, keyed: KeyedSample) -> Path:
 
 
 def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
-    """Decode a sample into its file; why that cannot be done, or None."""
+    """Decode a sample into its file; return None, or why it cannot be used."""
     try:
         decoded = decode(keyed, size=size, grey=grey)
     except UserError as error:
         return str(error)
-    arrays = {name: getattr(decoded, name) for name in ("image", "mask", "native", "sounds")}
 
     def save(path: Path) -> None:
         with path.open("wb") as file:
-            np.savez(file, row=decoded.row.line(), colour=decoded.image.ndim == 3, **arrays)
+            np.savez(file, **decoded)
 
     files.write_atomically(file_of(folder, keyed), save)
     return None
@@ -103,15 +82,14 @@ def is_colour(path: Path) -> bool:
         return bool(sample["colour"])
 
 
-def read(path: Path) -> Decoded:
-    """The sample in a file.
+def read(path: Path) -> tuple[str, list[NDArray[Any]]]:
+    """The manifest line of the sample in a file, and its image, mask, native mask and sounds.
 
     Raises:
         UserError: the file is damaged.
     """
     with _opened(path) as sample:
-        arrays = {name: sample[name] for name in ("image", "mask", "native", "sounds")}
-        return Decoded(row=read_line(str(sample["row"])), **arrays)
+        return str(sample["row"]), [sample[name] for name in _ARRAYS]
 
 
 @contextmanager
@@ -125,8 +103,12 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> Decoded:
-    """Read, check, hash and resize a sample.
+def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> dict[str, Any]:
+    """Read, check, hash and resize a sample: the content of its file.
+
+    `row` is its line of the manifest, `colour` says whether `image` uint8 (H, W) or (H, W, 3) is of colour, `mask` is
+    bool (H, W). A test sample also has the `native` mask, packed, and the noisy and clean `sounds` end to end; others
+    have them empty.
 
     Raises:
         UserError: it cannot be used.
@@ -149,13 +131,15 @@ def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> Decoded:
         mask_sha256=_pixel_digest(example.mask),
         sound=sound,
     )
-    return Decoded(
-        row=row,
-        image=images.resize_image(images.to_grey(example.image) if grey else example.image, size),
-        mask=images.resize_mask(example.mask, size),
-        native=np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
-        sounds=sounds,
-    )
+    image = images.resize_image(images.to_grey(example.image) if grey else example.image, size)
+    return {
+        "row": row.line(),
+        "colour": image.ndim == 3,
+        "image": image,
+        "mask": images.resize_mask(example.mask, size),
+        "native": np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
+        "sounds": sounds,
+    }
 
 
 def _read(sample: Sample) -> Example:

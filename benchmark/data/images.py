@@ -25,7 +25,7 @@ from benchmark.common.errors import UserError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-"""The formats of these suffixes. Without them Pillow would go by the content, and hand PostScript to a program."""
+"""The formats of these suffixes. Without this list, Pillow would also pass PostScript to an external program."""
 _PIXELS = "7d35c1c106b3ed4c"
 """The SHA-256 of the test images of `require_same_pixels`, resized by Pillow 13; 10.1 to 12.2 give other bytes."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
@@ -124,7 +124,7 @@ def require_same_pixels() -> None:
     """Refuse a Pillow that resizes to other pixels: networks would see other images under the same manifest.
 
     Raises:
-        UserError: this Pillow does.
+        UserError: the installed Pillow gives other pixels.
     """
     rows, columns = np.mgrid[:1024, :303]  # much higher than wide: Pillow 13 rounds such images differently
     picture = (rows**2 + 37 * columns + rows * columns % 89).astype(np.uint8)

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 LEAKAGE_GROUPS = ("recording", "song", "background", "pixels")
 """Kinds of group that no two splits may share; tables say of other kinds (bird, species, site) whether they do."""
-MAIN_SLICE = "main"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +25,7 @@ class SoundRow:
 class Row:
     """One line of the manifest. `foreground` counts mask pixels at native size (height x width).
 
-    `sound` is there for test samples whose clean sound the dataset knows.
+    `sound` is given for test samples whose clean sound is known.
     """
 
     split: str
@@ -60,40 +59,34 @@ def read_rows(text: str) -> list[Row]:
     return [_ROW.validate_json(line) for line in text.splitlines()]
 
 
-def read_line(line: str) -> Row:
-    """The row of a line."""
-    values = json.loads(line)
-    sound = values.pop("sound", None)
-    return Row(**values, sound=SoundRow(**sound) if sound else None)
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Sizes and groups of the data, under the names of the fields of `DatasetRecord`.
 
-
-def isolation(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Groups per split by kind of group; "pixels" are distinct images. Kind -> split -> number of groups."""
-    found = members((row.split, groups(row)) for row in rows)
-    return {kind: {split: len(inside) for split, inside in by_split.items()} for kind, by_split in found.items()}
-
-
-def counted(rows: Sequence[Row]) -> dict[str, Any]:
-    """Sizes and groups of the data, under the names of the fields of `DatasetRecord`."""
+    Distinct images count as groups of the kind "pixels".
+    """
     by_split = {
         split: [row for row in rows if row.split == split] for split in dict.fromkeys(row.split for row in rows)
     }
     slices = [row.slice for row in by_split["test"]]
-    between = shared(rows)
+    found = members((row.split, groups(row)) for row in rows)
+    between = shared_members(found)
     return {
         "images": {split: len(inside) for split, inside in by_split.items()},
         "empty_masks": {split: sum(not row.foreground for row in inside) for split, inside in by_split.items()},
         "test_slices": {name: slices.count(name) for name in dict.fromkeys(slices)},
         "groups": {
-            kind: {"relation": "shared" if kind in between else "disjoint", "counts": counts}
-            for kind, counts in isolation(rows).items()
+            kind: {
+                "relation": "shared" if kind in between else "disjoint",
+                "counts": {split: len(inside) for split, inside in splits.items()},
+            }
+            for kind, splits in found.items()
         },
         "slices": {name: _slice(rows, name) for name in dict.fromkeys(slices)},
     }
 
 
 def _slice(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """By kind of group: how many a test slice has, and how many of its images have one that training never met."""
+    """By kind of group: the groups of a test slice, and its images whose group is not in train or val."""
     inside = [row for row in rows if row.split == "test" and row.slice == name]
     learned = [row for row in rows if row.split != "test"]
     kinds = list(dict.fromkeys(kind for row in inside for kind in row.groups))
@@ -111,7 +104,7 @@ def _of_kind(rows: Sequence[Row], kind: str) -> set[str]:
 
 
 def shared(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Kind of group -> the groups that stand in more than one split; kinds that are disjoint are left out."""
+    """Kind of group -> the groups that are in more than one split; kinds without such groups are left out."""
     return shared_members(members((row.split, groups(row)) for row in rows))
 
 
@@ -134,8 +127,8 @@ def members(samples: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, dict[
     return found
 
 
-def met(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
-    """Kind of group that no two splits may share -> groups that stand in both; kinds without any are left out."""
+def leaking_groups(trained: Sequence[Row], tested: Sequence[Row]) -> dict[str, list[str]]:
+    """Leakage: kind of group -> the groups that are in both; kinds without such groups are left out."""
     found = {}
     for kind in LEAKAGE_GROUPS:
         known, here = ({groups(row).get(kind) for row in rows} - {None} for rows in (trained, tested))
@@ -157,4 +150,4 @@ def groups(row: Row) -> dict[str, str]:
 
 def headline(slices: Sequence[str]) -> str:
     """The slice that scores are computed on: "main", or the first if none has that name."""
-    return MAIN_SLICE if MAIN_SLICE in slices else slices[0]
+    return "main" if "main" in slices else slices[0]

@@ -76,13 +76,9 @@ def header(path: Path) -> Header:
         return Header(
             sample_rate=int(file.samplerate),
             channels=int(file.channels),
-            samples=_decodable(file) if "MPEG" in file.subtype else int(file.frames),
+            samples=sum(map(len, _pieces(file))) if "MPEG" in file.subtype else int(file.frames),
             subtype=str(file.subtype),
         )
-
-
-def _decodable(file: soundfile.SoundFile) -> int:
-    return sum(map(len, _pieces(file)))
 
 
 def _pieces(file: soundfile.SoundFile) -> Iterator[Real]:
@@ -157,7 +153,7 @@ def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
 
 @contextmanager
 def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
-    """A WAV file to write to piece by piece; the caller makes that atomic with `files.beside`.
+    """A WAV file to write to piece by piece; the caller makes that atomic with `files.atomic_file`.
 
     Raises:
         OSError: the disk refuses.
@@ -214,7 +210,7 @@ def resample(samples: Real, rate: int, to: int) -> Real:
     It is flat within 0.1 dB up to 94 % of the lower Nyquist frequency; SciPy's own filter would lose 2 dB there.
 
     Raises:
-        UserError: the common divisor of the rates is so small that the filter would take gigabytes.
+        UserError: the rates have so small a common divisor that the filter would need gigabytes.
     """
     if rate == to:
         return samples

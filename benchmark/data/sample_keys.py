@@ -1,4 +1,4 @@
-"""Give each sample of a dataset a key that changes with all that it is decoded from.
+"""Give each sample of a dataset a key that changes whenever its files or its metadata change.
 
 The key looks at the sizes and times of files and not at their content, so thousands take a second. The system notes
 every change of a file's content and name, even if an archive or `cp -p` puts the time of modification back. One case
@@ -56,7 +56,7 @@ def _key(split: str, sample: Sample, resolved: Callable[[Path], str]) -> str:
 def _state(path: Path, resolved: Callable[[Path], str]) -> tuple[str, int, int, int]:
     """The file's real path, its size in bytes, and the times of its last modification and last change, in ns.
 
-    Anybody can set the time of modification; nobody can set the time of change, and a rename changes it too. The inode
+    A program can set the time of modification, but not the time of change; a rename changes it too. The inode
     number is left out, because some mounts (FUSE) give new ones each time.
     """
     try:

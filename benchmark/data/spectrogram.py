@@ -99,7 +99,7 @@ def _overlap_add(frames: Any) -> Any:
 
 
 def library(array: Any) -> Any:
-    """torch for a tensor, NumPy for an array. torch is not imported here: whoever made the tensor has done that."""
+    """torch for a tensor, NumPy for an array. A tensor exists only if torch was imported already."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 

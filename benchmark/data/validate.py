@@ -1,4 +1,4 @@
-"""Check what a dataset plugin gives: its folder, its listing, and each example that it reads."""
+"""Check the folder, the listing and the examples of a dataset plugin."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,13 @@ from benchmark.data import recordings, spectrogram
 
 SPLITS = ("train", "val", "test")
 LONGEST_NAME = 1_000
-LARGEST = 1e300
-"""The largest covariate; larger integers do not fit into a float."""
 
 
 def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
-    """A dataset that is read from a folder has one, and an embedded dataset has none.
+    """Require `--data` for a dataset that is read from a folder, and refuse it for an embedded dataset.
 
     Raises:
-        UserError: it is the other way round, or the folder does not exist.
+        UserError: the folder is missing, does not exist, or is not needed.
     """
     if spec.needs_root and root is None:
         raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
@@ -33,10 +31,10 @@ def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
 
 
 def check_folder(root: Path | None) -> None:
-    """A named folder exists.
+    """Require that the folder, if one is named, exists.
 
     Raises:
-        UserError: it does not.
+        UserError: it does not exist.
     """
     if root is not None and not root.is_dir():
         raise UserError(f"no folder {root}; --data wants the folder that holds the dataset")
@@ -46,7 +44,7 @@ def checked_listing(splits: object) -> Splits:
     """The listing that `load` gave, if it is valid: train, val and test, none empty, each id once, every field right.
 
     Raises:
-        UserError: it is not.
+        UserError: the listing is not valid.
     """
     if not isinstance(splits, Mapping):
         raise UserError(f"load() gives a {type(splits).__name__}, not the samples by split; it must give a dict")
@@ -97,22 +95,21 @@ def _is_name(value: object) -> bool:
 def _is_covariate(value: object) -> bool:
     if isinstance(value, str):
         return value.isprintable() and len(value) <= LONGEST_NAME
-    return isinstance(value, int | float) and -LARGEST <= value <= LARGEST
+    return isinstance(value, int | float) and -1e300 <= value <= 1e300  # neither NaN nor infinite
 
 
 def check_example(sample: Sample, example: object) -> None:
-    """An example has the types and shapes of the contract.
+    """Require the types and shapes of the contract.
 
     Raises:
-        UserError: it has not.
+        UserError: a type or shape is wrong.
     """
     where = " and ".join(str(path) for path in sample.files) or f"sample '{sample.id}'"
     if not isinstance(example, Example):
         raise UserError(f"{where}: read() gives a {type(example).__name__}, not an Example")
     image, mask = example.image, example.mask
     for name, array in (("image", image), ("mask", mask)):
-        # A masked array would lose its mask, a matrix has other rules.
-        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray | np.matrix):
+        if not isinstance(array, np.ndarray):
             raise UserError(f"{where}: the {name} is a {type(array).__name__}; it must be a NumPy array")
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise UserError(f"{where}: an image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from benchmark.records.schema import Record
 from benchmark.records.store import IMAGES, read_counts
 from benchmark.records.tables import Columns
-from benchmark.records.verify import Extent
 from benchmark.scores import (
-    CONFUSION,
     COUNT_COLUMNS,
     SCORES,
     SOUND_COLUMNS,
@@ -33,8 +31,7 @@ _AT_ONCE = 500
 class Scored:
     """A run with its scores on the headline slice and on the other slices.
 
-    Per image of the test split, (N,): `ids`, `ious` (NaN for an empty mask) and `gains` of SI-SDR in dB. `extent` is
-    what a verification must agree with; None for a run without counts.
+    Per image of the test split, (N,): `ids`, `ious` (NaN for an empty mask) and `gains` of SI-SDR in dB.
     """
 
     folder: Path
@@ -44,7 +41,6 @@ class Scored:
     ids: tuple[str, ...] = ()
     ious: NDArray[np.float64] | None = None
     gains: NDArray[np.float64] | None = None
-    extent: Extent | None = None
 
 
 def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Iterator[Scored]:
@@ -121,7 +117,6 @@ def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
     others = {name: _by_run(shown, part) for name, part in by_slice.items() if name != headline}
     ious = np.where(truth_is_empty(stacked), np.nan, image_iou(stacked))
     gains = improvement(stacked, "sisdr") if with_sounds else None
-    largest = np.sum([stacked[f"native_{name}"] for name in CONFUSION], axis=0).max(axis=1)  # (R,)
     for index, (folder, record, counts) in enumerate(runs):
         yield Scored(
             folder,
@@ -131,7 +126,6 @@ def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
             tuple(counts["id"]),
             ious[index],
             None if gains is None else gains[index],
-            Extent(ious.shape[1], int(largest[index]), with_sounds),
         )
 
 

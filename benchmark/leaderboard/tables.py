@@ -146,7 +146,7 @@ def _row(members: Sequence[Scored], distinction: str, images: Images | None, sou
 def _badge(runs: Sequence[Scored], sources: Sources) -> str:
     """The badge of an entry: the lowest badge of its seeds."""
     found = {
-        verify.badge(run.folder, run.record, extent=run.extent, current=sources(run.record.architecture.name))
+        verify.badge(run.folder, run.record, current=sources(run.record.architecture.name))
         for run in runs
     }
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")

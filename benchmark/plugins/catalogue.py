@@ -1,7 +1,7 @@
 """Titles and parameter counts of all plugins, remembered in the cache folder until something they depend on changes.
 
-Counting the parameters of every network imports torch and every library of the plugins, which takes seconds. What was
-found is stored with a hash of the plugin's files, of the program, and of the names and versions of all installed
+Counting the parameters of every network imports torch and every library of the plugins, which takes seconds. The
+result is stored with a hash of the plugin's files, of the program, and of the names and versions of all installed
 packages. Broken plugins are not remembered. This module imports nothing slow.
 """
 
@@ -41,7 +41,7 @@ def entries(kind: Kind, report: Report) -> dict[str, Entry]:
     """Every plugin of a kind by its name; only plugins that are not remembered are imported.
 
     Raises:
-        UserError: a folder of the user's cannot hold plugins.
+        UserError: a folder that the user named cannot hold plugins.
     """
     remembered, program = _read(), _program()
     keys = {name: _key(kind, name, program) for name in registry.find(kind)}

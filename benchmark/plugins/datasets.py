@@ -1,4 +1,4 @@
-"""Load the data of a dataset plugin, blame its mistakes on its file, and refuse data that no number may be based on."""
+"""Load and decode the data of a dataset plugin, and refuse data on which a score means nothing."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -59,11 +59,11 @@ def _called(dataset: Plugin, name: str, function: Callable[..., object], root: P
     return function(root=root, **dataset.parameters)
 
 
-# ---------------------------------------------------------------- data on which a number would mean nothing
+# ---------------------------------------------------------------- data on which a score would mean nothing
 
 
 def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool) -> None:
-    """Refuse data to train and test on.
+    """Refuse data that no run may be trained and tested on.
 
     Raises:
         UserError: a recording in two splits, a batch larger than the training split, a split without any foreground.
@@ -90,7 +90,7 @@ def check_data(cached: cache.Cached, settings: Protocol, *, allow_leakage: bool)
 def check_transfer(
     test: cache.CachedSplit, learned: Sequence[Row], *, run: Path, allow_leakage: bool
 ) -> dict[str, int]:
-    """Refuse data to test a finished run on; how many groups of each kind the run had met, if that is allowed.
+    """Refuse data that a finished run must not be tested on; return how many groups of each kind leak, if allowed.
 
     `learned` are the rows that the run was trained and validated on.
 
@@ -98,7 +98,7 @@ def check_transfer(
         UserError: a recording that the run was trained or validated on, a test split without any foreground.
     """
     _check_foreground(test)
-    met = manifest.met(learned, test.rows)
+    met = manifest.leaking_groups(learned, test.rows)
     if met and not allow_leakage:
         kind, found = next(iter(met.items()))
         row = next(row for row in test.rows if manifest.groups(row).get(kind) == found[0])

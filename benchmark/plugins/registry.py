@@ -22,7 +22,6 @@ import benchmark
 from benchmark.common.errors import UserError, first_line, nearest
 from benchmark.contract import ArchitectureSpec, DatasetSpec
 from benchmark.plugins import blame, loading, parameters, source
-from benchmark.plugins.parameters import label as label
 
 Kind = Literal["architectures", "datasets"]
 
@@ -51,7 +50,7 @@ class Plugin:
     @property
     def label(self) -> str:
         """`unet` or `unet:depth=4,width=32`: one spelling for one configuration."""
-        return label(self.name, self.parameters)
+        return parameters.label(self.name, self.parameters)
 
     @property
     def source_hash(self) -> str:
@@ -72,7 +71,7 @@ def find(kind: Kind) -> list[str]:
     """The names of all plugins of a kind, in alphabetical order; imports none of them.
 
     Raises:
-        UserError: a folder of the user's cannot hold plugins.
+        UserError: a folder that the user named cannot hold plugins.
     """
     return sorted(_places(kind))
 
@@ -157,11 +156,7 @@ def load(kind: Kind, text: str) -> Plugin:
 
 
 def _only_place(kind: Kind, name: str) -> _Place:
-    """The place where the plugin of that name lies.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
+    """The place where the plugin of that name lies."""
     known = _places(kind)
     if name not in known:
         listed = (path for root in benchmark.__path__ for path in (Path(root) / kind).glob("*.py"))
@@ -177,11 +172,7 @@ def _only_place(kind: Kind, name: str) -> _Place:
 
 
 def _import(found: _Place) -> tuple[ModuleType, bytes, Mapping[str, bytes]]:
-    """The module, the bytes of its file, and those of the other modules of its folder.
-
-    Raises:
-        UserError: it cannot be imported.
-    """
+    """The module, the bytes of its file, and those of the other modules of its folder."""
     if found.file is None:
         raise UserError(
             f"{found.words} cannot be imported: it has no Python file; correct the package that announces it"
@@ -209,11 +200,7 @@ def _package(module: str, file: Path) -> str:
 
 
 def _refuse_other_plugins(found: _Place, imported: Iterable[str]) -> None:
-    """Refuse a plugin that imports another one: its record would not hold that code, and its hash would not see it.
-
-    Raises:
-        UserError: it does.
-    """
+    """Refuse a plugin that imports another one: its record would not hold that code, and its hash would not see it."""
     for name in imported:
         if name.startswith(_OTHERS) and not f"{name}.".startswith(f"{found.module}."):
             raise UserError(
@@ -224,21 +211,12 @@ def _refuse_other_plugins(found: _Place, imported: Iterable[str]) -> None:
 
 def sources(kind: Kind, name: str) -> list[Path]:
     """The files in which a plugin of that name is found now; imports none of them."""
-    if not is_name(name):  # so that no name is ever made into a path
+    if not is_name(name):  # never make an unchecked name into a path
         return []
     folders = [Path(root) / kind for root in benchmark.__path__]
     found = [path for folder in folders for path in (folder / f"{name}.py", folder / name / "__init__.py")]
     there = [path for path in found if path.is_file()]
     return there or [place.file for known, place in _installed(kind, tuple(sys.path)) if known == name and place.file]
-
-
-def hash_file(path: Path) -> str:
-    """The hash that a plugin would have if its file were loaded now (`source.hash_file`).
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return source.hash_file(path)
 
 
 def singular(kind: Kind) -> str:

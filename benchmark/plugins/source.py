@@ -6,7 +6,6 @@ count: the record lists their versions.
 """
 
 import ast
-import functools
 import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -28,19 +27,11 @@ def hash_code(code: bytes, modules: Mapping[str, bytes] | None = None) -> str:
 
 
 def hash_file(entry: Path) -> str:
-    """The hash of a plugin as its files are now; they are parsed once as long as they do not change.
-
-    A plugin that is not Python gets the hash of its bytes.
+    """The hash of a plugin as its files are now. A plugin that is not Python gets the hash of its bytes.
 
     Raises:
         OSError: a file cannot be read.
     """
-    states = ((file, file.stat()) for file in all_files(entry))
-    return _hash_files(entry, *((file, state.st_mtime_ns, state.st_ctime_ns, state.st_size) for file, state in states))
-
-
-@functools.lru_cache
-def _hash_files(entry: Path, *_states: tuple[Path, int, int, int]) -> str:
     code, modules = entry.read_bytes(), {name: file.read_bytes() for name, file in files(entry).items()}
     try:
         return hash_code(code, modules)

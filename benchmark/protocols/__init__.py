@@ -1,7 +1,8 @@
 """Frozen settings of an experiment, and their digest.
 
 A protocol is a TOML file. The digest covers everything in it that can change a number. It leaves out titles, comments
-and settings at their default, so these orphan no table. Seeds, devices, precision and paths are not part of a protocol.
+and settings at their default, so a new setting changes no old digest. Seeds, devices, precision and paths are not part
+of a protocol.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ UNDIGESTED = ("name", "title", "about")
 """Fields that change no number."""
 
 PositiveInt = Annotated[int, Field(gt=0, le=1_000_000)]
-"""The limit is far above what anybody needs, and far below what breaks other code."""
+"""The limit is far above every real value, and far below what breaks other code."""
 Side = Annotated[int, Field(gt=0, le=16_384)]
 """In pixels; a colour image of the largest size takes 800 MB."""
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -79,7 +80,7 @@ class Protocol(BaseModel):
     @field_validator("learning_rates")
     @classmethod
     def _worth_choosing_from(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        """Check the rates and sort them, so that the same rates give the same table."""
+        """Check the rates and sort them, so the same rates give the same table."""
         if len(rates) == 1 or len(set(rates)) < len(rates):
             raise ValueError("list two or more different learning rates, or [] to choose none")
         own = info.data.get("learning_rate")  # missing if it is invalid itself
@@ -125,7 +126,7 @@ class Protocol(BaseModel):
 def rates_around(rate: float, count: int) -> list[float]:
     """List `count` learning rates around `rate`, ascending by factors of sqrt(10); an even count has one more below.
 
-    The rate itself is kept exactly; the others are rounded to three digits, so that they read well in records.
+    The rate itself is kept exactly; the others are rounded to three digits, to be readable in records.
     """
     steps = range(-(count // 2), count - count // 2)
     return [float(f"{rate * 10 ** (step / 2):.3g}") if step else rate for step in steps]
@@ -153,11 +154,7 @@ def load(name: str) -> Protocol:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"no protocol file {path}") from error
-    except (
-        ValueError,
-        RecursionError,
-        OSError,
-    ) as error:  # not TOML or UTF-8, a number of 5,000 digits, nested too deep
+    except (ValueError, RecursionError, OSError) as error:  # not TOML, not UTF-8, nested too deep
         raise UserError(f"{path} is not a readable TOML file: {error}") from error
     settings.setdefault("title", path.stem)
     settings.setdefault("about", "")
@@ -187,12 +184,5 @@ def _checked(settings: Mapping[str, Any], source: str) -> Protocol:
             message = f"setting '{setting}' is missing {source}"
         else:
             given, why = first["input"], first["msg"].removeprefix("Value error, ")
-            message = f"setting '{setting}' = {_shown(given)} {source}: {why[0].lower()}{why[1:]}"
+            message = f"setting '{setting}' = {given!r} {source}: {why[0].lower()}{why[1:]}"
         raise UserError(message) from error
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)
-    except (ValueError, RecursionError):  # more digits than Python writes, or nested too deep
-        return f"a {type(value).__name__}"

@@ -1,1 +1,1 @@
-"""What a run leaves behind: the record and its tables, where they lie, and whether they are consistent."""
+"""The files of runs and transfers: their schema, where they lie, how they are written, read and verified."""

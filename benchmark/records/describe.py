@@ -58,7 +58,7 @@ def dataset(plugin: Plugin, spec: DatasetSpec, cached: cache.Cached) -> schema.D
         licence=spec.licence,
         source_hash=plugin.source_hash,
         manifest=cached.digest,
-        **manifest.counted(cached.rows),
+        **manifest.summary(cached.rows),
         rendering=_rendering(spec.rendering, cached),
     )
 

@@ -2,28 +2,9 @@
 
 from pathlib import Path
 
-from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.records import store
 from benchmark.records.schema import Record
-
-
-def folders(results: Path) -> list[Path]:
-    """Every run folder, complete or not, also those in a wrong place; sorted by path.
-
-    Raises:
-        UserError: a folder on the way cannot be read.
-    """
-    anywhere = [results / "runs", *store.folders(results, ("runs", None))]
-    misplaced = {path for path in anywhere if _has_record(path)}
-    return sorted(misplaced | set(store.folders(results, store.RUNS)))
-
-
-def _has_record(path: Path) -> bool:
-    try:
-        return (path / store.RECORD).is_file()
-    except OSError as error:
-        raise files.unreadable(path / store.RECORD, error) from error
 
 
 def locate(results: Path, text: str) -> Path:
@@ -37,7 +18,7 @@ def locate(results: Path, text: str) -> Path:
         if not path.resolve().is_relative_to((results / "runs").resolve()):
             raise UserError(f"{path} lies outside of {results / 'runs'}; name its results folder with --results")
         return path
-    found = [folder for folder in folders(results) if folder.name.startswith(text)]
+    found = [folder for folder in store.folders(results, store.RUNS) if folder.name.startswith(text)]
     if len(found) != 1:
         raise UserError(
             f"{len(found) or 'no'} run(s) in {results} have a key that begins with '{text}'; give a run's folder, its "
@@ -52,7 +33,7 @@ def named(results: Path, text: str) -> list[Path]:
     Raises:
         UserError: nothing matches, or more than one key begins so.
     """
-    return [path for path in folders(results) if path.parent.name == text] or [locate(results, text)]
+    return [path for path in store.folders(results, store.RUNS) if path.parent.name == text] or [locate(results, text)]
 
 
 def again(found: Record) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
-from benchmark.records import store
+from benchmark.records import checksums
 
 FOLDER = "unfinished"
 
@@ -93,8 +93,9 @@ class Slot:
         Raises:
             UserError: the disk refuses.
         """
-        with store.writing(self.path) as target:
+        with files.atomic_folder(self.path) as target:
             yield target
+            checksums.write(target)
 
     def forget(self) -> None:
         """Remove the checkpoints."""

@@ -23,11 +23,9 @@ A run folder is written under a temporary name, synced and renamed: it is comple
 """
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -35,7 +33,7 @@ from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.data import manifest
 from benchmark.data.manifest import Row
-from benchmark.records import checksums, tables
+from benchmark.records import tables
 from benchmark.records.schema import SCHEMA, Record
 
 RECORD = "run.json"
@@ -50,18 +48,14 @@ MODULES = "plugin"
 """The folder of a run with the other modules of its plugin."""
 KEY_DIGITS = 12
 
-Places: TypeAlias = tuple[str, int | None]
-"""A folder of the results folder, and how many levels below it the folders of interest lie; None: at every level."""
+Places: TypeAlias = tuple[str, int]
+"""A folder of the results folder, and how many levels below it the folders of interest lie."""
 RUNS: Places = ("runs", 4)
 
 R = TypeVar("R")
 
 _SCHEMA_NAME = f"a record of schema {SCHEMA}"
 INSTEAD = "restore it, or replace what is there with --force"
-
-
-def _refuse(error: UserError) -> NoReturn:
-    raise error
 
 
 def folder(results: Path, protocol: str, dataset: str, architecture: str, run_key: str) -> Path:
@@ -75,14 +69,14 @@ def finished(path: Path) -> bool:
     Raises:
         UserError: its record cannot be read; it may be worth more than a new run.
     """
-    found = present(path, RECORD, read, _SCHEMA_NAME)
+    found = read_if_present(path, RECORD, read, _SCHEMA_NAME)
     if found is None or found.status != "finished":
         return False
     require_counts(path)
     return True
 
 
-def present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
+def read_if_present(path: Path, name: str, read_one: Callable[[Path], R], what: str) -> R | None:
     """Read the file of that name in a folder; None if the folder does not exist or is empty.
 
     `what` says in messages what the file should be.
@@ -123,40 +117,26 @@ def read_all(results: Path) -> tuple[list[tuple[Path, Record]], list[str]]:
     return read_each(results, RUNS, RECORD, read, _SCHEMA_NAME)
 
 
-def folders(results: Path, places: Places, failed: Callable[[UserError], object] = _refuse) -> list[Path]:
-    """The folders at a place of a results folder, sorted by path.
-
-    Hidden folders are skipped: they are unfinished or set aside. Symbolic links are followed if the place has a level.
+def folders(results: Path, places: Places) -> list[Path]:
+    """The folders at a place of a results folder, sorted by path; hidden ones are unfinished or set aside.
 
     Raises:
-        UserError: a folder on the way cannot be read, and `failed` does not take the error.
+        UserError: a folder on the way cannot be read.
     """
     name, depth = places
-    return sorted(_below(results / name, depth, failed))
+    found = [results / name]
+    for _ in range(depth):
+        found = [inside for folder in found for inside in _folders_in(folder)]
+    return sorted(found)
 
 
-def _below(folder: Path, depth: int | None, failed: Callable[[UserError], object]) -> Iterator[Path]:
-    for path in _folders_in(folder, failed, links=depth is not None):
-        if depth is None or depth == 1:
-            yield path
-        if depth != 1:
-            yield from _below(path, None if depth is None else depth - 1, failed)
-
-
-def _folders_in(folder: Path, failed: Callable[[UserError], object], *, links: bool) -> Iterator[Path]:
+def _folders_in(folder: Path) -> list[Path]:
     try:
-        entries = list(os.scandir(folder))
+        return [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir()]
     except FileNotFoundError:  # nothing is stored yet, or it has just gone
-        return
+        return []
     except OSError as error:
-        failed(files.unreadable(folder, error))
-        return
-    for entry in entries:
-        try:
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=links):
-                yield folder / entry.name
-        except OSError as error:
-            failed(files.unreadable(folder / entry.name, error))
+        raise files.unreadable(folder, error) from error
 
 
 def read_each(
@@ -165,10 +145,13 @@ def read_each(
     """Read the file of that name in each folder of a place, sorted by path; also a message for each failure.
 
     `what` says in messages what the file should be.
+
+    Raises:
+        UserError: a folder on the way cannot be read.
     """
     records: list[tuple[Path, R]] = []
     problems: list[str] = []
-    for path in folders(results, places, lambda error: problems.append(str(error))):
+    for path in folders(results, places):
         try:
             records.append((path, read_one(path)))
         except FileNotFoundError as error:
@@ -193,20 +176,6 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong with a record: `<where>: <what>`."""
     first = error.errors()[0]
     return f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder; on success its checksums are written and it becomes `path`, on error it is removed.
-
-    The caller holds a lock: see `benchmark.records.slot`.
-
-    Raises:
-        UserError: the disk refuses.
-    """
-    with files.atomic_folder(path) as temporary:
-        yield temporary
-        checksums.write(temporary)
 
 
 def write_record(target: Path, record: Record) -> None:

@@ -48,7 +48,7 @@ def read_images(paths: Sequence[Path]) -> list[Columns]:
     """Read several images.csv. All files with the same header are parsed together, which is faster.
 
     Raises:
-        OSError, ValueError: a file is missing, lacks a column, has one too many, or holds a number that cannot be.
+        OSError, ValueError: a file is missing, has other columns than it should, or holds an impossible number.
     """
     texts = [path.read_text(encoding="utf-8") for path in paths]
     headers = [text.partition("\n")[0] for text in texts]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmark.records.schema import DatasetRecord, DeviceRecord, Digest, Part, Record
-from benchmark.records.store import KEY_DIGITS, Places, present, read_each, require_counts
+from benchmark.records.store import KEY_DIGITS, Places, read_each, read_if_present, require_counts
 
 NAME = "transfer.json"
 FOLDER = "transfers"
@@ -96,7 +96,7 @@ def finished(path: Path, run_sums: str) -> bool:
     Raises:
         UserError: the record cannot be read.
     """
-    found = present(path, NAME, read, _SCHEMA_NAME)
+    found = read_if_present(path, NAME, read, _SCHEMA_NAME)
     if found is None or found.run_sums != run_sums:
         return False
     require_counts(path)

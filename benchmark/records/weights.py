@@ -12,7 +12,7 @@ from benchmark import protocols
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.data.cache import Cached
-from benchmark.plugins import datasets, network, registry
+from benchmark.plugins import network, registry
 from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
@@ -54,21 +54,10 @@ def load(path: Path, found: Record, settings: Protocol) -> Network:
 
 
 def _require_same_tensors(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse weights whose names, types or shapes differ, which torch converts silently, or that are not finite.
-
-    Raises:
-        ValueError: a tensor is missing, unknown, of another type or shape, or not finite.
-    """
-    odd = sorted(weights.keys() ^ own.keys())
-    if odd:  # torch accepts that the counter of a batch norm is missing
-        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in own else 'not in this network'}")
-    for name, value in weights.items():
-        if value.dtype != own[name].dtype:
-            raise ValueError(f"{name} is {value.dtype}, in the network it is {own[name].dtype}")
-        if value.shape != own[name].shape:  # torch 2.6 loads a list of one number as a number
-            raise ValueError(f"{name} has shape {tuple(value.shape)}, in the network {tuple(own[name].shape)}")
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"{name} holds a value that is not finite")
+    """Raise ValueError if names, types or shapes differ: torch would convert some of them silently."""
+    stored, built = ({name: (value.dtype, value.shape) for name, value in part.items()} for part in (weights, own))
+    if differing := sorted({name for name, _ in stored.items() ^ built.items()}):
+        raise ValueError(f"{differing[0]} is not as in this network")
 
 
 def require(path: Path, found: Record) -> Plugin:
@@ -107,16 +96,6 @@ def machine_for(found: Record, device: str) -> Hardware:
     if machine.device.type == "cpu":
         hardware.pin_threads(found.device.threads)
     return machine
-
-
-def load_data(label: str, settings: Protocol, root: Path | None, report: Report) -> tuple[Plugin, Cached]:
-    """Load a dataset by its label and decode it at the protocol's size.
-
-    Raises:
-        UserError: there is no such dataset, or the folder does not hold it.
-    """
-    dataset = registry.load("datasets", label)
-    return dataset, datasets.load_data(dataset, settings, root, report)
 
 
 def evaluate(

@@ -23,12 +23,6 @@ from benchmark.training import Trained, evaluator
 from benchmark.training.evaluator import Evaluation
 
 
-def write_data(results: Path, cached: cache.Cached, *, ours: bool) -> None:
-    """Write the manifest and the pictures of the data, if they are missing; all runs on the data share them."""
-    write_manifest(results, cached)
-    write_pictures(results, cached, ours=ours)
-
-
 def write_manifest(results: Path, cached: cache.Cached) -> None:
     """Write the manifest, if it is missing."""
     path = store.manifest_path(results, cached.digest)
@@ -53,9 +47,9 @@ def write_pictures(results: Path, cached: cache.Cached, *, ours: bool) -> None:
         files.write_atomically(private, partial(_write_arrays, arrays=small))
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     with path.open("wb") as file:  # by its path NumPy would add a suffix
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def write_source(target: Path, plugin: Plugin) -> None:

@@ -16,6 +16,7 @@ from benchmark import protocols
 from benchmark.common.errors import UserError
 from benchmark.plugins import network, registry
 from benchmark.plugins.blame import blaming
+from benchmark.plugins.source import hash_file
 
 ARCHITECTURE = '''"""A network."""
 import sys
@@ -191,7 +192,7 @@ def test_a_damaged_plugin_file(folder: Path, damage: Any) -> None:
     """It is used or refused; where it is used, the hash of the file is that of what ran; a hash it has anyway."""
     with plugin(folder, "architectures", damage(architecture())) as name:
         found = outcome(lambda: use(name))
-        (hashed,) = [registry.hash_file(path) for path in registry.sources("architectures", name)]
+        (hashed,) = [hash_file(path) for path in registry.sources("architectures", name)]
         assert re.fullmatch("[0-9a-f]{64}", hashed)
         if not isinstance(found, UserError):
             assert found.shape == (2, 1, 10, 14)

@@ -281,7 +281,7 @@ def test_a_mixture_is_of_finite_numbers_at_its_peak(
     settings = checked(train=1, val=1, test=1, slice_=1, seconds=0.2, sample_rate=8_000, channel=channel, foreign_db=90)
 
     def mixed() -> list[Any]:
-        songs, backgrounds = (sources.look(name, root / name, settings, silent) for name in ("song", "background"))
+        songs, backgrounds = (sources.read_all(name, root / name, settings, silent) for name in ("song", "background"))
         sources.refuse_copies([*songs, *backgrounds])
         lowpass = sources.common_lowpass([*songs, *backgrounds], settings)
         mixtures = plan.plan(sources.pools(songs, backgrounds, {}, settings), settings)

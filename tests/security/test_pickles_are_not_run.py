@@ -74,7 +74,7 @@ def test_an_entry_of_the_cache(
     prepare()
     (path,) = (tmp_path / "cache").glob(f"*/{name}")
     lay(path, marker, kind)
-    with pytest.raises(UserError, match=r"in the cache is damaged .*; remove it, and it is made again") as caught:
+    with pytest.raises(UserError, match=r"in the cache is damaged .*; remove it, and the next run") as caught:
         prepare()
     assert len(str(caught.value).splitlines()) == 1
 

@@ -85,7 +85,7 @@ def load(root: Path) -> None:
     cached = datasets.load_data(registry.load("datasets", "birdsounds"), settings, root, report)
     seconds, processor = time.monotonic() - started, time.process_time() - used
     datasets.check_data(cached, settings, allow_leakage=True)
-    counted = manifest.counted(cached.rows)["images"]
+    counted = manifest.summary(cached.rows)["images"]
     read = 0
     for split in cached.splits.values():
         read += sum(int(image[::64, ::64].sum()) for image in split.images)

@@ -22,9 +22,10 @@ from records import MASK, Data, write_manifest, write_references
 
 from benchmark import scores
 from benchmark.plugins import registry
+from benchmark.plugins.source import hash_file
 from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
-from benchmark.records.verify import VERIFICATION
+from benchmark.records.verify.badges import VERIFICATION
 
 pytestmark = pytest.mark.soak
 
@@ -57,7 +58,7 @@ def templates() -> list[Template]:
         others |= {name: (path / name).read_bytes() for name in ("history.csv", "logits.csv", "predictions.npz")}
         others["plugin.py"] = source.read_bytes()
         whole = json.loads((path / "run.json").read_text())
-        whole["architecture"]["source_hash"] = registry.hash_file(source)
+        whole["architecture"]["source_hash"] = hash_file(source)
         found[one.architecture.name] = Template(whole, verification(), others)
     return list(found.values())
 

@@ -103,7 +103,7 @@ SEALED: list[tuple[Tampering, str, str]] = [
     (native_count_changed, "images.csv", "test-00001: the native_counts do not add up to the pixels of its file"),
     (native_truth_changed, "images.csv", r"test-00001: native_tp \+ native_fn is not the manifest's foreground"),
     (roundtrip_changed, "images.csv", r"test-00001: roundtrip_tp \+ roundtrip_fn is not"),
-    (sound_removed, "images.csv", "has scores of sounds and the manifest has no sounds, or the other way"),
+    (sound_removed, "images.csv", "either the scores or the manifest has sounds, but not both"),
     (count_negative, "images.csv", "column tp does not hold counts of pixels"),
     (row_removed, "images.csv", "has 5 images, the manifest's test split has 6"),
     (row_duplicated, "images.csv", "has 7 images, the manifest's test split has 6"),

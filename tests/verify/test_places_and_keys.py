@@ -17,7 +17,7 @@ def test_a_folder_in_the_wrong_place(store: Store) -> None:
     renamed.rename(moved)
     assert found(verify.check(store.results), "run.json", "not where its record belongs; move it to .*/unet/")
     moved.rename(store.run)
-    shutil.copytree(store.run, store.results / "runs" / "best")
+    shutil.copytree(store.run, moved)
     pattern = "not where its record belongs; remove it; it belongs at .*/unet/.*, where another folder is"
     assert found(verify.check(store.results), "run.json", pattern)
 

@@ -30,7 +30,7 @@ class Source:
         validate.check_root(self.plugin.name, self.spec, root)
 
     def load(self) -> Splits:
-        """The splits, listed anew."""
+        """List the splits once more."""
         return self.spec.load(root=self.root, **self.plugin.parameters)
 
     @cached_property
@@ -138,14 +138,14 @@ def check_groups(source: Source) -> str:
 
 
 def check_leakage(source: Source) -> None:
-    """No recording, song or background stands in two splits."""
+    """No recording, song or background is in two splits."""
     members = manifest.members((split, sample.groups) for split, sample in source.samples())
     kinds = [kind for kind in manifest.LEAKAGE_GROUPS if kind in members]
     if not kinds:
         raise InapplicableError(f"no group is called {', '.join(manifest.LEAKAGE_GROUPS[:-1])}")
     for kind, groups in manifest.shared_members({kind: members[kind] for kind in kinds}).items():
         splits = [split for split, inside in members[kind].items() if groups[0] in inside]
-        raise ContractError(f"{kind} {groups[0]} stands in {' and in '.join(splits)}, with {len(groups) - 1} more")
+        raise ContractError(f"{kind} {groups[0]} is in {' and in '.join(splits)}, with {len(groups) - 1} more")
 
 
 def check_files(source: Source) -> None:
@@ -155,7 +155,7 @@ def check_files(source: Source) -> None:
     root = source.root.resolve()
     for split, sample in source.samples():
         if not sample.files:
-            raise ContractError(f"{split}/{sample.id} lists no files: nobody would notice a changed one")
+            raise ContractError(f"{split}/{sample.id} lists no files: the cache would not notice a change")
         for path in sample.files:
             if not path.is_file():
                 raise ContractError(f"{split}/{sample.id}: no file {path}")

@@ -62,7 +62,7 @@ def check_channels_last(subject: Subject) -> None:
 def check_export(subject: Subject) -> None:
     """`torch.export` gives the same logits."""
     multiple = subject.spec.size_multiple
-    size = (SIZE + -SIZE % multiple,) * 2  # so that the network needs no padding
+    size = (SIZE + -SIZE % multiple,) * 2  # the network needs no padding
     batch = images(size=size)
     with quiet():
         try:

@@ -4,18 +4,8 @@
 weights give the stored counts is checked by `benchmark.reproduce`, which writes `verification.json`.
 """
 
-from benchmark.records.verify.badges import VERIFICATION, Badge, Extent, Verification, badge, current_sources
+from benchmark.records.verify.badges import badge, current_sources
 from benchmark.records.verify.checks import check
 from benchmark.records.verify.run_files import Finding, UnreadableError
 
-__all__ = [
-    "VERIFICATION",
-    "Badge",
-    "Extent",
-    "Finding",
-    "UnreadableError",
-    "Verification",
-    "badge",
-    "check",
-    "current_sources",
-]
+__all__ = ["Finding", "UnreadableError", "badge", "check", "current_sources"]

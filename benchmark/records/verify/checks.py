@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.common.progress import Report, silent
-from benchmark.records import find, store, transfers
+from benchmark.records import store, transfers
 from benchmark.records.verify import counts, run_json, transfer_json
 from benchmark.records.verify.run_files import Check, F, Fault, Finding, RunFolder, TransferFolder, UnreadableError
 
@@ -43,7 +43,7 @@ def check(results: Path, runs: Sequence[Path] | None = None, report: Report = si
     Raises:
         UserError: a folder cannot be read.
     """
-    paths = find.folders(results) if runs is None else list(runs)
+    paths = store.folders(results, store.RUNS) if runs is None else list(runs)
     findings: list[Finding] = []
     for number, path in enumerate(paths, start=1):
         run = RunFolder(results, path)
@@ -55,7 +55,7 @@ def check(results: Path, runs: Sequence[Path] | None = None, report: Report = si
 
 
 def _findings(folder: F, checks: Sequence[Check[F]]) -> list[Finding]:
-    """What the checks find, each fault once. A check ends at a file that cannot be read."""
+    """The findings of the checks, each fault once. A check ends at a file that cannot be read."""
     faults: dict[Fault, None] = {}
     for one in checks:
         try:

@@ -40,7 +40,7 @@ def check_sums(folder: Folder) -> Iterator[Fault]:
 def check_sounds(run: RunFolder) -> Iterator[Fault]:
     """There are scores of sounds if and only if the manifest has sounds."""
     if (scores.SOUND_COLUMNS[0] in run.images) != all(row.sound is not None for row in run.tested):
-        yield Fault(IMAGES, "it has scores of sounds and the manifest has no sounds, or the other way round")
+        yield Fault(IMAGES, "either the scores or the manifest has sounds, but not both")
 
 
 def check_logits(run: RunFolder) -> Iterator[Fault]:

@@ -26,7 +26,7 @@ Masks: TypeAlias = NDArray[np.bool_]
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file, and what to do; "" is the usual remedy of the folder.
+    """An error in a file, and its remedy; "" stands for the usual remedy of the folder.
 
     `file` is a name in the folder, or the path of a file elsewhere.
     """

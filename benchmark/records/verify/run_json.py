@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark import protocols
 from benchmark.data import manifest
 from benchmark.records import checksums, keys, store
-from benchmark.records.verify.badges import VERIFICATION, Extent, Verification, doubt
+from benchmark.records.verify.badges import VERIFICATION, read_verification
 from benchmark.records.verify.run_files import Fault, Folder, RunFolder, reading
 
 UNCOMMITTED = (store.WEIGHTS, "private/")
@@ -82,7 +82,7 @@ def check_keys(run: RunFolder) -> Iterator[Fault]:
 
 def check_data(run: RunFolder) -> Iterator[Fault]:
     """Sizes, slices and groups in the record are those of the manifest."""
-    counted = manifest.counted(run.rows)
+    counted = manifest.summary(run.rows)
     stored = run.dataset.model_dump(mode="json", include=set(counted))
     for name, value in counted.items():
         if stored[name] != value:
@@ -96,11 +96,11 @@ def check_verification(run: RunFolder) -> Iterator[Fault]:
         return
     remedy = f"evaluate the weights again with bench verify --predict {run.path}, or remove the file"
     try:
-        found = Verification.model_validate_json(path.read_bytes())
+        found = read_verification(run.path)
     except (OSError, ValueError):
         yield Fault(VERIFICATION, "it is not a verification of schema 1", remedy)
         return
     if sums.is_file() and found.sums != checksums.digest(sums):
         yield Fault(VERIFICATION, f"it is of other files than {checksums.NAME} lists", remedy)
-    elif wrong := doubt(found, Extent.of(run.images), run.settings.image_size):
-        yield Fault(VERIFICATION, wrong, remedy)
+    elif not found.is_good:
+        yield Fault(VERIFICATION, f"the weights did not give the run's counts: {found.message}", remedy)

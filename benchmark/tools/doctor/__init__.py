@@ -17,7 +17,7 @@ def examine(results: Path) -> Iterator[Finding]:
     if torch.status != "problem":
         from benchmark.tools.doctor import machine
 
-        yield from machine.processor()
+        yield machine.processor()
         yield machine.memory()
         yield from machine.gpus()
         yield machine.arithmetic()

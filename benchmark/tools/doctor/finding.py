@@ -11,7 +11,7 @@ GIB = 1024**3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was examined, its status, what was found, and the remedy if the status is not ok."""
+    """The examined part, its status, the finding, and the remedy if the status is not ok."""
 
     name: str
     status: Status = "ok"

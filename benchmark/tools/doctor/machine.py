@@ -16,7 +16,7 @@ from benchmark.training import hardware
 _LEAST_MEMORY = 2 * GIB
 
 
-def processor() -> Iterator[Finding]:
+def processor() -> Finding:
     """Name and cores of the processor, and the threads that a run uses."""
     name = hardware.resolve("cpu", "fp32").kind
     usable, threads = workers.processors(), hardware.pin_threads(None)
@@ -24,9 +24,8 @@ def processor() -> Iterator[Finding]:
     asked = os.environ.get("OMP_NUM_THREADS")
     if asked and threads < usable:
         remedy = f"bench run --threads {usable}, or unset OMP_NUM_THREADS, which is {asked}"
-        yield Finding(name="processor", status="note", found=found, remedy=remedy)
-    else:
-        yield Finding(name="processor", found=found)
+        return Finding(name="processor", status="note", found=found, remedy=remedy)
+    return Finding(name="processor", found=found)
 
 
 def memory() -> Finding:

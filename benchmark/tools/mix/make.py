@@ -1,13 +1,13 @@
-"""Write a dataset of mixtures on all processors, and go on with one that was interrupted.
+"""Write a dataset of mixtures on all processors; continue one that was interrupted.
 
-First comes `mix.json`, the recipe: all that decides the bytes. `.unfinished/` holds a note per finished sample, written
+First comes `mix.json`, the recipe, which decides every byte. `.unfinished/` holds a note per finished sample, written
 after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -60,9 +60,9 @@ def make(
         UserError: recordings that cannot be used, or a folder that holds something else.
     """
     _check_folders(song, background, others)
-    songs = sources.look("song", song, settings, report)
-    backgrounds = sources.look("background", background, settings, report)
-    other_songs = {folder.name: sources.look("song", folder, settings, report) for folder in others}
+    songs = sources.read_all("song", song, settings, report)
+    backgrounds = sources.read_all("background", background, settings, report)
+    other_songs = {folder.name: sources.read_all("song", folder, settings, report) for folder in others}
     everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
     sources.refuse_copies(everything)
     lowpass = sources.common_lowpass(everything, settings)
@@ -70,7 +70,8 @@ def make(
     mixtures = plan.plan(pools, settings)
 
     recipe = _recipe(pools, settings, lowpass)
-    with _alone(out, report):
+    waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
+    with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
         _begin(out, recipe)
         before = _made_before(out, mixtures)
         missing = [mixture for mixture in mixtures if mixture.id not in before]
@@ -79,25 +80,10 @@ def make(
             _finish(out, [made[mixture.id] for mixture in mixtures], pools, recipe, command)
     return Made(
         path=out,
-        counts={pool.slice if pool.split == "test" else pool.split: _count(pool, mixtures) for pool in pools},
+        counts=Counter(mixture.slice if mixture.split == "test" else mixture.split for mixture in mixtures),
         kept=len(before),
         card=(out / _CARD).read_text(encoding="utf-8"),
     )
-
-
-@contextmanager
-def _alone(out: Path, report: Report) -> Iterator[None]:
-    """Lock the folder; wait for another process that mixes into it.
-
-    Raises:
-        UserError: the disk refuses.
-    """
-    waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
-    try:
-        with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
-            yield
-    except OSError as error:
-        raise files.refused(out, error) from error
 
 
 def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None:
@@ -111,17 +97,13 @@ def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None
     taken = {"main", sources.FOREIGN, *layout.SPLITS} & {folder.name for folder in others}
     if taken or len(set(names)) < len(names):
         raise UserError(
-            f"the folders {', '.join(names)} need names of their own, which are not {', '.join(layout.SPLITS)}, main "
+            f"the folders {', '.join(names)} need different names, other than {', '.join(layout.SPLITS)}, main "
             f"or {sources.FOREIGN}: they name recordings, and slices of the test"
         )
 
 
-def _count(pool: Pool, mixtures: Sequence[Mixture]) -> int:
-    return sum((mixture.split, mixture.slice) == (pool.split, pool.slice) for mixture in mixtures)
-
-
 def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
-    """All that decides the bytes, with the recordings by their content."""
+    """The settings and the recordings (by their content): they decide every byte."""
 
     def listed(source: Source) -> dict[str, Any]:
         return {
@@ -150,11 +132,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
 
 
 def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
-    """Write the recipe into an empty folder, or compare it with that of the dataset which is there.
-
-    Raises:
-        UserError: another dataset is there, or something else.
-    """
+    """Write the recipe into an empty folder, or compare it with the recipe of the dataset in the folder."""
     path = out / layout.RECIPE
     if path.is_file():
         try:
@@ -172,7 +150,7 @@ def _begin(out: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def _made_before(out: Path, mixtures: Sequence[Mixture]) -> dict[str, MixedSample]:
-    """The samples that are noted, or listed in samples.csv, and whose files are all there; by id."""
+    """The finished samples by id: noted or listed in samples.csv, with all of their files."""
     try:
         found = {sample.id: sample for sample in (layout.read_samples(out) or {}).values()}
     except UserError:  # it is missing or damaged, and is written again
@@ -206,7 +184,7 @@ def _write_all(
 
 
 def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> MixedSample:
-    """Write the files of a sample, and then the note that they are whole."""
+    """Write the files of a sample, then the note that they are complete."""
     rendered = render(mixture, settings, lowpass)
     image, mask, *sounds = _files(mixture, out)
     _write_png(image, rendered.image)

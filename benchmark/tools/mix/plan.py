@@ -17,7 +17,7 @@ _TRIES = 20
 _ACTIVE_SHARE = 0.2
 """The share of a window's frames that must be active; if 20 draws find no such window, the plan takes a busy one."""
 _GAP = (0.1, 0.6)
-"""Seconds between the repetitions of a recording that is shorter than the window, like a bird that goes on calling."""
+"""Seconds between the repetitions of a recording that is shorter than the window, like a bird that keeps calling."""
 _NO_POWER = np.empty(0)  # a plan is sent to workers, which do not need the powers; a long recording has many
 
 

@@ -66,10 +66,10 @@ class Settings(BaseModel):
 
 
 def checked(**values: Any) -> Settings:
-    """The settings, if every value is in its range.
+    """The settings from the options of the command.
 
     Raises:
-        UserError: one is not.
+        UserError: a value is out of its range.
     """
     try:
         return Settings(**values)

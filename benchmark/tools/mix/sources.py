@@ -63,7 +63,7 @@ class Pool:
     backgrounds: tuple[Source, ...]
 
 
-def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[Source]:
+def read_all(role: Role, folder: Path, settings: Settings, report: Report) -> list[Source]:
     """Read every recording of a folder.
 
     Raises:
@@ -74,7 +74,7 @@ def look(role: Role, folder: Path, settings: Settings, report: Report) -> list[S
     patterns = _patterns(settings, ("bird", "species") if role == "song" else ("site",))
     found: list[Source] = []
     for number, path in enumerate(paths, start=1):
-        source = _look_at(path, root, settings, patterns)
+        source = _read_source(path, root, settings, patterns)
         if role == "background" and source.seconds < settings.seconds:
             raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or lower --seconds")
         found.append(source)
@@ -137,7 +137,7 @@ def _split(sources: Sequence[Source], seed: int, by: Callable[[Source], str]) ->
     return {split: tuple(s for s in sources if by(s) in set(chosen)) for split, chosen in members.items()}
 
 
-def _look_at(path: Path, root: Path, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
+def _read_source(path: Path, root: Path, settings: Settings, patterns: Mapping[str, re.Pattern[str]]) -> Source:
     header = recordings.header(path)
     if settings.channel >= header.channels:
         raise UserError(f"{path} has {header.channels} channel(s), there is no channel {settings.channel}")
@@ -204,7 +204,7 @@ def _found(pattern: re.Pattern[str], path: Path, kind: str) -> str:
 
 
 def refuse_copies(sources: Sequence[Source]) -> None:
-    """Refuse a recording that is there under two names: it would be in two splits, or be its own background.
+    """Refuse two files with the same recording: it could be in two splits, or be its own background.
 
     Raises:
         UserError: two files hold the same samples.
