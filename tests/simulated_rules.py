@@ -9,8 +9,8 @@ import numpy as np
 from scipy import special, stats
 from simulating import Answer, Labels, Pairs, Rule, Values, first, shipped, with_holm
 
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import Estimate
+from benchmark.scores import intervals
+from benchmark.scores.intervals import Estimate
 
 SOME = (
     "48x32", "24x10", "24 of one kind", "48x5", "24x10, strong backgrounds", "24x5, strong backgrounds", "24x10, Zipf",
@@ -46,7 +46,7 @@ def _satterthwaite(rows: Values, labels: Labels, seeds: Sequence[Sequence[tuple[
         order = np.argsort(numbers, kind="stable")
         sums = np.add.reduceat(centred[:, order], np.cumsum(sizes) - sizes, axis=1)
         parts.append((sums**2).sum(1) / rows.shape[1] ** 2 * len(sizes) / (len(sizes) - 1))
-        degrees.append(uncertainty.effective(sizes) - 1)
+        degrees.append(intervals.effective(sizes) - 1)
     found = []
     for row, mean in enumerate(rows.mean(1)):
         groups = [(float(part[row]), own) for part, own in zip(parts, degrees, strict=True)]
@@ -67,7 +67,7 @@ def _satterthwaite(rows: Values, labels: Labels, seeds: Sequence[Sequence[tuple[
 def ten_groups(entries: Sequence[Values], labels: Labels, tables: Sequence[int]) -> Answer:
     """The same, and nothing is ranked with fewer than ten groups of a kind."""
     means, found = satterthwaite(entries, labels, tables)
-    if min(uncertainty.effective(np.bincount(kind)) for kind in labels) >= 10:
+    if min(intervals.effective(np.bincount(kind)) for kind in labels) >= 10:
         return means, found
     return means, {count: dict.fromkeys(pairs, (_UNKNOWN, 1.0)) for count, pairs in found.items()}
 

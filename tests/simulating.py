@@ -22,8 +22,8 @@ from rich.progress import track
 from scipy import stats
 from tabulate import tabulate
 
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import Estimate
+from benchmark.scores import intervals, ranks
+from benchmark.scores.intervals import Estimate
 
 Values: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = list[NDArray[np.int64]]
@@ -192,9 +192,9 @@ TABLES = (5, 10, 20)
 
 
 def shipped(entries: Sequence[Values], labels: Labels, tables: Sequence[int]) -> Answer:
-    pairs = uncertainty.differences(entries, labels)
+    pairs = intervals.differences(entries, labels)
     found = {count: pairs if count == len(entries) else with_holm(first(count, pairs)) for count in tables}
-    return uncertainty.means(entries[:2], labels), found
+    return intervals.means(entries[:2], labels), found
 
 
 def first(count: int, pairs: Pairs) -> dict[tuple[int, int], Estimate]:
@@ -203,7 +203,7 @@ def first(count: int, pairs: Pairs) -> dict[tuple[int, int], Estimate]:
 
 
 def with_holm(estimates: Mapping[tuple[int, int], Estimate]) -> Pairs:
-    adjusted = uncertainty.holm([estimate.p_value for estimate in estimates.values()])
+    adjusted = intervals.holm([estimate.p_value for estimate in estimates.values()])
     return {pair: (estimate, p) for (pair, estimate), p in zip(estimates.items(), adjusted, strict=True)}
 
 
@@ -253,7 +253,7 @@ def simulate(
         power += shifted.p_value <= 0.05
         in_ten += 45 * shifted.p_value <= 0.05
         for count, own in pairs.items():
-            family[count] += not _all_true(uncertainty.rank_sets(count, own), expected[:count])
+            family[count] += not _all_true(ranks.rank_sets(count, own), expected[:count])
     return Found(
         times=times,
         covered=covered / times,

@@ -10,7 +10,7 @@ from test_ranks import terminal
 
 from benchmark.leaderboard import columns, formats, tables
 from benchmark.leaderboard.board import Row, Table
-from benchmark.scores import uncertainty
+from benchmark.scores import intervals
 
 SEEDS, MAIN, OTHER = 4, 96, 48
 
@@ -64,12 +64,12 @@ def test_above_means_the_paired_difference_after_the_correction(tmp_path: Path) 
     found = rows(table)
     labels = data.labels(data.main)
     differences = {
-        label: uncertainty.difference(row.ious[:, data.main], found["floor"].ious[:, data.main], labels)
+        label: intervals.difference(row.ious[:, data.main], found["floor"].ious[:, data.main], labels)
         for label, row in found.items()
         if label != "floor"
     }
     one_sided = [d.p_value / 2 if d.mean > 0 else 1 - d.p_value / 2 for d in differences.values()]
-    adjusted = dict(zip(differences, uncertainty.holm(one_sided), strict=True))
+    adjusted = dict(zip(differences, intervals.holm(one_sided), strict=True))
     assert differences["close"].p_value < 0.05 < adjusted["close"]
     assert found["close"].above["main"] is False
 

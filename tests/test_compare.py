@@ -17,7 +17,7 @@ from scipy import stats
 from benchmark.common.errors import UserError
 from benchmark.leaderboard import compare, tables
 from benchmark.leaderboard.compare import EntryComparison
-from benchmark.scores import uncertainty
+from benchmark.scores import intervals
 
 
 def mixtures() -> Data:
@@ -68,7 +68,7 @@ def test_the_difference_is_that_of_statistics(tmp_path: Path, stored: dict[str, 
         known = np.isfinite(first).all(0)
         inside = data.main & known
         assert score.total.images == inside.sum() == 47
-        expected = uncertainty.difference(first[:, inside], second[:, inside], data.labels(inside))
+        expected = intervals.difference(first[:, inside], second[:, inside], data.labels(inside))
         assert score.total.difference == pytest.approx(expected.mean, abs=1e-3)
         assert score.total.estimate is not None
         for name in ("mean", "error", "degrees", "p_value"):
@@ -76,9 +76,9 @@ def test_the_difference_is_that_of_statistics(tmp_path: Path, stored: dict[str, 
         for tested in score.strata["snr"]:
             low = float(tested.title.split()[0])
             part = inside & (data.snr >= low) & (data.snr < low + 5)
-            expected = uncertainty.difference(first[:, part], second[:, part], data.labels(part))
+            expected = intervals.difference(first[:, part], second[:, part], data.labels(part))
             assert (tested.images, tested.difference) == (part.sum(), pytest.approx(expected.mean, abs=1e-3))
-            if uncertainty.obstacle(3, data.labels(part)):
+            if intervals.obstacle(3, data.labels(part)):
                 assert tested.estimate is None
                 continue
             assert tested.estimate is not None
@@ -131,7 +131,7 @@ def test_the_correction_is_the_leaderboards(tmp_path: Path, stored: dict[str, An
     labels = ["net:x=1", "other", "third"]
     inside = data.main & np.isfinite(stored["other"]).all(0)
     values = [stored[label][:, inside] for label in labels]
-    expected = uncertainty.differences(values, data.labels(inside))
+    expected = intervals.differences(values, data.labels(inside))
     for first, second in ((0, 1), (1, 2)):
         for names in ((first, second), (second, first)):
             score = only(tmp_path, *(labels[name] for name in names)).scores[0]

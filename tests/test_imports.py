@@ -31,7 +31,7 @@ WITHOUT_TORCH = [
     *("cli", "common.files", "common.workers", "contract", "data.cache", "leaderboard.compare", "leaderboard.page"),
     *("leaderboard.formats", "plugins.listing", "plugins.registry", "protocols", "records.find"),
     *("records.schema", "records.store", "records.tables", "records.transfers", "records.verify", "scores"),
-    *("scores.separation", "scores.uncertainty", "tools.audit.scan", "tools.mix.make"),
+    *("scores.separation", "scores.intervals", "scores.ranks", "tools.audit.scan", "tools.mix.make"),
 ]
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmark.leaderboard import formats, tables
 from benchmark.leaderboard.board import Row
-from benchmark.scores import uncertainty
+from benchmark.scores import intervals
 
 REASON_GROUPS = "4 independent groups, fewer than 5"
 REASON_SEEDS = "1 seed, fewer than 2"
@@ -56,7 +56,7 @@ def test_the_clearly_better_is_first_and_twins_share_their_ranks(tmp_path: Path)
     assert {label: row.ranks for label, row in found.items()} == {"best": (1, 1), "twin-a": (2, 3), "twin-b": (2, 3)}
     labels = data.labels(data.main)
     for label, row in found.items():
-        expected = uncertainty.means([values[label]], labels)[0]
+        expected = intervals.means([values[label]], labels)[0]
         assert row.interval is not None
         assert row.interval.mean == pytest.approx(row.scores["iou"])
         assert row.interval.half_width() == pytest.approx(expected.half_width())
@@ -71,7 +71,7 @@ def test_images_of_other_slices_and_empty_masks_do_not_rank(tmp_path: Path) -> N
     ious[:, 3] = np.nan
     ious = write_entry(tmp_path, data, "net", ious)
     inside = data.main & np.isfinite(ious[0])
-    expected = uncertainty.means([ious[:, inside]], data.labels(inside))[0]
+    expected = intervals.means([ious[:, inside]], data.labels(inside))[0]
     found = rows(tmp_path)["net"].interval
     assert found is not None
     assert (found.mean, found.error) == (pytest.approx(expected.mean), pytest.approx(expected.error))

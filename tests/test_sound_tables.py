@@ -12,7 +12,7 @@ from benchmark.common import files
 from benchmark.leaderboard import formats, tables
 from benchmark.records import checksums, keys, schema, store
 from benchmark.records.tables import write_csv
-from benchmark.scores import separation, uncertainty
+from benchmark.scores import intervals, separation
 
 COUNT = 60
 
@@ -117,10 +117,10 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
         assert found.images == inside.sum()
         assert found.mean == pytest.approx(data["gain"][inside].mean(), abs=1e-3)
         labels = [data["song"][inside], data["back"][inside]]
-        if uncertainty.obstacle(3, labels):
+        if intervals.obstacle(3, labels):
             assert found.half_width is None
             continue
-        expected = uncertainty.means([data["gains"][:, inside]], labels)[0]
+        expected = intervals.means([data["gains"][:, inside]], labels)[0]
         assert found.half_width == pytest.approx(expected.half_width(), abs=1e-3)
 
 

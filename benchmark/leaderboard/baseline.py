@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row
 from benchmark.leaderboard.strata import Images
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import LEVEL, Estimate, Kinds
+from benchmark.scores import intervals
+from benchmark.scores.intervals import LEVEL, Estimate, Kinds
 
 
 def compare_with_baselines(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
@@ -40,13 +40,13 @@ def _above(rows: Sequence[Row], floors: Sequence[Row], images: Images, inside: N
     if not kept.any():
         return {}
     pairs = [
-        (index, uncertainty.difference(row.ious[:, kept], floor.ious[:, kept], kinds))
+        (index, intervals.difference(row.ious[:, kept], floor.ious[:, kept], kinds))
         for index, row in enumerate(rows)
         for floor in floors
         if not is_pixelwise(row) and _comparable(row, kinds) and _comparable(floor, kinds)
     ]
     found: dict[int, bool] = {}
-    for (index, _), p in zip(pairs, uncertainty.holm([_one_sided(own) for _, own in pairs]), strict=True):
+    for (index, _), p in zip(pairs, intervals.holm([_one_sided(own) for _, own in pairs]), strict=True):
         found[index] = found.get(index, True) and p <= 1 - LEVEL
     return found
 
@@ -57,4 +57,4 @@ def _one_sided(found: Estimate) -> float:
 
 
 def _comparable(row: Row, kinds: Kinds) -> bool:
-    return row.complete and not uncertainty.obstacle(len(row.runs), kinds, deterministic=row.deterministic)
+    return row.complete and not intervals.obstacle(len(row.runs), kinds, deterministic=row.deterministic)

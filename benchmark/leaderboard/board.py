@@ -12,7 +12,8 @@ from benchmark.contract import Reported
 from benchmark.leaderboard.strata import Images
 from benchmark.protocols import REVISION
 from benchmark.records.schema import Record
-from benchmark.scores.uncertainty import Agreement, Estimate
+from benchmark.scores.intervals import Estimate
+from benchmark.scores.ranks import Agreement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

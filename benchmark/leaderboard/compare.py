@@ -11,8 +11,8 @@ from benchmark.common.errors import UserError, nearest
 from benchmark.leaderboard.board import Row, Table
 from benchmark.leaderboard.strata import Images, Stratum
 from benchmark.leaderboard.tables import with_mask
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import Estimate
+from benchmark.scores import intervals
+from benchmark.scores.intervals import Estimate
 
 EQUAL = 1e-9
 """Means over seeds that differ by less are equal: the difference is rounding."""
@@ -151,7 +151,7 @@ def _adjusted(table: Table, first: str, second: str, images: Images) -> tuple[fl
     if first not in labels or second not in labels:
         return None, 0
     kept = with_mask(able[0], images)
-    pairs = uncertainty.differences([row.ious[:, kept] for row in able], [group[kept] for group in images.groups])
+    pairs = intervals.differences([row.ious[:, kept] for row in able], [group[kept] for group in images.groups])
     low, high = sorted((labels.index(first), labels.index(second)))
     return pairs[low, high][1], len(pairs)
 
@@ -185,14 +185,14 @@ class _Values:
             images=int(inside.sum()),
             first=float(first.mean()),
             second=float(second.mean()),
-            estimate=uncertainty.difference(first, second, labels) if test and not reason else None,
+            estimate=intervals.difference(first, second, labels) if test and not reason else None,
             reason=reason,
         )
 
     def _reason(self, labels: Sequence[NDArray[np.str_]]) -> str:
         """Why the difference of images with these labels cannot be tested, empty if it can."""
         reasons = [
-            row.unranked if row.failed else uncertainty.obstacle(len(row.runs), labels, deterministic=row.deterministic)
+            row.unranked if row.failed else intervals.obstacle(len(row.runs), labels, deterministic=row.deterministic)
             for row in self.rows
         ]
         if reasons[0] == reasons[1]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Row
-from benchmark.leaderboard.intervals import intervals
 from benchmark.leaderboard.strata import Images
+from benchmark.leaderboard.stratum_means import stratum_means
 from benchmark.records.store import references_path
 from benchmark.records.tables import Columns, read_references
 from benchmark.scores import SOUND_SCORES, improvement, separation
@@ -44,4 +44,4 @@ def _row(name: str, columns: Mapping[str, NDArray[np.float64]], images: Images) 
         scores[place] = {score: SOUND_SCORES[score].compute(part) for score in SCORES}
     gains = improvement(columns, "sisdr")[None]
     row = Row(label=name, status="reference", scores=scores.pop(images.places[0]), slice_scores=scores)
-    return replace(row, by_snr=intervals([(row, gains)], images, images.by_snr())[0])
+    return replace(row, by_snr=stratum_means([(row, gains)], images, images.by_snr())[0])

@@ -17,13 +17,13 @@ from benchmark.common.errors import one_line
 from benchmark.contract import Reported
 from benchmark.leaderboard import baseline, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
-from benchmark.leaderboard.intervals import intervals
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
+from benchmark.leaderboard.stratum_means import stratum_means
 from benchmark.records import store, verify
 from benchmark.records.schema import Record, shown
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import Kinds
+from benchmark.scores import intervals, ranks
+from benchmark.scores.intervals import Kinds
 
 Sources: TypeAlias = Callable[[str], list[str]]
 """Name of an architecture -> the hashes of its source as it is now."""
@@ -145,10 +145,7 @@ def _row(members: Sequence[Scored], distinction: str, images: Images | None, sou
 
 def _badge(runs: Sequence[Scored], sources: Sources) -> str:
     """The badge of an entry: the lowest badge of its seeds."""
-    found = {
-        verify.badge(run.folder, run.record, current=sources(run.record.architecture.name))
-        for run in runs
-    }
+    found = {verify.badge(run.folder, run.record, current=sources(run.record.architecture.name)) for run in runs}
     return next((badge for badge in ("older source", "self-reported", "verified") if badge in found), "")
 
 
@@ -165,10 +162,10 @@ def _with_strata(rows: Sequence[Row], images: Images) -> list[Row]:
     snr, area = images.by_snr(), images.by_area()
     ious = [(rows[index], rows[index].ious) for index in aligned]
     gains = [(rows[index], rows[index].gains) for index in with_sounds]
-    both = zip(intervals(ious, images, snr), intervals(ious, images, area), strict=True)
+    both = zip(stratum_means(ious, images, snr), stratum_means(ious, images, area), strict=True)
     for index, (by_snr, by_area) in zip(aligned, both, strict=True):
         result[index] = replace(result[index], strata={"snr": by_snr, "area": by_area})
-    for index, by_snr in zip(with_sounds, intervals(gains, images, snr), strict=True):
+    for index, by_snr in zip(with_sounds, stratum_means(gains, images, snr), strict=True):
         result[index] = replace(result[index], by_snr=by_snr)
     return result
 
@@ -187,8 +184,8 @@ def rank(rows: Sequence[Row], images: Images | None) -> tuple[Row, ...]:
     kept = with_mask(rows[able[0]], images)
     labels = kinds(kept.tobytes())
     values = [rows[index].ious[:, kept] for index in able]
-    ranks = uncertainty.rank_sets(len(able), uncertainty.differences(values, labels))
-    for index, mean, found in zip(able, uncertainty.means(values, labels), ranks, strict=True):
+    rank_sets = ranks.rank_sets(len(able), intervals.differences(values, labels))
+    for index, mean, found in zip(able, intervals.means(values, labels), rank_sets, strict=True):
         result[index] = replace(result[index], interval=mean, ranks=found)
     return tuple(result)
 
@@ -213,7 +210,7 @@ def _obstacle(row: Row, images: Images | None, kinds: Callable[[bytes], Kinds]) 
     if images is None or not row.aligned:
         return "the manifest of the data is missing or has other images"
     kept = with_mask(row, images)
-    return uncertainty.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
+    return intervals.obstacle(len(row.runs), kinds(kept.tobytes()), deterministic=row.deterministic) or ""
 
 
 def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
@@ -225,14 +222,14 @@ def _comparisons(tables: Sequence[Table]) -> Iterable[Comparison]:
         ]
         others = {_identity(row.runs[0]): row for row in second.rows if _has_enough_seeds(row)}
         pairs = [(row.scores["iou"], others[key].scores["iou"]) for key, row in common if key in others]
-        found = uncertainty.agreement([a for a, _ in pairs], [b for _, b in pairs])
+        found = ranks.agreement([a for a, _ in pairs], [b for _, b in pairs])
         if found:
             yield Comparison(first=first.heading, second=second.heading, agreement=found)
 
 
 def _has_enough_seeds(row: Row) -> bool:
     """Whether no seed failed and there are enough: the order of single trainings is luck."""
-    return row.finished and not row.failed and len(row.runs) >= uncertainty.FEWEST_SEEDS
+    return row.finished and not row.failed and len(row.runs) >= intervals.FEWEST_SEEDS
 
 
 def _identity(record: Record) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from benchmark.leaderboard.board import Board, Comparison, Table
 from benchmark.leaderboard.columns import Column
 from benchmark.records.schema import Isolation, SliceRecord
 from benchmark.scores import separation
-from benchmark.scores.uncertainty import FEWEST_GROUPS, FEWEST_SEEDS
+from benchmark.scores.intervals import FEWEST_GROUPS, FEWEST_SEEDS
 
 BY_SNR = (
     "SI-SDR gain (dB) by input SNR, with 95 % intervals (none for fewer than "

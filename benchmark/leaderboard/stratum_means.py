@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from benchmark.leaderboard.board import Interval, Row
 from benchmark.leaderboard.strata import Images, Stratum
-from benchmark.scores import uncertainty
-from benchmark.scores.uncertainty import Kinds
+from benchmark.scores import intervals
+from benchmark.scores.intervals import Kinds
 
 Entry: TypeAlias = tuple[Row, NDArray[np.float64]]
 """A row, and a score of it for each seed and image: (S, N), NaN where undefined."""
 
 
-def intervals(entries: Sequence[Entry], images: Images, strata: Sequence[Stratum]) -> list[tuple[Interval | None, ...]]:
+def stratum_means(
+    entries: Sequence[Entry], images: Images, strata: Sequence[Stratum]
+) -> list[tuple[Interval | None, ...]]:
     """The mean of each entry in each stratum; NaN values are left out, and a stratum without values is None.
 
     An entry gets no interval if a seed failed: the other seeds alone would look too certain.
@@ -40,10 +42,10 @@ def intervals(entries: Sequence[Entry], images: Images, strata: Sequence[Stratum
 
 def _intervals(entries: Sequence[Entry], images: Images, inside: NDArray[np.bool_]) -> Iterator[Interval]:
     kinds = Kinds.of([labels[inside] for labels in images.groups])
-    obstacle = cache(lambda seeds, deterministic: uncertainty.obstacle(seeds, kinds, deterministic=deterministic))
+    obstacle = cache(lambda seeds, deterministic: intervals.obstacle(seeds, kinds, deterministic=deterministic))
     values = [score[:, inside] for _, score in entries]
     sure = [not row.failed and not obstacle(len(score), row.deterministic) for row, score in entries]
     able = [score for score, is_sure in zip(values, sure, strict=True) if is_sure]
-    halves = iter([found.half_width() for found in uncertainty.means(able, kinds)] if able else [])
+    halves = iter([found.half_width() for found in intervals.means(able, kinds)] if able else [])
     for score, is_sure in zip(values, sure, strict=True):
         yield Interval(mean=float(score.mean()), half_width=next(halves) if is_sure else None, images=int(inside.sum()))

@@ -12,13 +12,13 @@ from scipy import stats
 from simulated_rules import satterthwaite
 from simulating import DESIGNS, Design, below, main, simulate
 
-from benchmark.scores import uncertainty
+from benchmark.scores import intervals, ranks
 
 # ---------------------------------------------------------------- simulated tables: a fast part of `make simulate`
 
 
-def mean(values: np.ndarray, labels: uncertainty.Alike) -> uncertainty.Estimate:
-    return uncertainty.means([values], labels)[0]
+def mean(values: np.ndarray, labels: intervals.Alike) -> intervals.Estimate:
+    return intervals.means([values], labels)[0]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_true_ranks_are_in_the_rank_sets() -> None:
     random = np.random.default_rng(10)
     missed = ordered = 0
     for _ in range(500):
-        sets = uncertainty.rank_sets(5, uncertainty.differences(design.table(random, expectations), design.labels))
+        sets = ranks.rank_sets(5, intervals.differences(design.table(random, expectations), design.labels))
         missed += any(low > best or high < worst for (low, high), (best, worst) in zip(sets, true, strict=True))
         ordered += sets[0] == (1, 1)
     assert missed / 500 <= below(0.05, 500)
@@ -75,7 +75,7 @@ def test_true_ranks_are_in_the_rank_sets() -> None:
 def test_unequal_groups_err_on_the_safe_side_or_are_refused(sizes: tuple[int, ...]) -> None:
     """What `obstacle` lets pass."""
     labels = [np.repeat(np.arange(len(sizes)), sizes)]
-    assert uncertainty.obstacle(3, labels) is None
+    assert intervals.obstacle(3, labels) is None
     random = np.random.default_rng(11)
     missed = 0
     for _ in range(1500):
@@ -102,7 +102,7 @@ def test_unequal_groups_err_on_the_safe_side_or_are_refused(sizes: tuple[int, ..
     ids=["songs alone", "images as units", "seeds ignored"],
 )
 def test_the_simulations_would_show_a_wrong_unit(
-    naive: Callable[[NDArray[np.float64], list[NDArray[np.int64]]], uncertainty.Estimate], design: Design, least: float
+    naive: Callable[[NDArray[np.float64], list[NDArray[np.int64]]], intervals.Estimate], design: Design, least: float
 ) -> None:
     """The same simulation fails what is known to be wrong: it can fail."""
     random = np.random.default_rng(3)
@@ -156,7 +156,7 @@ def test_the_bootstrap_of_a_difference_draws_the_same_groups_for_both() -> None:
     ratios = []
     for seed in range(20):
         first, second = design.table(random, (0.6, 0.6))
-        error = uncertainty.difference(first, second, design.labels).error
+        error = intervals.difference(first, second, design.labels).error
         found = pigeonhole(first, design.labels, seed, against=second)
         alone = [pigeonhole(own, design.labels, seed) for own in (first, second)]
         ratios.append((found / error, math.hypot(*alone) / error))
@@ -182,7 +182,7 @@ def test_the_clustered_variance_is_the_jackknife(data: st.DataObject) -> None:
     expected = alone[0]
     if len(kinds) == 2:
         expected = max(sum(alone) - jackknife(list(zip(*kinds, strict=True))), *alone)
-    (found,) = uncertainty.clustered(values[None], uncertainty.Kinds.of(kinds))
+    (found,) = intervals.clustered(values[None], intervals.Kinds.of(kinds))
     assert found == pytest.approx(expected, abs=1e-12)
 
 
@@ -191,7 +191,7 @@ def test_equal_groups_have_the_usual_factor() -> None:
     values = np.random.default_rng(13).random(24)
     groups = np.arange(24) % 6
     sums = np.bincount(groups, values - values.mean())
-    (found,) = uncertainty.clustered(values[None], uncertainty.Kinds.of([groups]))
+    (found,) = intervals.clustered(values[None], intervals.Kinds.of([groups]))
     assert found == pytest.approx((sums**2).sum() / 24**2 * 6 / 5)
 
 
@@ -209,7 +209,7 @@ def test_few_groups_borrow_no_degrees_of_freedom() -> None:
 def test_one_group_an_image_is_the_ordinary_t_test() -> None:
     random = np.random.default_rng(6)
     first, second = random.normal(size=(2, 1, 12))
-    found = uncertainty.difference(first, second, [np.arange(12)])
+    found = intervals.difference(first, second, [np.arange(12)])
     expected = stats.ttest_rel(first[0], second[0])
     assert found.p_value == pytest.approx(expected.pvalue)
     assert found.degrees == pytest.approx(11)
@@ -221,7 +221,7 @@ def test_seeds_alone_are_welch_s_test() -> None:
     """Where all images are the same, what is left is Welch's test of the seeds."""
     random = np.random.default_rng(7)
     first, second = random.normal(size=(4, 1)), 2 * random.normal(size=(6, 1))
-    found = uncertainty.difference(first + np.zeros((1, 8)), second + np.zeros((1, 8)), [np.arange(8)])
+    found = intervals.difference(first + np.zeros((1, 8)), second + np.zeros((1, 8)), [np.arange(8)])
     expected = stats.ttest_ind(first[:, 0], second[:, 0], equal_var=False)
     assert found.mean / found.error == pytest.approx(expected.statistic)
     assert 3 <= found.degrees <= 3 + 5
@@ -231,16 +231,16 @@ def test_what_never_varies_is_certain() -> None:
     same = np.full((3, 6), 0.3)
     found = mean(same, [np.arange(6)])
     assert (found.half_width(), found.p_value) == (0.0, 0.0)
-    assert uncertainty.difference(same, same, [np.arange(6)]).p_value == 1.0
+    assert intervals.difference(same, same, [np.arange(6)]).p_value == 1.0
 
 
 def test_rounding_is_no_difference() -> None:
     """The same values in three seeds and in two: the means differ in their last bit."""
     values = np.random.default_rng(12).random(9)
     three, two = np.stack([values] * 3), np.stack([values] * 2)
-    found = uncertainty.difference(three, two, [np.arange(9)])
+    found = intervals.difference(three, two, [np.arange(9)])
     assert found.p_value == 1.0
-    assert uncertainty.rank_sets(2, uncertainty.differences([three, two], [np.arange(9)])) == [(1, 2), (1, 2)]
+    assert ranks.rank_sets(2, intervals.differences([three, two], [np.arange(9)])) == [(1, 2), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -262,13 +262,13 @@ def test_rounding_is_no_difference() -> None:
 def test_what_cannot_be_ranked_says_why(
     seeds: int, labels: list[NDArray[np.int64]], deterministic: bool, said: str | None
 ) -> None:
-    assert uncertainty.obstacle(seeds, labels, deterministic=deterministic) == said
+    assert intervals.obstacle(seeds, labels, deterministic=deterministic) == said
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_s_correction_is_its_definition(p_values: list[float]) -> None:
     """Step down: the k-th smallest of m is rejected at a level if all before it are, and it is <= level / (m - k)."""
-    adjusted = uncertainty.holm(p_values)
+    adjusted = intervals.holm(p_values)
     for level in (0.01, 0.05, 0.3):
         rejected = set()
         for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -280,9 +280,9 @@ def test_holm_s_correction_is_its_definition(p_values: list[float]) -> None:
 
 def test_rank_sets() -> None:
     sure, unsure = 0.01, 0.5
-    up = uncertainty.Estimate(mean=0.1, error=0.01, degrees=9)
+    up = intervals.Estimate(mean=0.1, error=0.01, degrees=9)
     pairs = {(0, 1): (up, unsure), (0, 2): (up, sure), (1, 2): (up, unsure)}
-    assert uncertainty.rank_sets(3, pairs) == [(1, 2), (1, 3), (2, 3)]
+    assert ranks.rank_sets(3, pairs) == [(1, 2), (1, 3), (2, 3)]
 
 
 # ---------------------------------------------------------------- Kendall's tau
@@ -290,11 +290,11 @@ def test_rank_sets() -> None:
 
 def test_agreement_of_rankings() -> None:
     forward = list(range(8))
-    assert uncertainty.agreement(forward[:4], forward[:4]) is None
-    assert uncertainty.agreement(forward, [1] * 8) is None
-    assert uncertainty.agreement(forward, [1, 1, 1, 1, 2, 3, 4, 4]) is None  # four are told apart
-    assert uncertainty.agreement([math.nan] * 8, forward) is None
-    swapped = uncertainty.agreement(forward, [1, 0, 2, 3, 4, 5, 6, 7])
+    assert ranks.agreement(forward[:4], forward[:4]) is None
+    assert ranks.agreement(forward, [1] * 8) is None
+    assert ranks.agreement(forward, [1, 1, 1, 1, 2, 3, 4, 4]) is None  # four are told apart
+    assert ranks.agreement([math.nan] * 8, forward) is None
+    swapped = ranks.agreement(forward, [1, 0, 2, 3, 4, 5, 6, 7])
     assert swapped is not None
     assert (swapped.tau, swapped.entries) == (pytest.approx(1 - 4 / 56), 8)
     assert swapped.low < swapped.tau < swapped.high < 1
@@ -304,7 +304,7 @@ def test_agreement_of_rankings() -> None:
 def test_a_perfect_order_leaves_room_below(count: int, low: float) -> None:
     """The tau under which it has a chance of 2.5 %; Fieller's interval, which ends at 0.80 for seven, is too short."""
     forward = list(range(count))
-    same, opposite = uncertainty.agreement(forward, forward), uncertainty.agreement(forward, forward[::-1])
+    same, opposite = ranks.agreement(forward, forward), ranks.agreement(forward, forward[::-1])
     assert same is not None
     assert opposite is not None
     assert (same.tau, same.low, same.high) == (pytest.approx(1), pytest.approx(low, abs=0.008), 1)
@@ -316,7 +316,7 @@ def test_agreement_is_that_of_scipy_with_ties(data: st.DataObject) -> None:
     count = data.draw(st.integers(5, 12))
     scores = st.lists(st.integers(0, 7), min_size=count, max_size=count)
     first, second = data.draw(scores), data.draw(scores)
-    found = uncertainty.agreement(first, second)
+    found = ranks.agreement(first, second)
     if min(len(set(first)), len(set(second))) < 5:
         assert found is None
     else:
@@ -333,7 +333,7 @@ def test_the_interval_of_an_agreement_covers(tau: float, count: int) -> None:
     covered = 0
     for _ in range(400):
         x, y = random.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], size=count).T
-        found = uncertainty.agreement(x.tolist(), y.tolist())
+        found = ranks.agreement(x.tolist(), y.tolist())
         assert found is not None
         covered += found.low <= tau <= found.high
     assert covered / 400 >= 0.93
