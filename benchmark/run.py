@@ -18,7 +18,8 @@ from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
 from benchmark.records import describe, keys, schema, store, write
 from benchmark.records.slot import Slot
-from benchmark.training import batches, checkpoints, hardware, trial
+from benchmark.scores import denoisers, separation
+from benchmark.training import batches, checkpoints, evaluator, hardware, trial
 from benchmark.training.checkpoints import Checkpoints
 from benchmark.training.hardware import Hardware
 from benchmark.training.trial import Manner, Trial
@@ -201,7 +202,19 @@ def _write_shared(experiment: Experiment, report: Report, *, references: bool = 
     write.write_manifest(results, data)
     write.write_pictures(results, data, ours=not experiment.spec.needs_root)
     if references:
-        write.write_references(results, data, experiment.machine.device, report)
+        write_references(results, data, experiment.machine.device, report)
+
+
+def write_references(results: Path, data: Cached, device: torch.device, report: Report) -> None:
+    """Compute and write the sound scores of masks without a network and of installed denoisers, if some are missing."""
+    if not write.lacks_references(results, data, separation.OPTIONAL):
+        return
+    found = denoisers.installed()  # takes seconds
+    if not write.lacks_references(results, data, found):
+        return
+    if line := separation.absent(found):
+        report("warning", 0, 0, line)
+    write.write_references(results, data, evaluator.references(data.splits["test"], found, device, report))
 
 
 def _write(

@@ -10,12 +10,12 @@ from helpers import TINY, Bench, runs
 from scipy import signal
 
 from benchmark import protocols
+from benchmark import run as experiment
 from benchmark.common.progress import silent
 from benchmark.data.cache import Cached
 from benchmark.leaderboard import tables
 from benchmark.plugins import datasets, registry
 from benchmark.records import store
-from benchmark.records import write as artefacts
 from benchmark.scores import denoisers, separation
 from benchmark.scores.denoisers import Denoiser
 
@@ -109,7 +109,7 @@ def test_more_is_added_and_nothing_is_replaced_by_less(
         def report(stage: str, done: int, total: int, note: str) -> None:
             said.extend([note] if stage == "warning" else [])
 
-        artefacts.write_references(tmp_path, cached, torch.device("cpu"), report)
+        experiment.write_references(tmp_path, cached, torch.device("cpu"), report)
         return said, path.read_bytes()
 
     def header(text: bytes) -> list[str]:
@@ -130,7 +130,7 @@ def test_more_is_added_and_nothing_is_replaced_by_less(
     pretend(monkeypatch, *NAMES)
     assert header(write()[1]) == separation.reference_columns(NAMES)
     path.write_bytes(b"\xff,not\n")
-    assert write() == ([], b"\xff,not\n")  # bench verify says so
+    assert write() == ([], b"\xff,not\n")  # bench leaderboard says so
 
 
 def test_rows_of_the_leaderboard(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

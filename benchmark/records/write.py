@@ -1,25 +1,23 @@
 """Write the files of a run folder except run.json and SHA256SUMS (`store`), and what runs on the same data share."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
 from benchmark import scores
 from benchmark.common import files
-from benchmark.common.progress import Report
 from benchmark.data import cache, manifest
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import REVISION
 from benchmark.records import pictures, store, tables
-from benchmark.scores import denoisers, separation
-from benchmark.training import Trained, evaluator
+from benchmark.scores import separation
+from benchmark.training import Trained
 from benchmark.training.evaluator import Evaluation
 
 
@@ -123,23 +121,20 @@ def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation)
     _write_columns(target / store.IMAGES, split, columns)
 
 
-def write_references(results: Path, cached: cache.Cached, device: torch.device, report: Report) -> None:
-    """Write the sound scores of masks that need no network and of the installed denoisers, if they are missing.
+def lacks_references(results: Path, cached: cache.Cached, found: Collection[str]) -> bool:
+    """Whether the sound scores of masks that need no network and of the denoisers `found` are to be computed.
 
     They are computed again when a denoiser has been installed since; they are never replaced by fewer.
     """
-    path = store.references_path(results, cached.digest, REVISION)
-    split = cached.splits["test"]
-    stored = _header(path)
-    if not split.has_sounds or stored >= set(separation.reference_columns(separation.OPTIONAL)):
-        return
-    found = denoisers.installed()
-    if stored and not stored - {"id", "slice"} < set(separation.reference_columns(found)):
-        return
-    if line := separation.absent(found):
-        report("warning", 0, 0, line)
-    columns = _decibels(evaluator.references(split, found, device, report))
-    files.write_atomically(path, lambda temporary: _write_columns(temporary, split, columns))
+    stored = _header(store.references_path(results, cached.digest, REVISION))
+    missing = not stored or stored - {"id", "slice"} < set(separation.reference_columns(found))
+    return cached.splits["test"].has_sounds and missing
+
+
+def write_references(results: Path, cached: cache.Cached, columns: Mapping[str, NDArray[np.float64]]) -> None:
+    """Write the sound scores of masks that need no network and of denoisers, in dB by column."""
+    path, split = store.references_path(results, cached.digest, REVISION), cached.splits["test"]
+    files.write_atomically(path, lambda temporary: _write_columns(temporary, split, _decibels(columns)))
 
 
 def _header(path: Path) -> set[str]:
