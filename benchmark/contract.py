@@ -147,6 +147,8 @@ class Rendering:
 
     Frequencies in Hz. `sample_rate` None: the recording's own; `frames` None: as many as the recording has.
     The sound is filtered to `highpass` ... `lowpass` (None: no filter) and scaled to the peak `peak` (None: unscaled).
+    The last five describe the spectrogram and its image (see `benchmark.data.spectrogram.Transform`); by default they
+    are those of BirdSoundsDenoising.
     """
 
     sample_rate: int | None = None
@@ -154,17 +156,29 @@ class Rendering:
     highpass: float | None = None
     lowpass: float | None = None
     peak: float | None = None
+    window: int = 128
+    hop: int = 64
+    fft_length: int = 1024
+    sides: int = 2
+    scale: str = "linear"
 
     def __post_init__(self) -> None:
         """Check the fields.
 
         Raises:
-            UserError: a field is neither None nor a positive finite number.
+            UserError: a field has the wrong type or value.
         """
-        for name in self.__slots__:
+        for name in ("sample_rate", "frames", "highpass", "lowpass", "peak"):
             value = getattr(self, name)
             valid = value is None or (isinstance(value, int | float) and 0 < value < math.inf)
             _require(self, name, valid, "a positive number or None")
+        _require(self, "hop", type(self.hop) is int and self.hop > 0, "a positive whole number")
+        valid = type(self.window) is int and self.window > 0 and self.window % self.hop == 0
+        _require(self, "window", valid, "a multiple of the hop")
+        even = type(self.fft_length) is int and self.fft_length % 2 == 0
+        _require(self, "fft_length", even and self.fft_length >= self.window, "even, and not below the window")
+        _require(self, "sides", self.sides in (1, 2), "1 or 2")
+        _require(self, "scale", self.scale in ("linear", "decibel"), '"linear" or "decibel"')
 
 
 Splits = Mapping[str, Sequence[Sample]]
@@ -188,6 +202,8 @@ class DatasetSpec:
     """Whether the user must give the folder of the files with `--data ROOT`."""
     rendering: Rendering | None = None
     """How the images were made from sound; None if that is unknown."""
+    takes_root: bool = False
+    """Whether `--data ROOT` may name the folder, which lies in the cache otherwise."""
     resolve: "Callable[..., DatasetSpec] | None" = None
     """The arguments of `load` -> the spec for them, if title, licence or rendering depend on the folder."""
 
@@ -202,6 +218,7 @@ class DatasetSpec:
             _require(self, name, isinstance(getattr(self, name), str), "a text")
         _require(self, "title", self.title.isprintable(), "one line of printable characters")
         _require(self, "needs_root", isinstance(self.needs_root, bool), "True or False")
+        _require(self, "takes_root", isinstance(self.takes_root, bool), "True or False")
         _require(self, "rendering", isinstance(self.rendering, Rendering | None), "a Rendering or None")
         _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
 

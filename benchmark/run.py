@@ -200,7 +200,7 @@ def _write_shared(experiment: Experiment, report: Report, *, references: bool = 
     """Write the files that all runs on these data share, if they are missing: manifest, pictures, reference scores."""
     results, data = experiment.request.results, experiment.data
     write.write_manifest(results, data)
-    write.write_pictures(results, data, ours=not experiment.spec.needs_root)
+    write.write_pictures(results, data, ours=not (experiment.spec.needs_root or experiment.spec.takes_root))
     if references:
         write_references(results, data, experiment.machine.device, report)
 
@@ -226,7 +226,7 @@ def _write(
         write.write_source(target, experiment.architecture)
         write.write_history(target, experiment.architecture.label, tried.trained)
         if tried.evaluation is not None:
-            ours = not experiment.spec.needs_root
+            ours = not (experiment.spec.needs_root or experiment.spec.takes_root)
             write.write_evaluation(target, experiment.data.splits["test"], tried.evaluation, ours=ours)
             write.write_weights(target, net)
         store.write_record(target, _record(experiment, entry, tried))

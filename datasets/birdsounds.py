@@ -20,8 +20,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmark.contract import Audio, DatasetSpec, Example, Rendering, Sample, Splits, UserError
-from benchmark.data import images, layout, recordings
+from benchmark.contract import DatasetSpec, Example, Rendering, Sample, Splits, UserError
+from benchmark.data import images, layout, mixtures
 
 PUBLIC = "public-1500"
 PUBLIC_COUNTS = {"train": 1000, "val": 200, "test": 300}
@@ -39,7 +39,7 @@ def load(*, root: Path, split: str = "folders", train: int = 0, val: int = 0, te
     if split == PUBLIC and table is not None:
         raise UserError(f"{root} was made by bench data mix, which split it by recording; leave split={PUBLIC} out")
     names = layout.SPLITS if split == "folders" else ("train", "val")
-    found: Splits = {name: _split(root, name, table) for name in names}
+    found: Splits = mixtures.samples(root, table) if table else {name: _split(root, name) for name in names}
     if table is None and not any(layout.has_number(sample.id) for part in found.values() for sample in part):
         raise UserError(
             f"no image below {root} is called like XC41136.png: this is not BirdSoundsDenoising; "
@@ -48,7 +48,7 @@ def load(*, root: Path, split: str = "folders", train: int = 0, val: int = 0, te
     if split == PUBLIC:
         found = public_1500(found["train"], found["val"])
     wanted = {"train": train, "val": val, "test": test}
-    return {name: _first_of(part, wanted[name], slices) for name, part in found.items()}
+    return {name: mixtures.first_of(part, wanted[name], slices) for name, part in found.items()}
 
 
 def read(image: Path, mask: Path) -> Example:
@@ -56,39 +56,18 @@ def read(image: Path, mask: Path) -> Example:
     return Example(image=images.read_image(image), mask=images.read_mask(mask))
 
 
-def read_mixed(image: Path, mask: Path, noisy: Path, clean: Path) -> Example:
-    """Decode one pair with its sounds.
-
-    Raises:
-        UserError: the two sounds differ in rate or length.
-    """
-    (mixture, rate), (song, song_rate) = recordings.read(noisy), recordings.read(clean)
-    if (rate, len(mixture)) != (song_rate, len(song)):
-        raise UserError(f"{noisy} and {clean} differ in sample rate or length; make the dataset again")
-    pair = read(image, mask)
-    return Example(image=pair.image, mask=pair.mask, audio=Audio(noisy=mixture, clean=song, sample_rate=rate))
-
-
 def resolve(*, root: Path, **_: object) -> DatasetSpec:
     """The published dataset, or mixtures of other recordings if the folder has a table of samples."""
     table = layout.read_samples(root)
     if not table:
         return DATASET
-    first = next(iter(table.values()))
     return replace(
         DATASET,
         title="Mixtures of song and background (bench data mix)",
         paper="",
         citation="",
         licence="the recordings' own",
-        rendering=Rendering(
-            sample_rate=first.sample_rate,
-            frames=first.frames,
-            highpass=first.highpass or None,
-            lowpass=first.lowpass,
-            # The middle of the range of loudness in training.
-            peak=round(first.peak * 10 ** (sum(sample.gain_db for sample in table.values()) / len(table) / 20), 4),
-        ),
+        rendering=mixtures.rendering(root, table),
     )
 
 
@@ -136,22 +115,7 @@ def _lot(recording: str) -> str:
     return hashlib.sha256(f"{PUBLIC} {recording}".encode()).hexdigest()
 
 
-def _first_of(samples: Sequence[Sample], count: int, slices: int) -> list[Sample]:
-    """The first `count` samples of the slice main and `slices` of each other slice; 0 takes all."""
-    seen: dict[str, int] = defaultdict(int)
-    kept = []
-    for sample in samples:
-        seen[sample.slice] += 1
-        limit = count if sample.slice == "main" else slices
-        if not limit or seen[sample.slice] <= limit:
-            kept.append(sample)
-    return kept
-
-
-Table = dict[tuple[str, str], layout.MixedSample] | None
-
-
-def _split(root: Path, split: str, table: Table) -> list[Sample]:
+def _split(root: Path, split: str) -> list[Sample]:
     spellings = layout.SPLITS[split]
     folder = layout.folder(root, spellings)
     if folder is None:
@@ -169,10 +133,7 @@ def _split(root: Path, split: str, table: Table) -> list[Sample]:
         raise UserError(
             f"{len(without)} image(s) of {image_folder} have no mask in {mask_folder.name}/, e.g. {without[0]}"
         )
-    if table is None:
-        return [_sample(stem, path, masks[stem]) for stem, path in found.items()]
-    samples = [_mixed(stem, path, masks[stem], folder, split, table) for stem, path in found.items()]
-    return sorted(samples, key=lambda sample: (sample.slice != "main", sample.slice, sample.id))
+    return [_sample(stem, path, masks[stem]) for stem, path in found.items()]
 
 
 def _no_test_masks(folder: Path) -> str:
@@ -185,26 +146,6 @@ def _no_test_masks(folder: Path) -> str:
 def _sample(stem: str, image: Path, mask: Path) -> Sample:
     return Sample(
         id=stem, groups={"recording": layout.recording(stem)}, read=partial(read, image, mask), files=(image, mask)
-    )
-
-
-def _mixed(stem: str, image: Path, mask: Path, folder: Path, split: str, table: Table) -> Sample:
-    line = (table or {}).get((split, stem))
-    if line is None:
-        raise UserError(f"{image} has no line in {layout.SAMPLES}; remove it, or make the dataset again")
-    sounds = [
-        (layout.folder(folder, names) or folder / names[0]) / f"{stem}.wav" for names in (layout.RAW, layout.CLEAN)
-    ]
-    missing = [path for path in sounds if not path.is_file()]
-    if missing:
-        raise UserError(f"{missing[0]} is missing; make the dataset again")
-    return Sample(
-        id=stem,
-        groups=line.groups,
-        read=partial(read_mixed, image, mask, *sounds),
-        slice=line.slice,
-        strata={"snr_db": line.snr_db},
-        files=(image, mask, *sounds),
     )
 
 

@@ -21,7 +21,7 @@ from benchmark.contract import Audio, Example, Sample, Splits
 from benchmark.data import cache, spectrogram
 
 FRAMES = 6
-SHAPE = (spectrogram.ROWS, FRAMES)
+SHAPE = (spectrogram.PUBLISHED.rows, FRAMES)
 
 
 def read(number: int, *, colour: bool, sound: bool) -> Example:

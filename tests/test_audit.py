@@ -138,7 +138,9 @@ def test_songs_and_backgrounds_of_mixtures(birdsounds: Path) -> None:
     def sample(split: str, stem: str, song: str, background: str) -> layout.MixedSample:
         numbers = dict.fromkeys(("song_start", "background_start", "snr_db", "gain_db", "highpass", "lowpass"), 0.0)
         shares = dict.fromkeys(("song_gain", "background_gain", "peak", "foreground", "saturated", "zero"), 0.5)
-        words = dict.fromkeys(("slice", "bird", "species", "site", "song_file", "background_file"), "main")
+        words = dict.fromkeys(
+            ("slice", "bird", "species", "site", "noise", "song_file", "background_file", "sha256"), "main"
+        )
         whole = {"song_times": 1, "sample_rate": 32000, "frames": 60}
         return layout.MixedSample(
             id=stem, split=split, song=song, background=background, **numbers, **shares, **words, **whole

@@ -35,9 +35,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = decoding.decode
 
-    def noted(keyed: sample_keys.KeyedSample, **options: object) -> dict[str, Any]:
+    def noted(keyed: sample_keys.KeyedSample, *options: object) -> dict[str, Any]:
         names.append(f"{keyed.split}-{keyed.sample.id}")
-        return decode(keyed, **options)
+        return decode(keyed, *options)
 
     monkeypatch.setattr(decoding, "decode", noted)
     return names

@@ -306,9 +306,16 @@ def test_the_best_is_the_highest_validation_iou(trained: Path) -> None:
 
 
 def test_the_weights_lie_between_their_neighbours() -> None:
-    grid = cleaner.Grid(weights=np.outer(np.arange(513), np.ones(4)).astype(np.float32), first=10, rate=1_024)
+    grid = cleaner.Grid(
+        weights=np.outer(np.arange(513), np.ones(4)).astype(np.float32),
+        first=10,
+        rate=1_024,
+        transform=spectrogram.PUBLISHED,
+    )
     found = grid.at(np.array([0.0, 10.5, 512.0]), np.array([0.0, 100.0]))
     np.testing.assert_allclose(found, [[0, 0], [10.5, 10.5], [512, 512]])
-    ramp = cleaner.Grid(weights=np.tile(np.arange(4, dtype=np.float32), (513, 1)), first=10, rate=1_024)
+    ramp = cleaner.Grid(
+        weights=np.tile(np.arange(4, dtype=np.float32), (513, 1)), first=10, rate=1_024, transform=spectrogram.PUBLISHED
+    )
     times = (np.array([10, 11.25, 13, 99]) + 1) * 64 / 1_024  # centres of the frames
     np.testing.assert_allclose(ramp.at(np.array([5.0]), times), [[0, 1.25, 3, 3]])

@@ -18,7 +18,7 @@ def test_the_paper_protocol_says_what_the_paper_says() -> None:
 
 
 def test_quick_comes_first() -> None:
-    assert protocols.names() == ["quick", "mix", "mix-quick", "paper"]
+    assert protocols.names() == ["quick", "dawn", "dawn-quick", "mix", "mix-quick", "paper"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from test_spectrogram import EXAMPLE, the_example
 
 from benchmark.data import images, spectrogram
+from benchmark.data.spectrogram import PUBLISHED
 from benchmark.scores import separation
 
 
@@ -107,8 +108,10 @@ def test_torch_and_numpy_agree() -> None:
         np.testing.assert_allclose(found.numpy(), separation.scores(estimate, noisy, clean)[name], rtol=1e-9)
     spectra = spectrogram.stft(estimate), spectrogram.stft(clean)
     truth = np.random.default_rng(0).random((3, 1024, spectra[0].shape[2])) > 0.5
-    found = separation.reference_masks(*(torch.from_numpy(s) for s in spectra), torch.from_numpy(truth), 32_000)
-    for name, mask in separation.reference_masks(*spectra, truth, 32_000).items():
+    found = separation.reference_masks(
+        *(torch.from_numpy(s) for s in spectra), torch.from_numpy(truth), 32_000, PUBLISHED
+    )
+    for name, mask in separation.reference_masks(*spectra, truth, 32_000, PUBLISHED).items():
         np.testing.assert_allclose(found[name].numpy(), mask, err_msg=name)
 
 
@@ -117,7 +120,7 @@ def test_the_references_are_what_they_are_called() -> None:
     noisy = clean + 0.5 * waves(3)[1]
     spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
     truth = np.zeros((3, 1024, spectra[0].shape[2]), dtype=bool)
-    masks = separation.reference_masks(*spectra, truth, 32_000)
+    masks = separation.reference_masks(*spectra, truth, 32_000, PUBLISHED)
     assert set(masks) == set(separation.REFERENCES) - set(separation.OPTIONAL)
     assert not masks["truth_mask"].any()
     assert masks["all_foreground"].all()

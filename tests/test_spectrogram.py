@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmark.data import images, recordings, spectrogram
+from benchmark.data.spectrogram import Transform
 
 EXAMPLE = Path(
     os.environ.get("BIRDSOUNDS_EXAMPLE", Path(__file__).parents[2] / "shared/data/birdsoundsdenoising-example")
@@ -119,3 +120,78 @@ def test_the_mask_is_where_the_clean_sound_is_louder() -> None:
     assert half[105:135, 55:115].all()
     assert half[80:160, 30:140].sum() == half.sum()
     assert not spectrogram.mixture_mask(np.zeros_like(clean), noise).any()
+
+
+# ---------------------------------------------------------------- other transforms than the published one
+
+TRANSFORMS = pytest.mark.parametrize(
+    "transform",
+    [
+        Transform(window=window, hop=hop, fft_length=length, sides=sides, scale=scale)
+        for window, hop, length in ((128, 64, 1024), (512, 128, 1024), (256, 256, 256))
+        for sides, scale in ((1, "decibel"), (2, "decibel"), (1, "linear"))
+    ],
+    ids=str,
+)
+
+
+@TRANSFORMS
+def test_what_is_kept_comes_back_in_blocks_and_whole(transform: Transform, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    samples = random.standard_normal(transform.sample_count(40) + 5)
+    everything = np.ones((transform.rows, 40))
+    spectrum = transform.stft(samples)
+    back = transform.reconstruct(spectrum, everything)
+    np.testing.assert_allclose(back, samples[: len(back)], atol=1e-12)
+    half = random.random((transform.rows, 40)) > 0.5
+    whole = transform.reconstruct(spectrum, half)
+    tensors = transform.reconstruct(torch.from_numpy(spectrum), torch.from_numpy(half))
+    np.testing.assert_allclose(tensors.numpy(), whole, atol=1e-12)
+    for block in (1, 7, 39):
+        monkeypatch.setattr(spectrogram, "_BLOCK", block)
+        np.testing.assert_allclose(transform.apply(samples, half), whole, atol=1e-12)
+
+
+@TRANSFORMS
+def test_rows_and_bins_are_the_same_mask(transform: Transform) -> None:
+    bins = np.random.default_rng(3).random((transform.bins, 4))
+    found = transform.fold(transform.unfold(bins))
+    np.testing.assert_array_equal(found[:-1], bins[:-1])
+    np.testing.assert_array_equal(found[-1], bins[-1 if transform.sides == 2 else -2])
+
+
+@TRANSFORMS
+def test_a_tone_stands_where_its_frequency_is(transform: Transform) -> None:
+    tone = 0.02 * np.sin(2 * np.pi * 0.1237 * np.arange(transform.sample_count(20)))
+    rows = transform.image(tone).mean(axis=1)
+    expected = transform.fft_length / 2 - 1 - transform.fft_length * 0.1237
+    assert abs(int(np.argmax(rows[: transform.fft_length // 2])) - expected) <= 2
+
+
+def test_a_quiet_copy_has_the_same_image_in_decibels() -> None:
+    samples = np.random.default_rng(3).standard_normal(5_000)
+    transform = Transform(window=512, hop=128, sides=1, scale="decibel")
+    loud, quiet = transform.image(samples).astype(int), transform.image(samples / 100).astype(int)
+    assert np.abs(loud - quiet).max() <= 1  # a level on the border of two steps may fall to either
+    assert (loud != quiet).mean() < 1e-3
+    assert 60 < np.median(loud) < 68  # the median magnitude is at 0 of -20 to 60 dB
+    assert not transform.image(np.zeros(5_000)).any()
+
+
+def test_an_insect_in_the_song_recording_is_no_song() -> None:
+    transform = Transform(window=512, hop=128, sides=1)
+    random = np.random.default_rng(3)
+    clean = (random.standard_normal((513, 200, 2)) @ [1, 1j]) * 0.01
+    clean[100:110] *= 100  # the insect, steady
+    clean[300:320, 50:90] = 1.0
+    noise = np.full((513, 200), 0.001 + 0j)
+    half = transform.fold(transform.mixture_mask(clean, noise, own_db=6))
+    assert half[303:317, 53:87].all()
+    assert half[95:115].sum() < 200
+    assert transform.fold(transform.mixture_mask(clean, noise))[100:110].mean() > 0.9
+
+
+@pytest.mark.parametrize(("factor", "window"), [(1, 512), (2.18, 1024), (0.36, 256), (1.3, 512), (1e-3, 4)])
+def test_the_window_lasts_as_long_at_other_rates(factor: float, window: int) -> None:
+    found = Transform(window=512, hop=128).at(factor)
+    assert (found.window, found.hop, found.fft_length) == (window, window // 4, window * 2)

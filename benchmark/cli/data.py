@@ -141,18 +141,65 @@ def fetch(
     Recordings that are there already are kept: give the same command again after an interruption.
     """
     from benchmark.common.progress import bars
-    from benchmark.tools.fetch import recipe
+    from benchmark.data import recipe
 
     recordings = recipe.read(name)
-    folder = to or files.cache_folder() / "recordings" / name
+    folder = to or recipe.recordings_folder(name)
     say(f"{name}: {recipe.licences(recordings)}\n  into {folder}")
-    from benchmark.tools.fetch import download
+    from benchmark.tools import fetch as download
 
     with bars() as report:
         count = download.fetch(recordings, folder, source, report)
     page, text = folder / "ATTRIBUTION.md", recipe.attribution(name, recordings)
     files.write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     say(f"{count} recordings fetched, {len(recordings) - count} were there. Who recorded what: {page}")
+
+
+@data.command()
+@one_line_errors
+def make(
+    *,
+    name: Annotated[str, typer.Argument(help="The recipe, e.g. dawn.", metavar="NAME")],
+    recordings: Annotated[
+        Path | None,
+        typer.Option(help="Folder that bench data fetch put them into. [default: the cache folder]", metavar="DIR"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write the dataset to. [default: the cache folder]", metavar="DIR")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, for an experiment: sides=2. Repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+) -> None:
+    """Mix the fetched recordings of a recipe, the same to the byte everywhere. An interrupted command is continued."""
+    from benchmark.common.progress import bars
+    from benchmark.data import recipe
+    from benchmark.tools.mix import make, recipe_pools, sources
+    from benchmark.tools.mix.settings import checked
+
+    given = recipe.mixing(name)
+    changed = dict(one.partition("=")[::2] for one in settings or ())
+    chosen = checked(**{**given["settings"], **changed})
+    folder = out or recipe.made_folder(name)
+    words = ["bench", "data", "make", name, *(word for one in settings or () for word in ("--set", one))]
+    with bars() as report:
+        pools = recipe_pools.pools(name, recordings or recipe.recordings_folder(name), chosen, report)
+        everything = [source for pool in pools for source in (*pool.songs, *pool.backgrounds)]
+        lowpass = sources.common_lowpass(everything, chosen)
+        made = make.write(pools, chosen, lowpass, folder, shlex.join(words), report, name=name)
+    say(made.card)
+    say(f"{sum(made.counts.values())} mixtures in {folder}, of which {made.kept} had been made before.")
+    if changed:
+        say(f"Next: bench run --dataset {name} --data {shlex.quote(str(folder))}")
+    elif made.digest == given["digest"]:
+        say(f"The same to the byte as everyone's {name}: {made.digest}")
+    else:
+        say(
+            f"Not the same as everyone's {name}: {made.digest}, not {given['digest']}. Scores on it stand in tables of "
+            f"their own. Other versions of libsndfile or numpy decode or filter differently; the versions in "
+            "requirements.txt give the digest."
+        )
 
 
 def _changed(settings: "Settings", usual: "Settings") -> list[str]:

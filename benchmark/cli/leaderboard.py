@@ -31,6 +31,9 @@ def leaderboard(
         str,
         typer.Option(metavar="A,B,...", help="Only these columns, as leaderboard.csv names them (not in the .html)."),
     ] = "",
+    by: Annotated[
+        str, typer.Option(metavar="KIND", help="Print the mean IoU by kind of group instead, e.g. noise or species.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the files. [default: the results folder]")] = None,
     width: Annotated[int | None, typer.Option(help="Width to print for. [default: the terminal's]", min=40)] = None,
     check: Annotated[
@@ -64,6 +67,9 @@ def leaderboard(
     board = _board(results, protocol or [], sort, shown)
     for problem in board.problems:
         complain(f"skipped: {problem}")
+    if by:
+        _print_by(board, by)
+        return
     # Files first: a reader of the printed tables may stop reading (| head), which ends this process.
     texts = {name: writer(board, shown) for name, writer in formats.WRITERS.items() if name in names}
     written = _write(out or results, texts)
@@ -81,6 +87,24 @@ def leaderboard(
         say(f"Written: {', '.join(str(path) for path in written)}")
     if refusal:
         raise UserError(refusal)
+
+
+def _print_by(board: "Board", kind: str) -> None:
+    """Print a grid for each table whose test images name the kind of group.
+
+    Raises:
+        UserError: none does.
+    """
+    from benchmark.leaderboard.formats import grids
+
+    named = {name for table in board.tables if table.images for name in table.images.labels}
+    if kind not in named:
+        raise UserError(
+            f"no test images name their '{kind}'{nearest(kind, named)}; they name: {', '.join(sorted(named))}"
+        )
+    for table in board.tables:
+        if table.images and kind in table.images.labels:
+            say(f"\n{table.heading}: IoU in % by {kind}\n\n{grids.draw(grids.by_group(table, kind), 'simple')}")
 
 
 def _board(results: Path, protocols: Sequence[str], sort: str, columns: Sequence[str]) -> "Board":

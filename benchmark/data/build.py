@@ -23,7 +23,7 @@ _NAMED = 20  # bad samples that a message names
 _HOPELESS = 50  # bad samples without a good one; then the reader or the folder is at fault
 
 
-def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int], grey: bool, report: Report) -> None:
+def build(entry: Path, listing: Sequence[KeyedSample], form: decode.Form, report: Report) -> None:
     """Decode the samples that are missing, and make the entry of all of them. The caller holds the entry's lock.
 
     Raises:
@@ -33,21 +33,21 @@ def build(entry: Path, listing: Sequence[KeyedSample], *, size: tuple[int, int],
     folder = cleanup.unfinished(entry)
     files.clear_leftovers(entry)
     try:
-        _decode(folder, listing, size, grey, report)
+        _decode(folder, listing, form, report)
         with files.atomic_folder(entry) as target:
-            _assemble(target, folder, listing, size, report)
+            _assemble(target, folder, listing, form.size, report)
     except OSError as error:
         raise files.refused(folder, error) from error
 
 
-def _decode(folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], grey: bool, report: Report) -> None:
+def _decode(folder: Path, listing: Sequence[KeyedSample], form: decode.Form, report: Report) -> None:
     """Decode every sample that has no file yet."""
     missing = [one for one in listing if not decode.file_of(folder, one).is_file()]
     bad: list[str] = []
     total = len(listing)
     done = total - len(missing)
     report("decoding", done, total, "")
-    with closing(decode.decode_all(missing, folder, size=size, grey=grey)) as refusals:
+    with closing(decode.decode_all(missing, folder, form)) as refusals:
         for number, refusal in enumerate(refusals, start=1):
             if refusal is None:
                 done += 1

@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from benchmark.data import build, cleanup, decode, images, manifest, recordings,
 from benchmark.data.cleanup import MANIFEST
 from benchmark.data.manifest import Row, read_rows
 from benchmark.data.sample_keys import KeyedSample, keyed_samples
+from benchmark.data.spectrogram import PUBLISHED, Transform
 from benchmark.data.validate import SPLITS
 
 
@@ -45,6 +46,8 @@ class CachedSplit:
     """The native masks of the test split, packed and end to end; empty for the other splits."""
     sounds: NDArray[np.float32]
     """The noisy and the clean sound of each test sample that has them, end to end; empty for the other splits."""
+    transform: Transform = PUBLISHED
+    """Of the sounds to images."""
 
     @property
     def has_sounds(self) -> bool:
@@ -87,32 +90,38 @@ class Cached:
 
 
 def prepare(
-    splits: Splits, *, identity: Mapping[str, Any], size: tuple[int, int], grey: bool, report: Report
+    splits: Splits,
+    *,
+    identity: Mapping[str, Any],
+    size: tuple[int, int],
+    grey: bool,
+    report: Report,
+    transform: Transform = PUBLISHED,
 ) -> Cached:
     """Map the decoded dataset into memory, and decode it first if the cache does not have it.
 
     `identity` names the dataset (label, source hash, folder). The cache keeps the last listing of each identity with
-    its settings. `size` is (height, width); `grey` turns colour into luma.
+    its settings. `size` is (height, width); `grey` turns colour into luma; `transform` made the images of sounds.
 
     Raises:
         UserError: a split is missing or empty, ids repeat, images or masks cannot be read or do not fit each other, or
             the disk has no room.
     """
     listing = keyed_samples(validate.checked_listing(splits))
-    settings = _settings_digest({**identity, "size": list(size), "grey": grey})
+    settings = _settings_digest({**identity, "size": list(size), "grey": grey, "transform": asdict(transform)})
     entry = files.cache_folder() / f"{settings}{_listing_digest(listing)}"
     lock = entry.with_name(f"{settings}.lock")
     # The lock file exists while a process builds, or after a kill; the next process that takes it clears up.
     if (entry / MANIFEST).is_file() and not lock.exists():
         with suppress(FileNotFoundError):  # another process has just removed the entry
-            return _open(entry)
+            return _open(entry, transform)
     waiting = partial(report, "waiting", 0, 0, "another process is decoding this dataset")
     with files.locked(lock, waiting):
         if not (entry / MANIFEST).is_file():
-            build.build(entry, listing, size=size, grey=grey, report=report)
+            build.build(entry, listing, decode.Form(size=size, grey=grey, transform=transform), report)
         cleanup.clean(entry)
         try:
-            return _open(entry)  # under the lock: no other listing can replace the entry
+            return _open(entry, transform)  # under the lock: no other listing can replace the entry
         except FileNotFoundError as error:
             raise _damaged(entry, error) from error
 
@@ -130,7 +139,7 @@ def _listing_digest(listing: Sequence[KeyedSample]) -> str:
     return hashlib.sha256("".join(one.key for one in listing).encode()).hexdigest()[: cleanup.LISTING_DIGITS]
 
 
-def _open(entry: Path) -> Cached:
+def _open(entry: Path, transform: Transform) -> Cached:
     """Map an entry, and note that it is used.
 
     Raises:
@@ -139,7 +148,7 @@ def _open(entry: Path) -> Cached:
     """
     cleanup.mark_used(entry)
     try:
-        return _mapped_entry(entry)
+        return _mapped_entry(entry, transform)
     except FileNotFoundError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
@@ -151,7 +160,7 @@ def _damaged(entry: Path, error: Exception) -> UserError:
     return UserError(f"{entry} in the cache is damaged ({text}); remove it, and the next run makes it again")
 
 
-def _mapped_entry(entry: Path) -> Cached:
+def _mapped_entry(entry: Path, transform: Transform) -> Cached:
     text = (entry / MANIFEST).read_text(encoding="utf-8")
     rows = read_rows(text)
     splits = {
@@ -164,6 +173,7 @@ def _mapped_entry(entry: Path) -> Cached:
             rows=tuple(row for row in rows if row.split == name),
             native=_mapped_numbers(entry / f"{name}.native.bin", np.uint8),
             sounds=_mapped_numbers(entry / f"{name}.sounds.bin", np.float32),
+            transform=transform,
         )
         for name in SPLITS
     }

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,30 @@ from numpy.typing import NDArray
 from benchmark.common import files, workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import Example, Sample
-from benchmark.data import images, spectrogram, validate
+from benchmark.data import images, validate
 from benchmark.data.manifest import Row, SoundRow
 from benchmark.data.sample_keys import KeyedSample
+from benchmark.data.spectrogram import PUBLISHED, Transform
 
 _ARRAYS = ("image", "mask", "native", "sounds")
 
 
-def decode_all(
-    samples: Sequence[KeyedSample], folder: Path, *, size: tuple[int, int], grey: bool
-) -> Generator[str | None, None, None]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """What samples are decoded to: height and width, grey or colour; `transform` made the images of sounds."""
+
+    size: tuple[int, int]
+    grey: bool
+    transform: Transform = PUBLISHED
+
+
+def decode_all(samples: Sequence[KeyedSample], folder: Path, form: Form) -> Generator[str | None, None, None]:
     """Write the file of each sample into `folder`; for each, in order, yield None or why it cannot be used.
 
     Raises:
         UserError: a sample cannot be sent to workers, a worker was killed, or the disk refuses.
     """
-    work = partial(_write, folder=folder, size=size, grey=grey)
+    work = partial(_write, folder=folder, form=form)
     done = 0
     try:
         for refusal in workers.ordered(work, samples):
@@ -57,10 +66,10 @@ def file_of(folder: Path, keyed: KeyedSample) -> Path:
     return folder / keyed.key[:2] / f"{keyed.key}.npz"
 
 
-def _write(keyed: KeyedSample, *, folder: Path, size: tuple[int, int], grey: bool) -> str | None:
+def _write(keyed: KeyedSample, *, folder: Path, form: Form) -> str | None:
     """Decode a sample into its file; return None, or why it cannot be used."""
     try:
-        decoded = decode(keyed, size=size, grey=grey)
+        decoded = decode(keyed, form)
     except UserError as error:
         return str(error)
 
@@ -103,7 +112,7 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> dict[str, Any]:
+def decode(keyed: KeyedSample, form: Form) -> dict[str, Any]:
     """Read, check, hash and resize a sample: the content of its file.
 
     `row` is its line of the manifest, `colour` says whether `image` uint8 (H, W) or (H, W, 3) is of colour, `mask` is
@@ -115,9 +124,9 @@ def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> dict[str
     """
     sample = keyed.sample
     example = _read(sample)
-    validate.check_example(sample, example)
+    validate.check_example(sample, example, form.transform)
     keep_native = keyed.split == "test"
-    sounds, sound = _sounds(example) if keep_native else (np.empty(0, np.float32), None)
+    sounds, sound = _sounds(example, form.transform) if keep_native else (np.empty(0, np.float32), None)
     row = Row(
         split=keyed.split,
         id=sample.id,
@@ -131,12 +140,12 @@ def decode(keyed: KeyedSample, *, size: tuple[int, int], grey: bool) -> dict[str
         mask_sha256=_pixel_digest(example.mask),
         sound=sound,
     )
-    image = images.resize_image(images.to_grey(example.image) if grey else example.image, size)
+    image = images.resize_image(images.to_grey(example.image) if form.grey else example.image, form.size)
     return {
         "row": row.line(),
         "colour": image.ndim == 3,
         "image": image,
-        "mask": images.resize_mask(example.mask, size),
+        "mask": images.resize_mask(example.mask, form.size),
         "native": np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),
         "sounds": sounds,
     }
@@ -152,12 +161,12 @@ def _read(sample: Sample) -> Example:
         raise UserError(f"sample '{sample.id}' cannot be read: {what}") from error
 
 
-def _sounds(example: Example) -> tuple[NDArray[np.float32], SoundRow | None]:
+def _sounds(example: Example, transform: Transform) -> tuple[NDArray[np.float32], SoundRow | None]:
     """The noisy and clean sound end to end, as long as the image's frames, and their part of the manifest row."""
     audio = example.audio
     if audio is None:
         return np.empty(0, np.float32), None
-    length = spectrogram.sample_count(example.mask.shape[1])
+    length = transform.sample_count(example.mask.shape[1])
     sounds = np.concatenate([wave[:length].astype(np.float32) for wave in (audio.noisy, audio.clean)])
     return sounds, SoundRow(sample_rate=audio.sample_rate, samples=length, sha256=_pixel_digest(sounds))
 

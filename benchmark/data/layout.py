@@ -1,8 +1,7 @@
 """The folders of BirdSoundsDenoising, and the table of samples that `bench data mix` adds to them.
 
-`Train|Valid|Test` hold `Images` and `Masks` (PNG of equal names), `Raw_audios` (the recordings), `Denoised_audios` (the
-recordings under their masks) and, of mixtures only, `Clean_audios` (the bird alone). Mixtures also have `samples.csv`,
-a line per sample, and `mix.json`, the recipe.
+`Train|Valid|Test` hold `Images` and `Masks` (PNG of equal names), `Raw_audios` (the recordings) and, of mixtures only,
+`Clean_audios` (the bird alone). Mixtures also have `samples.csv`, a line per sample, and `mix.json`, the recipe.
 """
 
 import csv
@@ -19,12 +18,11 @@ SPLITS = {"train": ("Train", "train"), "val": ("Valid", "valid", "Val", "val"), 
 IMAGES = ("Images", "images")
 MASKS = ("Masks", "masks")
 RAW = ("Raw_audios", "raw_audios")
-DENOISED = ("Denoised_audios", "denoised_audios")
 CLEAN = ("Clean_audios", "clean_audios")
 SAMPLES = "samples.csv"
 RECIPE = "mix.json"
 
-GROUPS = ("song", "background", "bird", "species", "site")
+GROUPS = ("song", "background", "bird", "species", "site", "noise")
 
 _RECORDING = re.compile(r"XC\d+", re.IGNORECASE)
 _CHANNEL = re.compile(r"_(left|right)$")
@@ -36,7 +34,8 @@ class MixedSample:
 
     `song` and `background` are recordings; several files (two channels, several cuts) may belong to one of them.
     `snr_db` is measured over the song's active frames, `gain_db` is relative to the peak rule; `song_gain` and
-    `background_gain` are the factors by which the filtered stems were multiplied in all.
+    `background_gain` are the factors by which the filtered stems were multiplied in all. `sha256` is of the pixels of
+    image and mask and of the samples of both sounds.
     """
 
     id: str
@@ -47,6 +46,7 @@ class MixedSample:
     bird: str
     species: str
     site: str
+    noise: str
     song_file: str
     background_file: str
     song_start: float
@@ -64,6 +64,7 @@ class MixedSample:
     foreground: float
     saturated: float
     zero: float
+    sha256: str
 
     @property
     def groups(self) -> dict[str, str]:

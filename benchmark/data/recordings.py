@@ -81,6 +81,14 @@ def header(path: Path) -> Header:
         )
 
 
+def skip(file: soundfile.SoundFile, samples: int) -> None:
+    """Go forward from the beginning of a file. An MP3 is decoded up to there: after a jump its decoder errs."""
+    if "MPEG" not in file.subtype:
+        file.seek(samples)
+    while "MPEG" in file.subtype and samples > 0 and (read := len(file.read(min(samples, 1 << 20)))):
+        samples -= read
+
+
 def _pieces(file: soundfile.SoundFile) -> Iterator[Real]:
     while len(piece := file.read(1 << 20, dtype="float64", always_2d=True)):
         yield piece

@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmark.common.errors import UserError
 from benchmark.contract import Audio, DatasetSpec, Example, Sample, Splits
-from benchmark.data import recordings, spectrogram
+from benchmark.data import recordings
+from benchmark.data.spectrogram import Transform
 
 SPLITS = ("train", "val", "test")
 LONGEST_NAME = 1_000
@@ -22,7 +23,7 @@ def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
     """
     if spec.needs_root and root is None:
         raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
-    if not spec.needs_root and root is not None:
+    if root is not None and not spec.needs_root and not spec.takes_root:
         raise UserError(
             f"dataset '{name}' is embedded and reads no folder: leave out --data, or choose the folder's reader with "
             "--dataset (bench list shows them)"
@@ -98,8 +99,8 @@ def _is_covariate(value: object) -> bool:
     return isinstance(value, int | float) and -1e300 <= value <= 1e300  # neither NaN nor infinite
 
 
-def check_example(sample: Sample, example: object) -> None:
-    """Require the types and shapes of the contract.
+def check_example(sample: Sample, example: object, transform: Transform) -> None:
+    """Require the types and shapes of the contract; the image of a sound has the size that the transform gives it.
 
     Raises:
         UserError: a type or shape is wrong.
@@ -121,10 +122,10 @@ def check_example(sample: Sample, example: object) -> None:
     if min(mask.shape) == 0:
         raise UserError(f"{where}: the image has no pixels; remove it")
     if example.audio is not None:
-        _check_audio(where, example.audio, mask.shape)
+        _check_audio(where, example.audio, mask.shape, transform)
 
 
-def _check_audio(where: str, audio: object, shape: tuple[int, ...]) -> None:
+def _check_audio(where: str, audio: object, shape: tuple[int, ...], transform: Transform) -> None:
     if not isinstance(audio, Audio):
         raise UserError(f"{where}: the sound is a {type(audio).__name__}, not Audio")
     for wave in (audio.noisy, audio.clean):
@@ -136,7 +137,7 @@ def _check_audio(where: str, audio: object, shape: tuple[int, ...]) -> None:
         raise UserError(
             f"{where}: noisy and clean sound must be (samples,), not {audio.noisy.shape}, {audio.clean.shape}"
         )
-    expected = (spectrogram.ROWS, spectrogram.frame_count(len(audio.noisy)))
+    expected = (transform.rows, transform.frame_count(len(audio.noisy)))
     if shape != expected:
         raise UserError(
             f"{where}: the spectrogram of {len(audio.noisy)} samples is {expected[0]} x {expected[1]} pixels, "

@@ -1,7 +1,7 @@
 """The test images as the results store describes them: slice, groups, input SNR, mask area."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from benchmark.records.store import first_problem, manifest_path
 BIN_DB = 5.0
 _CLUSTERS = ("recording", "song", "background")
 """Kinds of groups within which images resemble each other. If none is stated, the species is used."""
+_MANY_SPECIES = 24
+"""From so many species on, the species takes the place of the song: its songs resemble each other, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,8 @@ class Stratum:
 class Images:
     """Facts of the N test images: id, slice, groups, input SNR in dB (NaN: not stated), share of foreground.
 
-    `groups` are the labels (N,) of each of the `kinds`, one or two. `places` are the slices, the headline slice first.
+    `groups` are the labels (N,) of each of the `kinds`, one or two, and `labels` those of every kind that all test
+    images name. `places` are the slices, the headline slice first.
     """
 
     ids: tuple[str, ...]
@@ -40,6 +43,7 @@ class Images:
     groups: tuple[NDArray[np.str_], ...]
     snr: NDArray[np.float64]
     area: NDArray[np.float64]
+    labels: Mapping[str, NDArray[np.str_]]
 
     @property
     def main(self) -> NDArray[np.bool_]:
@@ -93,8 +97,12 @@ def _images(rows: Sequence[Row]) -> Images:
     slices = np.array([row.slice for row in rows])
     places = list(dict.fromkeys(slices.tolist()))
     first = headline(places)
-    kinds = [kind for kind in _CLUSTERS if all(kind in row.groups for row in rows)]
-    kinds = kinds or [kind for kind in ("species",) if all(kind in row.groups for row in rows)]
+    common = set.intersection(*(set(row.groups) for row in rows))
+    kinds = [kind for kind in _CLUSTERS if kind in common]
+    kinds = kinds or [kind for kind in ("species",) if kind in common]
+    species = {row.groups.get("species", "") for row in rows if row.slice == first}
+    if "song" in kinds and "" not in species and len(species) >= _MANY_SPECIES:
+        kinds[kinds.index("song")] = "species"
     return Images(
         ids=tuple(row.id for row in rows),
         slices=slices,
@@ -103,6 +111,7 @@ def _images(rows: Sequence[Row]) -> Images:
         groups=tuple(np.array([row.groups[kind] for row in rows]) for kind in kinds[-2:]),
         snr=np.array([_number(row.strata.get("snr_db")) for row in rows]),
         area=np.array([row.foreground / (row.height * row.width) for row in rows]),
+        labels={kind: np.array([row.groups[kind] for row in rows]) for kind in sorted(common)},
     )
 
 

@@ -66,7 +66,7 @@ def _examine(kind: Kind, name: str) -> Entry:
     spec = plugin.spec
     entry = partial(Entry, title=spec.title, paper=spec.paper, citation=spec.citation)
     if kind == "datasets":
-        return entry(note="needed" if spec.needs_root else "no")
+        return entry(note="needed" if spec.needs_root else "optional" if spec.takes_root else "no")
     defaults = parameters.defaults(spec)
     spelled = parameters.label(name, defaults) if defaults else ""
     try:

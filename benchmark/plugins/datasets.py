@@ -9,6 +9,7 @@ from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
 from benchmark.data import cache, manifest, validate
 from benchmark.data.manifest import Row
+from benchmark.data.spectrogram import Transform
 from benchmark.plugins.blame import blaming
 from benchmark.plugins.registry import Plugin
 from benchmark.protocols import Protocol
@@ -47,6 +48,7 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
         size=settings.image_size,
         grey=settings.channels == 1,
         report=report,
+        transform=Transform.of(resolved(dataset, root).rendering),
     )
 
 

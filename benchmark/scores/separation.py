@@ -1,7 +1,7 @@
 """Scores of a cleaned sound against the clean one, and reference masks. Pure functions.
 
 The functions use array operators only, so they take both NumPy arrays and torch tensors. Legend: `...` leading axes,
-S samples, K bins of the one-sided spectrum, T frames, 1024 rows of a mask.
+S samples, K bins of the one-sided spectrum, T frames, R rows of a mask.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.spectrogram import FFT_LENGTH, library, two_sided
+from benchmark.data.spectrogram import QUIET, Transform, library, steady_noise
 
 SI_SDR_LIMIT = 30.0
 """SI-SDR is clipped to ± this many dB: beyond it nobody hears a difference, but means would move."""
@@ -23,8 +23,6 @@ LIMITS = {"sisdr": SI_SDR_LIMIT, "sdr": SDR_LIMIT, "song_kept": KEPT_LIMIT, "noi
 """The limit in dB of each value that `scores` gives."""
 HIGH_PASS = 1_000.0
 """Hz, of the reference `highpass`, which a field worker would try first."""
-QUIET = 0.2
-"""Share of the frames that are taken to be noise alone at each frequency; all others may hold song."""
 
 REFERENCES: Mapping[str, str] = {
     "truth_mask": "the true mask itself",
@@ -125,45 +123,52 @@ def sdr_dvad(estimate: Any, noisy: Any) -> Any:
     return (ratio * (10 * math.log(10) / 2)).clip(-DVAD_LIMIT, DVAD_LIMIT)
 
 
-def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int) -> dict[str, Any]:
-    """Reference masks by name: two spectra (..., K, T) and the true mask (..., 1024, T) -> (..., 1024, T) each."""
+def reference_masks(noisy: Any, clean: Any, truth: Any, sample_rate: int, transform: Transform) -> dict[str, Any]:
+    """Reference masks by name: two spectra (..., K, T) and the true mask (..., R, T) -> (..., R, T) each."""
     share = (clean * noisy.conj()).real / ((noisy * noisy.conj()).real + _TINY)
     high = abs(noisy) >= 0  # (..., K, T): everything
-    high[..., : math.ceil(HIGH_PASS * FFT_LENGTH / sample_rate), :] = False
+    high[..., : math.ceil(HIGH_PASS * transform.fft_length / sample_rate), :] = False
     return {
         "truth_mask": truth,
-        "ideal_binary": two_sided(abs(clean) > abs(noisy - clean)),
-        "phase_sensitive": two_sided(share.clip(0, 1)),
-        "highpass": two_sided(high),
-        "wiener": two_sided(wiener(noisy)),
+        "ideal_binary": transform.unfold(abs(clean) > abs(noisy - clean)),
+        "phase_sensitive": transform.unfold(share.clip(0, 1)),
+        "highpass": transform.unfold(high),
+        "wiener": transform.unfold(wiener(noisy)),
         "all_foreground": truth | True,
     }
 
 
 def wiener(noisy: Any) -> Any:
-    """Gains of the Wiener filter 1 - noise / power, at least 0: spectrum (..., K, T) -> (..., K, T).
-
-    The noise at a frequency is a low quantile of its power over time. Stahl, Fischer & Bippus (ICASSP 2000) take the
-    median, but birds may sing longer than half the time. The power of steady Gaussian noise is exponentially
-    distributed: its mean is its quantile q divided by -ln(1 - q).
-    """
+    """Gains of the Wiener filter 1 - noise / power, at least 0: spectrum (..., K, T) -> (..., K, T)."""
     power = (noisy * noisy.conj()).real
-    ordered = library(power).sort(power, -1)
-    ordered = getattr(ordered, "values", ordered)  # torch returns values and indices
-    quantile = ordered[..., int(QUIET * (power.shape[-1] - 1)), None]
-    return (1 - quantile / -math.log(1 - QUIET) / (power + _TINY)).clip(0)
+    return (1 - steady_noise(power) / (power + _TINY)).clip(0)
 
 
-def active(song: NDArray[np.float64], *, frame: int, within_db: float) -> NDArray[np.bool_]:
-    """Find where a bird sings: the samples (S,) of all frames that are within `within_db` of the loudest frame.
+def active(
+    song: NDArray[np.float64], *, frame: int, within_db: float, own_db: float | None = None
+) -> NDArray[np.bool_]:
+    """Find where a bird sings: the samples (S,) of all active frames of `frame` samples.
 
-    Signal-to-noise ratios are computed over these samples, so a pause between two songs does not change them. `frame`
-    is in samples.
+    Signal-to-noise ratios are computed over these samples, so a pause between two songs does not change them.
     """
     power = np.mean(np.pad(song, (0, -len(song) % frame)).reshape(-1, frame) ** 2, axis=1)
-    return np.repeat(power > power.max() * 10 ** (-within_db / 10), frame)[: len(song)]
+    return np.repeat(active_frames(power, within_db, own_db), frame)[: len(song)]
 
 
+def active_frames(power: NDArray[np.float64], within_db: float, own_db: float | None) -> NDArray[np.bool_]:
+    """The frames (F,) whose power is within `within_db` of the loudest, and `own_db` above the quiet ones.
+
+    The quiet frames are the noise of the recording itself: a tenth of the frames is quieter than they are. A song
+    without a pause has none, so where nothing is left, the second rule does not count.
+    """
+    loud = power > power.max(initial=0) * 10 ** (-within_db / 10)
+    if own_db is None or not loud.any():
+        return np.asarray(loud)
+    above = loud & (power > np.quantile(power, _PAUSES) * 10 ** (own_db / 10))
+    return np.asarray(above if above.any() else loud)
+
+
+_PAUSES = 0.1
 _TINY = 1e-30
 _ROUNDING = 1e-10
 """Share of an energy that rounding in float32 may leave of a silent sound."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.common.progress import Report
-from benchmark.data import spectrogram
 from benchmark.data.cache import CachedSplit
+from benchmark.data.spectrogram import Transform
 from benchmark.protocols import Protocol
 from benchmark.scores import (
     CONFUSION,
@@ -84,7 +84,7 @@ def evaluate(
     table = torch.zeros(len(COUNT_COLUMNS), len(data), dtype=torch.int64, device=data.device)
     columns = dict(zip(COUNT_COLUMNS, table, strict=True))  # name -> (N,)
     histograms, predictions = [], []
-    sounds, scorer = split.native_sounds(), _SoundScorer(data.device)
+    sounds, scorer = split.native_sounds(), _SoundScorer(data.device, split.transform)
     clock = _Clock(hardware)
     clock.warm_up(network, data)
     for indices, logits, truth in _predict(network, data, hardware, clock):  # (n,), (n, H, W), (n, H, W)
@@ -186,10 +186,10 @@ def references(
     pairs = zip(split.rows, split.native_masks(), split.native_sounds(), strict=True)
     for number, (row, mask, sounds) in enumerate(pairs, start=1):
         noisy, clean = (torch.from_numpy(np.array(wave)).to(device) for wave in sounds or ())
-        spectra = spectrogram.stft(noisy), spectrogram.stft(clean)
+        spectra = split.transform.stft(noisy), split.transform.stft(clean)
         rate = row.sound.sample_rate if row.sound else 0
-        masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate)
-        estimates = {name: spectrogram.reconstruct(spectra[0], reference) for name, reference in masks.items()}
+        masks = separation.reference_masks(*spectra, torch.from_numpy(mask).to(device), rate, split.transform)
+        estimates = {name: split.transform.reconstruct(spectra[0], reference) for name, reference in masks.items()}
         for name, denoise in denoisers.items():
             estimates[name] = torch.from_numpy(denoise(noisy.cpu().numpy(), rate)).to(noisy)
         for name in separation.REFERENCES:
@@ -203,9 +203,9 @@ def references(
 class _SoundScorer:
     """Scores recordings under their predicted masks, several of the same size at a time."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []  # noisy (S,), clean (S,), mask (1024, T)
+    def __init__(self, device: torch.device, transform: Transform) -> None:
+        self._device, self._transform = device, transform
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []  # noisy (S,), clean (S,), mask (R, T)
         self._columns: dict[str, list[Tensor]] = {}
 
     def add(self, sounds: tuple[NDArray[np.float32], NDArray[np.float32]] | None, mask: Tensor) -> None:
@@ -224,7 +224,7 @@ class _SoundScorer:
     def _score(self) -> None:
         noisy, clean, masks = (torch.stack(parts) for parts in zip(*self._waiting, strict=True))
         self._waiting.clear()
-        estimate = spectrogram.reconstruct(spectrogram.stft(noisy), masks)  # (n, S)
+        estimate = self._transform.reconstruct(self._transform.stft(noisy), masks)  # (n, S)
         scores = {
             **separation.scores(estimate, noisy, clean),
             "sisdr_noisy": separation.si_sdr(noisy, clean),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from tabulate import tabulate
 
 from benchmark.leaderboard import columns
@@ -47,6 +48,26 @@ def by_snr(table: Table) -> Grid:
     shown = [row for row in (*table.rows, *table.references) if row.by_snr]
     images = [f"{found.images if found else 0}" for row in shown[:1] for found in row.by_snr]
     return header, [*([row.label, *map(interval, row.by_snr)] for row in shown), ["images", *images]]
+
+
+def by_group(table: Table, kind: str) -> Grid:
+    """Mean IoU in % of each entry over the images of each group of a kind (noise, species), the hardest group first."""
+    assert table.images is not None
+    images, shown = table.images, [row for row in table.rows if row.aligned and len(row.ious)]
+    means = np.array([np.nanmean(row.ious, axis=0) for row in shown])  # (entries, N)
+    known = np.isfinite(means).all(axis=0)
+    found = []
+    for place, label in sorted(
+        set(zip(images.slices[known].tolist(), images.labels[kind][known].tolist(), strict=True))
+    ):
+        inside = known & (images.slices == place) & (images.labels[kind] == label)
+        found.append((place, label, int(inside.sum()), 100 * means[:, inside].mean(axis=1)))
+    found.sort(key=lambda group: (images.places.index(group[0]), float(group[3].mean())))
+    header = ["slice", kind, "images", "mean", *(row.label for row in shown)]
+    return header, [
+        [place, label, f"{count}", f"{values.mean():.1f}", *(f"{value:.1f}" for value in values)]
+        for place, label, count, values in found
+    ]
 
 
 def published(board: Board) -> Grid:

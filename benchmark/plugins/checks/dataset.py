@@ -11,6 +11,7 @@ from benchmark.common import workers
 from benchmark.common.errors import UserError, first_line
 from benchmark.contract import DatasetSpec, Example, Sample, Splits
 from benchmark.data import manifest, validate
+from benchmark.data.spectrogram import Transform
 from benchmark.plugins import datasets, registry
 from benchmark.plugins.checks.outcome import ContractError, InapplicableError, Result, result
 from benchmark.plugins.checks.signature import require_bibtex, require_keywords
@@ -186,7 +187,7 @@ def check_workers(source: Source) -> None:
 def check_examples(source: Source) -> str:
     """Images are uint8 (H, W) or (H, W, 3), masks bool (H, W), sounds as long as their image."""
     for _, sample, example in source.decoded:
-        validate.check_example(sample, example)
+        validate.check_example(sample, example, Transform.of(source.resolved.rendering))
     return f"{len(source.decoded)} samples read"
 
 

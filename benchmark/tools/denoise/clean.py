@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from benchmark.common import files
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
-from benchmark.data import recordings, spectrogram
-from benchmark.data.spectrogram import BINS, FFT_LENGTH, HOP
+from benchmark.data import recordings
+from benchmark.data.spectrogram import Transform
 
 if TYPE_CHECKING:
     from benchmark.tools.denoise.cleaner import Cleaner
@@ -99,16 +99,15 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
     from benchmark.tools.denoise.overview import Overview  # imports matplotlib, which takes a while
 
     header = recordings.header(source)
-    if header.samples < spectrogram.WINDOW_LENGTH:
-        raise UserError(
-            f"{source} has {header.samples} samples; a spectrogram needs at least {spectrogram.WINDOW_LENGTH}"
-        )
     rate = header.sample_rate
     if rate < _LOWEST_RATE:
         raise UserError(f"{source} states a sample rate of {rate} Hz; no bird sings below {_LOWEST_RATE // 2} Hz")
+    transform = cleaner.finest(rate)
+    if header.samples < transform.window:
+        raise UserError(f"{source} has {header.samples} samples; a spectrogram needs at least {transform.window}")
     seconds = max(1, min(30, _SECTION // rate))
     margin = math.ceil(cleaner.window_seconds(rate)) + 1
-    overview = Overview(spectrogram.frame_count(header.samples), rate)
+    overview = Overview(transform.frame_count(header.samples), rate, transform)
     subtype = header.subtype if header.subtype in _SUBTYPES else "PCM_16"
     loudest = 0.0
     pictures = [target.with_suffix(".mask.png"), target.with_suffix(".png")]
@@ -117,7 +116,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
         recordings.writer(sound, rate, header.channels, subtype) as file,
     ):
         for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
-            section = _Section(begin=begin, end=end, first=max(begin - margin * rate, 0), total=header.samples)
+            section = _Section(begin=begin, end=end, first=max(begin - margin * rate, 0), transform=transform)
             cleaned = np.empty((end - begin, header.channels), np.float32)
             for channel in range(header.channels):
                 wave = np.ascontiguousarray(samples[:, channel])
@@ -141,45 +140,52 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, *, mask: Mask, above: 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """Samples `begin` to `end` of a recording of `total` samples; the samples that were read start at `first`."""
+    """Samples `begin` to `end` of a recording; the samples that were read start at `first`."""
 
     begin: int
     end: int
     first: int
-    total: int
+    transform: Transform
 
     @property
     def frames(self) -> slice:
         """Frames of the recording that belong to this section; every frame belongs to one section only."""
-        return slice(-(-self.begin // HOP), -(-self.end // HOP))
+        return slice(-(-self.begin // self.transform.hop), -(-self.end // self.transform.hop))
 
     def clean(
         self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, mask: Mask, above: Above, *, show: bool
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
         """The cleaned section; with `show` also the power before, the weights and the power after: (K, T) each."""
-        # Two more frames on either side: the overlap at a border is then the same in both sections.
-        start = max(self.begin // HOP - 2, 0)
-        stop = -(-self.end // HOP) + 2  # frames; the last ones reach beyond the end of the recording, into silence
-        wave = samples[start * HOP - self.first :][: spectrogram.sample_count(stop - start)]
-        wave = np.pad(wave, (0, spectrogram.sample_count(stop - start) - len(wave)))
+        # More frames on either side: the overlap at a border is then the same in both sections.
+        hop, beyond = self.transform.hop, self.transform.window // self.transform.hop
+        start = max(self.begin // hop - beyond, 0)
+        stop = -(-self.end // hop) + beyond  # the last frames reach beyond the end of the recording, into silence
+        length = self.transform.sample_count(stop - start)
+        wave = samples[start * hop - self.first :][:length]
+        wave = np.pad(wave, (0, length - len(wave)))
         weights = self._weights(cleaner, samples, rate, start, stop)
         weights = (weights >= cleaner.protocol.threshold).astype(np.float32) if mask == "hard" else weights
-        weights[np.arange(BINS) * rate / FFT_LENGTH > cleaner.band(rate)] = 1.0 if above == "keep" else 0.0
-        cleaned = spectrogram.apply(wave, spectrogram.two_sided(weights))
-        offset = self.begin - start * HOP
+        weights[self._frequencies(rate) > cleaner.band(rate)] = 1.0 if above == "keep" else 0.0
+        cleaned = self.transform.apply(wave, self.transform.unfold(weights))
+        offset = self.begin - start * hop
         section = cleaned[offset : offset + self.end - self.begin]
         if not show:
             return section, ()
         inside = slice(self.frames.start - start, self.frames.stop - start)
-        before, after = (np.abs(spectrogram.stft(part)[:, inside]) ** 2 for part in (wave, cleaned))
+        before, after = (np.abs(self.transform.stft(part)[:, inside]) ** 2 for part in (wave, cleaned))
         return section, (before, weights[:, inside], after)
 
     def _weights(
         self, cleaner: "Cleaner", samples: NDArray[np.float32], rate: int, start: int, stop: int
     ) -> NDArray[np.float32]:
         """The network's weights on frames `start` to `stop` and bins of the recording itself: (K, stop - start)."""
-        times = (np.arange(start, stop) + 1) * HOP / rate  # centres of the frames, s
-        scale = cleaner.rate(rate) / HOP
-        needed = max(math.floor(times[0] * scale) - 2, 0), math.ceil(times[-1] * scale) + 1
+        times = self.transform.centres(np.arange(start, stop)) / rate  # s
+        its = cleaner.transform
+        first, last = ((time * cleaner.rate(rate) - its.window / 2) / its.hop for time in (times[0], times[-1]))
+        needed = max(math.floor(first) - 1, 0), max(math.ceil(last) + 2, 1)
         grid = cleaner.grid(samples, rate, start=self.first // rate, frames=needed)
-        return grid.at(np.arange(BINS) * rate / FFT_LENGTH, times)
+        return grid.at(self._frequencies(rate), times)
+
+    def _frequencies(self, rate: int) -> NDArray[np.float64]:
+        """Hz of the bins."""
+        return np.arange(self.transform.bins) * rate / self.transform.fft_length

@@ -1,6 +1,6 @@
 """Apply a run's network to a sound: where the bird is, in Hz and seconds.
 
-Legend: S samples at the network's rate, F frames of one of its images, G frames of the whole sound, K = 513 bins.
+Legend: S samples at the network's rate, F frames of one of its images, G frames of the whole sound, K bins.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from benchmark import protocols
 from benchmark.contract import Rendering
-from benchmark.data import images, recordings, spectrogram
-from benchmark.data.spectrogram import BINS, FFT_LENGTH, HOP
+from benchmark.data import images, recordings
+from benchmark.data.spectrogram import Transform
 from benchmark.records import weights
 from benchmark.records.schema import Record
 from benchmark.training import hardware
@@ -34,11 +34,12 @@ class Grid:
     weights: NDArray[np.float32]
     first: int
     rate: int
+    transform: Transform
 
     def at(self, frequencies: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float32]:
         """Interpolate the weights at frequencies in Hz (k,) and times in s (t,), repeating the border: (k, t)."""
-        bins = frequencies * FFT_LENGTH / self.rate
-        frames = times * self.rate / HOP - 1 - self.first  # the centre of frame g lies at 64 (g + 1)
+        bins = frequencies * self.transform.fft_length / self.rate
+        frames = (times * self.rate - self.transform.centres(self.first)) / self.transform.hop
         return _between(_between(self.weights, bins).T, frames).T
 
 
@@ -50,6 +51,7 @@ class Cleaner:
         self.hardware: Hardware = hardware.resolve(device, "auto")
         assert found.dataset.rendering is not None  # choose() checked it
         self.rendering: Rendering = found.dataset.rendering
+        self.transform = Transform.of(self.rendering)
         self._network = weights.load(path, found, self.protocol).to(self.hardware.device).eval()
         self._normalise = Normalisation(self.protocol, self.hardware.device)
 
@@ -65,7 +67,11 @@ class Cleaner:
 
     def window_seconds(self, recorded: int) -> float:
         """Duration of an image in s."""
-        return spectrogram.sample_count(self.frames) / self.rate(recorded)
+        return self.transform.sample_count(self.frames) / self.rate(recorded)
+
+    def finest(self, recorded: int) -> Transform:
+        """The transform that a recording of rate `recorded` is masked with: at its own rate, so nothing is lost."""
+        return self.transform.at(recorded / self.rate(recorded))
 
     def band(self, recorded: int) -> float:
         """Hz above which the network has never met a sound."""
@@ -84,13 +90,13 @@ class Cleaner:
         first, last = frames
         step = max(self.frames // 2, 1)  # neighbouring windows share half their frames
         # Frames are counted from the start of the recording, so cut the samples to begin with a frame.
-        wave = wave[-start * rate % HOP :]
-        offset = -(-start * rate // HOP)
+        wave = wave[-start * rate % self.transform.hop :]
+        offset = -(-start * rate // self.transform.hop)
         numbers = range(max(0, (first - self.frames) // step + 1), max(last - 1, 0) // step + 1)
         # Continue a sound that ends within a window as its mirror image: silence would be a signal.
-        reach = (numbers[-1] * step - offset) * HOP + spectrogram.sample_count(self.frames)
+        reach = (numbers[-1] * step - offset) * self.transform.hop + self.transform.sample_count(self.frames)
         wave = np.pad(wave, (0, max(0, reach - len(wave))), mode="symmetric")
-        total, weight = np.zeros((BINS, last - first), np.float32), np.zeros(last - first, np.float32)
+        total, weight = np.zeros((self.transform.bins, last - first), np.float32), np.zeros(last - first, np.float32)
         # A window is trusted most in its middle.
         trust = np.minimum(np.arange(self.frames) + 1, np.arange(self.frames)[::-1] + 1).astype(np.float32)
         for number, found in zip(numbers, self._windows(wave, [n * step - offset for n in numbers]), strict=True):
@@ -100,13 +106,13 @@ class Cleaner:
             total[:, here] += found[:, there] * trust[there]
             weight[here] += trust[there]
         total /= np.maximum(weight, 1e-6)
-        return Grid(weights=total, first=first, rate=rate)
+        return Grid(weights=total, first=first, rate=rate, transform=self.transform)
 
     def _windows(self, wave: recordings.Real, starts: list[int]) -> list[NDArray[np.float32]]:
         """One-sided weights (K, F) of the windows that start at these frames of the wave."""
-        length = spectrogram.sample_count(self.frames)
-        cut = [wave[HOP * start : HOP * start + length] for start in starts]
-        found = [np.zeros((BINS, self.frames), np.float32) for _ in cut]
+        length = self.transform.sample_count(self.frames)
+        cut = [wave[self.transform.hop * start : self.transform.hop * start + length] for start in starts]
+        found = [np.zeros((self.transform.bins, self.frames), np.float32) for _ in cut]
         audible = [index for index, window in enumerate(cut) if np.abs(window).max() >= _SILENCE]
         for begin in range(0, len(audible), _BATCH):
             batch = audible[begin : begin + _BATCH]
@@ -118,7 +124,7 @@ class Cleaner:
     def _image(self, window: recordings.Real) -> NDArray[np.uint8]:
         if self.rendering.peak is not None:
             window = window * (self.rendering.peak / np.abs(window).max())
-        return images.resize_image(spectrogram.image(window), self.protocol.image_size)
+        return images.resize_image(self.transform.image(window), self.protocol.image_size)
 
     @torch.inference_mode()
     def _predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -126,11 +132,9 @@ class Cleaner:
         pixels = self._normalise(torch.from_numpy(pictures).to(self.hardware.device))
         with self.hardware.autocast():
             logits = self._network(pixels)
-        size = (spectrogram.ROWS, self.frames)
+        size = (self.transform.rows, self.frames)
         weights = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)[:, 0].sigmoid()
-        upper, lower = weights[:, BINS - 2 :], weights[:, : BINS - 2].flip(1)  # 0 Hz ... Nyquist; their mirrors
-        upper[:, 1:-1] = (upper[:, 1:-1] + lower) / 2
-        return np.asarray(upper.cpu().numpy())
+        return np.asarray(self.transform.fold(weights).cpu().numpy())
 
 
 def _between(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:

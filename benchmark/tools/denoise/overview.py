@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.common.errors import printable
-from benchmark.data import spectrogram
-from benchmark.data.spectrogram import BINS, HOP
+from benchmark.data.spectrogram import Transform
 from benchmark.records import pictures
 
 _COLUMNS = 1_600
@@ -22,10 +21,10 @@ _MASK_COLUMNS = 30_000
 class Overview:
     """Collects powers and weights (K, T) section by section, for a recording of `frames` frames at `rate` Hz."""
 
-    def __init__(self, frames: int, rate: int) -> None:
-        self._frames, self._rate = frames, rate
-        self._before, self._after = _Reduced(frames, _COLUMNS), _Reduced(frames, _COLUMNS)
-        self._mask = _Reduced(frames, _MASK_COLUMNS)
+    def __init__(self, frames: int, rate: int, transform: Transform) -> None:
+        self._frames, self._rate, self._transform = frames, rate, transform
+        self._before, self._after = (_Reduced(transform.bins, frames, _COLUMNS) for _ in range(2))
+        self._mask = _Reduced(transform.bins, frames, _MASK_COLUMNS)
 
     def add(
         self, frames: slice, before: NDArray[np.float32], mask: NDArray[np.float32], after: NDArray[np.float32]
@@ -42,14 +41,14 @@ class Overview:
     def save(self, mask_path: Path, picture_path: Path, *, title: str) -> None:
         """Write the mask alone, and the picture of before, mask and after, as PNG."""
         mask = self._mask.means()
-        pixels = spectrogram.two_sided(np.round(255 * mask).astype(np.uint8))
+        pixels = self._transform.unfold(np.round(255 * mask).astype(np.uint8))
         Image.fromarray(pixels).save(mask_path, format="PNG")
         before, after = (10 * np.log10(reduced.means() + 1e-20) for reduced in (self._before, self._after))
         figure = Figure(figsize=(9, 6.5), layout="constrained")
         figure.suptitle(printable(title), fontsize=11, parse_math=False)
         panels = figure.subplots(3, 1, sharex=True)
         loudest = before.max()
-        narrow = _Reduced(mask.shape[1], _COLUMNS)
+        narrow = _Reduced(len(mask), mask.shape[1], _COLUMNS)
         narrow.add(0, mask)
         self._draw(panels[0], "before", before - loudest, "dB")
         self._draw(panels[1], "mask", narrow.means(), "kept")
@@ -60,7 +59,7 @@ class Overview:
     def _draw(self, axes: Axes, title: str, values: NDArray[np.floating[Any]], unit: str) -> None:
         """Draw (K, columns) values from 0 Hz up: decibels down to -80, or shares from 0 to 1."""
         low, high, colours = (-80, 0, "magma") if unit == "dB" else (0, 1, "gray")
-        extent = (0.0, self._frames * HOP / self._rate, 0.0, self._rate / 2_000)
+        extent = (0.0, self._frames * self._transform.hop / self._rate, 0.0, self._rate / 2_000)
         drawn = axes.imshow(values, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
         axes.set_ylabel("kHz")
         axes.set_title(title, fontsize=9, loc="left")
@@ -70,10 +69,10 @@ class Overview:
 class _Reduced:
     """Means over the frames of each column, for at most `most` columns: (K, columns)."""
 
-    def __init__(self, frames: int, most: int) -> None:
+    def __init__(self, bins: int, frames: int, most: int) -> None:
         self._each = max(1, -(-frames // most))
         columns = -(-frames // self._each)
-        self._sums, self._counts = np.zeros((BINS, columns), np.float32), np.zeros(columns, np.float32)
+        self._sums, self._counts = np.zeros((bins, columns), np.float32), np.zeros(columns, np.float32)
 
     def add(self, start: int, values: NDArray[np.float32]) -> None:
         """Add (K, n) values of the frames from `start` on; frames beyond the last column are left out."""

@@ -4,6 +4,7 @@ First comes `mix.json`, the recipe, which decides every byte. `.unfinished/` hol
 after the sample's files. At the end the notes become `samples.csv`, and the card is written.
 """
 
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -28,7 +29,7 @@ from benchmark.tools.mix.render import render
 from benchmark.tools.mix.settings import Settings
 from benchmark.tools.mix.sources import Pool, Source
 
-VERSION = 1
+VERSION = 2
 _UNFINISHED = ".unfinished"
 _CARD = "README.md"
 _LOCK = ".tmp-lock"
@@ -42,6 +43,8 @@ class Made:
     counts: Mapping[str, int]
     kept: int
     card: str
+    digest: str
+    """The SHA-256 of samples.csv, which has that of every sample."""
 
 
 def make(
@@ -67,9 +70,19 @@ def make(
     sources.refuse_copies(everything)
     lowpass = sources.common_lowpass(everything, settings)
     pools = sources.pools(songs, backgrounds, other_songs, settings)
-    mixtures = plan.plan(pools, settings)
+    return write(pools, settings, lowpass, out, command, report, name="")
 
-    recipe = _recipe(pools, settings, lowpass)
+
+def write(
+    pools: list[Pool], settings: Settings, lowpass: float, out: Path, command: str, report: Report, *, name: str
+) -> Made:
+    """Mix pools of songs and backgrounds into `out`; `name` is that of the recipe that made the pools, if one did.
+
+    Raises:
+        UserError: the folder holds something else, or a recording cannot be mixed.
+    """
+    mixtures = plan.plan(pools, settings)
+    recipe = _recipe(pools, settings, lowpass, name)
     waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
     with files.made_if_needed(out), files.locked(out / _LOCK, waiting):
         _begin(out, recipe)
@@ -83,6 +96,7 @@ def make(
         counts=Counter(mixture.slice if mixture.split == "test" else mixture.split for mixture in mixtures),
         kept=len(before),
         card=(out / _CARD).read_text(encoding="utf-8"),
+        digest=hashlib.sha256((out / layout.SAMPLES).read_bytes()).hexdigest(),
     )
 
 
@@ -102,7 +116,7 @@ def _check_folders(song: Path, background: Path, others: Sequence[Path]) -> None
         )
 
 
-def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[str, Any]:
+def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float, name: str) -> dict[str, Any]:
     """The settings and the recordings (by their content): they decide every byte."""
 
     def listed(source: Source) -> dict[str, Any]:
@@ -110,6 +124,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
             "name": source.name,
             "recording": source.recording,
             "sha256": source.sha256,
+            "start": source.start,
             "seconds": round(source.seconds, 3),
             "sample_rate": source.sample_rate,
             "transients_db": source.transients_db,
@@ -118,6 +133,7 @@ def _recipe(pools: Sequence[Pool], settings: Settings, lowpass: float) -> dict[s
 
     return {
         "version": VERSION,
+        "name": name,
         "settings": {**settings.model_dump(mode="json"), "lowpass": lowpass},
         "pools": [
             {
@@ -164,7 +180,7 @@ def _made_before(out: Path, mixtures: Sequence[Mixture]) -> dict[str, MixedSampl
 def _files(mixture: Mixture, out: Path) -> list[Path]:
     folder = out / layout.SPLITS[mixture.split][0]
     pictures = [folder / names[0] / f"{mixture.id}.png" for names in (layout.IMAGES, layout.MASKS)]
-    return pictures + [folder / names[0] / f"{mixture.id}.wav" for names in (layout.RAW, layout.CLEAN, layout.DENOISED)]
+    return pictures + [folder / names[0] / f"{mixture.id}.wav" for names in (layout.RAW, layout.CLEAN)]
 
 
 def _write_all(
@@ -189,7 +205,7 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
     image, mask, *sounds = _files(mixture, out)
     _write_png(image, rendered.image)
     _write_png(mask, rendered.mask * np.uint8(255))
-    for path, wave in zip(sounds, (rendered.audio.noisy, rendered.audio.clean, rendered.denoised), strict=True):
+    for path, wave in zip(sounds, (rendered.audio.noisy, rendered.audio.clean), strict=True):
         files.write_atomically(path, partial(recordings.write, samples=wave, sample_rate=settings.sample_rate))
     sample = MixedSample(
         id=mixture.id,
@@ -202,6 +218,7 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
         bird=mixture.song.groups.get("bird", ""),
         species=mixture.song.groups.get("species", ""),
         site=mixture.background.groups.get("site", ""),
+        noise=mixture.background.groups.get("noise", ""),
         song_start=mixture.song_start,
         song_times=len(mixture.at),
         background_start=mixture.background_start,
@@ -217,9 +234,14 @@ def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -
         foreground=round(float(rendered.mask.mean()), 5),
         saturated=round(float((rendered.image == 255).mean()), 5),
         zero=round(float((rendered.image == 0).mean()), 5),
+        sha256=_digest(rendered.image, rendered.mask, rendered.audio.noisy, rendered.audio.clean),
     )
     _write_text(out / _UNFINISHED / f"{mixture.id}.json", json.dumps(asdict(sample)))
     return sample
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -5,11 +5,13 @@ beginning of a larger one.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.scores.separation import active_frames
 from benchmark.tools.mix.settings import Settings
 from benchmark.tools.mix.sources import Pool, Source
 
@@ -23,7 +25,11 @@ _NO_POWER = np.empty(0)  # a plan is sent to workers, which do not need the powe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mixture:
-    """A mixture to make. Times in s: where the window begins in each recording, and `at` which times a song starts."""
+    """A mixture to make.
+
+    Times in s: where the window begins in the passage of each recording, and `at` which times a song starts. A
+    background that is shorter than the window is repeated without a pause.
+    """
 
     id: str
     split: str
@@ -50,9 +56,8 @@ def plan(pools: list[Pool], settings: Settings) -> list[Mixture]:
 def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
     place = pool.split if pool.slice == "main" else pool.slice
     random = _random(settings.seed, place, number)
-    # The songs take turns, so none is rare; the background is drawn.
-    song = pool.songs[number % len(pool.songs)]
-    background = pool.backgrounds[int(random.integers(len(pool.backgrounds)))]
+    song = _song(pool.songs, number)
+    background = _background(pool.backgrounds, song, random)
     start, at = _place(song, settings, random)
     return Mixture(
         id=f"{place}-{number:05d}",
@@ -62,17 +67,45 @@ def _mixture(pool: Pool, number: int, settings: Settings) -> Mixture:
         background=replace(background, power=_NO_POWER),
         song_start=start,
         at=at,
-        background_start=round(float(random.uniform(0, background.seconds - settings.seconds)), 3),
+        background_start=round(float(random.uniform(0, _spare(background, settings))), 3),
         snr_db=round(float(random.uniform(settings.snr_low, settings.snr_high)), 2),
         gain_db=round(float(random.uniform(settings.gain_low, settings.gain_high)), 2),
     )
+
+
+def _song(songs: Sequence[Source], number: int) -> Source:
+    """The species take turns, and so do the songs of each, so none is rare. A song without a species is its own."""
+    species: dict[str, list[Source]] = {}
+    for song in songs:
+        species.setdefault(song.groups.get("species") or song.name, []).append(song)
+    turn, which = divmod(number, len(species))
+    found = list(species.values())[which]
+    return found[turn % len(found)]
+
+
+def _background(backgrounds: Sequence[Source], song: Source, random: np.random.Generator) -> Source:
+    """Draw a kind of noise, other than the song's own species, then a recording of it.
+
+    Backgrounds whose kind is not stated are drawn alike.
+    """
+    kinds: dict[str, list[Source]] = {}
+    for background in backgrounds:
+        kinds.setdefault(background.groups.get("noise", ""), []).append(background)
+    kinds.pop(song.groups.get("species") or "-", None)
+    found = list(kinds.values())[int(random.integers(len(kinds)))]
+    return found[int(random.integers(len(found)))]
+
+
+def _spare(background: Source, settings: Settings) -> float:
+    """Seconds within which a window may begin: in a short recording, anywhere."""
+    return background.seconds - (settings.seconds if background.seconds >= settings.seconds else 0)
 
 
 def _place(song: Source, settings: Settings, random: np.random.Generator) -> tuple[float, tuple[float, ...]]:
     """Where the window begins in a long recording, or at which times of the window a short one starts."""
     spare = song.seconds - settings.seconds
     if spare > 0:
-        active = song.power > song.power.max() * 10 ** (-settings.active_db / 10)
+        active = active_frames(song.power, settings.active_db, settings.own_db)
         frames = round(settings.seconds / song.frame_seconds)
         for _ in range(_TRIES):
             start = round(float(random.uniform(0, spare)), 3)

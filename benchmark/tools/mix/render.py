@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.common.errors import UserError
 from benchmark.contract import Audio
-from benchmark.data import recordings, spectrogram
+from benchmark.data import recordings
 from benchmark.scores import separation
 from benchmark.tools.mix.plan import Mixture
 from benchmark.tools.mix.settings import Settings
@@ -18,18 +18,18 @@ from benchmark.tools.mix.sources import FRAME, Source
 
 _MARGIN = 0.5  # seconds read beyond the window, so no filter's edge is heard
 _FADE = 0.005  # seconds, at both ends of a recording that is shorter than the window
+_CROSSFADE = 0.1  # seconds, from the end of a short background into its beginning
 
 Wave = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
-    """A mixture: image uint8 (1024, T), mask bool (1024, T), waveforms float32 (L,), and the factors of the stems."""
+    """A mixture: image uint8 (R, T), mask bool (R, T), waveforms float32 (L,), and the factors of the stems."""
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     audio: Audio
-    denoised: NDArray[np.float32]
     song_gain: float
     background_gain: float
 
@@ -41,9 +41,9 @@ def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
         UserError: a recording cannot be read, or is silent in the window.
     """
     song = _song(mixture, settings, lowpass)
-    background = _stem(mixture.background, mixture.background_start, settings, lowpass)
-    active = separation.active(song, frame=round(FRAME * settings.sample_rate), within_db=settings.active_db)
-    song_power, background_power = (float(np.mean(stem[active] ** 2)) for stem in (song, background))
+    background = _background(mixture, settings, lowpass)
+    song_power = _active_power(song, settings, settings.own_db)
+    background_power = _active_power(background, settings, None)
     for power, source in ((song_power, mixture.song), (background_power, mixture.background)):
         if not power > 0:
             raise UserError(f"{source.path} is silent where it is mixed; remove it")
@@ -52,20 +52,20 @@ def render(mixture: Mixture, settings: Settings, lowpass: float) -> Rendered:
     # The image is made from the sounds as they are stored (float32), so anyone can make image and mask again.
     clean = (gain * song).astype(np.float32)
     noisy = (gain * (song + ratio * background)).astype(np.float32)
-    spectrum, clean_spectrum = (spectrogram.stft(wave.astype(np.float64)) for wave in (noisy, clean))
-    mask = spectrogram.mixture_mask(
+    spectrum, clean_spectrum = (settings.transform.stft(wave.astype(np.float64)) for wave in (noisy, clean))
+    mask = settings.transform.mixture_mask(
         clean_spectrum,
         spectrum - clean_spectrum,
         smoothing=settings.smoothing,
         floor_db=settings.floor_db,
         radius=settings.radius,
         smallest=settings.smallest,
+        own_db=settings.own_db,
     )
     return Rendered(
-        image=spectrogram.render(spectrum),
+        image=settings.transform.render(spectrum),
         mask=mask,
         audio=Audio(noisy=noisy, clean=clean, sample_rate=settings.sample_rate),
-        denoised=spectrogram.reconstruct(spectrum, mask).astype(np.float32),
         song_gain=float(gain),
         background_gain=float(gain * ratio),
     )
@@ -88,6 +88,28 @@ def _song(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
     return wave
 
 
+def _background(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
+    """The background, (L,): a window of a long recording, or a short one repeated, its end faded into its beginning."""
+    source = mixture.background
+    if source.seconds >= settings.seconds:
+        return _stem(source, mixture.background_start, settings, lowpass)
+    once = _prepared(source, 0.0, source.seconds, settings, lowpass)
+    fade = min(round(_CROSSFADE * settings.sample_rate), len(once) // 4)
+    ramp = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade)  # the powers of both ramps add up to 1
+    joint = once[len(once) - fade :] * ramp[::-1] + once[:fade] * ramp
+    period = np.concatenate([joint, once[fade : len(once) - fade]])
+    return np.roll(period, -round(mixture.background_start * settings.sample_rate)).take(
+        range(settings.samples), mode="wrap"
+    )
+
+
+def _active_power(stem: Wave, settings: Settings, own_db: float | None) -> float:
+    """The mean power over the frames with sound: pauses of a song, or between barks, do not count."""
+    frame = round(FRAME * settings.sample_rate)
+    active = separation.active(stem, frame=frame, within_db=settings.active_db, own_db=own_db)
+    return float(np.mean(stem[active] ** 2)) if active.any() else 0.0
+
+
 def _stem(source: Source, start: float, settings: Settings, lowpass: float) -> Wave:
     """The window of a recording from `start` seconds on, (L,)."""
     wave = _prepared(source, start, settings.seconds, settings, lowpass)[: settings.samples]
@@ -95,11 +117,12 @@ def _stem(source: Source, start: float, settings: Settings, lowpass: float) -> W
 
 
 def _prepared(source: Source, start: float, seconds: float, settings: Settings, lowpass: float) -> Wave:
-    """A part of a recording without DC, at the common sample rate and in the common band."""
+    """A part of a passage without DC, at the common sample rate and in the common band."""
+    start += source.start
     begin = max(start - _MARGIN, 0.0)
     with recordings.opened(source.path) as file:
         first = round(begin * source.sample_rate)
-        file.seek(first)
+        recordings.skip(file, first)
         count = round((start + seconds + _MARGIN) * source.sample_rate) - first
         samples = file.read(count, dtype="float64", always_2d=True)[:, settings.channel]
     recordings.check_numbers(samples, source.path)

@@ -1,11 +1,11 @@
 """The settings of a made dataset: every number that changes a byte of it."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.common.errors import UserError
-from benchmark.data import spectrogram
+from benchmark.data.spectrogram import Transform
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -15,7 +15,7 @@ class Settings(BaseModel):
 
     `slice_` is the number of images of each further test slice. `lowpass` None: just below the lowest Nyquist frequency
     among the recordings. `bird`, `species` and `site` are regular expressions for file names: the first group that
-    matches is the name, or the whole match; empty means not stated.
+    matches is the name, or the whole match; empty means not stated. The last five are those of `Transform`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,10 +40,16 @@ class Settings(BaseModel):
     floor_db: Annotated[float, Field(le=0)] = -30.0
     radius: Annotated[int, Field(ge=0, le=50)] = 3
     smallest: Annotated[int, Field(ge=0)] = 200
+    own_db: Annotated[float, Field(ge=0)] | None = None
     foreign_db: Annotated[float, Field(gt=0)] = 15.0
     bird: str = ""
     species: str = ""
     site: str = ""
+    window: Count = 128
+    hop: Count = 64
+    fft_length: Count = 1024
+    sides: Annotated[int, Field(ge=1, le=2)] = 2
+    scale: Literal["linear", "decibel"] = "linear"
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -52,17 +58,24 @@ class Settings(BaseModel):
                 raise ValueError(f"--{low.removesuffix('_low')} wants the lower number first")
         if self.highpass >= (self.lowpass or self.sample_rate / 2) or (self.lowpass or 0) > self.sample_rate / 2:
             raise ValueError("highpass < lowpass <= half the sample rate must hold")
+        if self.window % self.hop or self.fft_length % 2 or self.fft_length < self.window:
+            raise ValueError("the window must be a multiple of the hop, the FFT length even and no shorter")
         return self
+
+    @property
+    def transform(self) -> Transform:
+        """From the sounds to the images."""
+        return Transform(**{name: getattr(self, name) for name in Transform.__slots__})
 
     @property
     def frames(self) -> int:
         """Columns of an image."""
-        return spectrogram.frame_count(round(self.seconds * self.sample_rate))
+        return self.transform.frame_count(round(self.seconds * self.sample_rate))
 
     @property
     def samples(self) -> int:
         """Samples of a mixture: as many as its frames span."""
-        return spectrogram.sample_count(self.frames)
+        return self.transform.sample_count(self.frames)
 
 
 def checked(**values: Any) -> Settings:

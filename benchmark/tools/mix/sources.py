@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ Role = Literal["song", "background"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file of a recording. `groups` are the stated bird, species and site.
+    """A passage of a file of a recording. `groups` are the stated bird, species, site and kind of noise.
+
+    The passage begins at `start` and lasts `seconds` (s).
 
     `recording` names the recording it belongs to: both channels, or several cuts, of one xeno-canto number are one.
     `sha256` is of the decoded samples. `power` (F,) is the power of its band-limited frames of `frame_seconds`.
@@ -48,6 +50,7 @@ class Source:
     seconds: float
     sample_rate: int
     sha256: str
+    start: float = 0.0
     power: NDArray[np.float64]
     frame_seconds: float
     transients_db: float
@@ -107,7 +110,7 @@ def pools(
         )
     # In a drawn order: otherwise the first images of a slice would all be of its first bird.
     everything = [*songs, *(source for found in others.values() for source in found)]
-    order = {source.name: _digest(f"{settings.seed} {source.name}") for source in everything}
+    order = {source.name: lot(settings.seed, source.name) for source in everything}
     others = {name: sorted(found, key=lambda source: order[source.name]) for name, found in others.items()}
     song_of = _split(sorted(songs, key=lambda source: order[source.name]), settings.seed, by=_unit(songs))
     background_of = _split(plain, settings.seed, by=lambda source: source.recording)
@@ -129,7 +132,7 @@ def _unit(songs: Sequence[Source]) -> Callable[[Source], str]:
 
 
 def _split(sources: Sequence[Source], seed: int, by: Callable[[Source], str]) -> dict[str, tuple[Source, ...]]:
-    units = sorted({by(source) for source in sources}, key=lambda unit: _digest(f"{seed} {unit}"))
+    units = sorted({by(source) for source in sources}, key=lambda unit: lot(seed, unit))
     if len(units) < len(SHARES):
         raise UserError(f"{len(units)} recording(s) cannot be split in three; give at least {len(SHARES)}")
     train, val = (max(1, round(SHARES[split] * len(units))) for split in ("train", "val"))
@@ -141,7 +144,7 @@ def _read_source(path: Path, root: Path, settings: Settings, patterns: Mapping[s
     header = recordings.header(path)
     if settings.channel >= header.channels:
         raise UserError(f"{path} has {header.channels} channel(s), there is no channel {settings.channel}")
-    bands, digest = _band_powers(path, header.sample_rate, settings)
+    bands, digest = _powers_of_file(path, header.sample_rate, settings)
     power = bands[0]
     if not power.max() > 0:
         raise UserError(f"{path} is silent between {settings.highpass:g} Hz and its Nyquist frequency; remove it")
@@ -162,26 +165,27 @@ def _read_source(path: Path, root: Path, settings: Settings, patterns: Mapping[s
     )
 
 
-def _band_powers(path: Path, rate: int, settings: Settings) -> tuple[NDArray[np.float64], str]:
-    """Power per frame, (1 + bands, F): above the high-pass, and in each 1 kHz band from 1 to 8 kHz.
-
-    The second value is the SHA-256 of the samples.
-    """
+def _powers_of_file(path: Path, rate: int, settings: Settings) -> tuple[NDArray[np.float64], str]:
+    """The band powers of a recording, and the SHA-256 of its samples."""
     parts, digest = [], hashlib.sha256(f"{rate} ".encode())
-    length = max(round(FRAME * rate), 1)
     for begin, end, samples in recordings.sections(path, seconds=60, margin=0):
         digest.update(samples.tobytes())
-        usable = (end - begin) // length * length
-        frames = samples[:usable, settings.channel].astype(np.float64).reshape(-1, length)
-        frequency = np.fft.rfftfreq(length, 1 / rate)
-        power = np.abs(np.fft.rfft((frames - frames.mean(1, keepdims=True)) * np.hanning(length), axis=1)) ** 2
-        edges = [(settings.highpass, settings.lowpass or rate / 2)]
-        edges += [(low, low + _BAND) for low in range(*_ANIMALS, _BAND)]
-        parts.append([power[:, (frequency >= low) & (frequency < high)].sum(1) for low, high in edges])
+        parts.append(band_powers(samples[: end - begin, settings.channel], rate, settings))
     powers = np.concatenate(parts, axis=1)
     if powers.shape[1] == 0:
         raise UserError(f"{path} is shorter than {FRAME:g} s; remove it")
     return powers, digest.hexdigest()
+
+
+def band_powers(samples: NDArray[np.floating[Any]], rate: int, settings: Settings) -> NDArray[np.float64]:
+    """Power per frame of a sound, (n,) -> (1 + bands, F): above the high-pass, and in 1 kHz bands from 1 to 8 kHz."""
+    length = max(round(FRAME * rate), 1)
+    frames = samples[: len(samples) // length * length].astype(np.float64).reshape(-1, length)
+    frequency = np.fft.rfftfreq(length, 1 / rate)
+    power = np.abs(np.fft.rfft((frames - frames.mean(1, keepdims=True)) * np.hanning(length), axis=1)) ** 2
+    edges = [(settings.highpass, settings.lowpass or rate / 2)]
+    edges += [(low, low + _BAND) for low in range(*_ANIMALS, _BAND)]
+    return np.stack([power[:, (frequency >= low) & (frequency < high)].sum(1) for low, high in edges])
 
 
 def _patterns(settings: Settings, kinds: Sequence[str]) -> dict[str, re.Pattern[str]]:
@@ -216,5 +220,6 @@ def refuse_copies(sources: Sequence[Source]) -> None:
             raise UserError(f"{twin.path} and {source.path} are the same recording; remove one of them")
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def lot(seed: int, name: str) -> str:
+    """Names sorted by their lot are in a drawn order, which is the same everywhere."""
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()

@@ -12,7 +12,8 @@ import requests
 from benchmark.common import files
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
-from benchmark.tools.fetch.recipe import ADDRESS, Recording
+from benchmark.data import recipe
+from benchmark.data.recipe import ADDRESS, Recording
 
 AT_ONCE = 4
 RETRIES = 3
@@ -34,7 +35,7 @@ def fetch(recordings: Sequence[Recording], folder: Path, source: str | None, rep
     pooch.get_logger().setLevel("ERROR")  # progress is told by `report`
     files.check_writable(folder, "--to")
     _remove_leftovers(folder)
-    missing = [each for each in recordings if not _is_whole(folder / each.file, each)]
+    missing = [each for each in recordings if not recipe.is_whole(folder / each.file, each)]
     failures: list[str] = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         futures = {threads.submit(_bring, each, folder, source or ADDRESS): each for each in missing}
@@ -52,13 +53,6 @@ def fetch(recordings: Sequence[Recording], folder: Path, source: str | None, rep
             f"{'; '.join(failures[:SHOWN])}{more}. The others are kept: the same command goes on; --from takes a mirror"
         )
     return len(missing)
-
-
-def _is_whole(path: Path, recording: Recording) -> bool:
-    try:
-        return path.stat().st_size == recording.bytes and pooch.file_hash(str(path)) == recording.sha256
-    except OSError:
-        return False
 
 
 def _bring(recording: Recording, folder: Path, source: str) -> str:
@@ -86,7 +80,7 @@ def _download(recording: Recording, target: Path, source: str) -> None:
 def _copy(recording: Recording, target: Path, source: Path) -> None:
     def copy(temporary: Path) -> None:
         shutil.copyfile(source / recording.file, temporary)
-        if not _is_whole(temporary, recording):
+        if not recipe.is_whole(temporary, recording):
             raise ValueError("its content is another than the recipe's")
 
     files.write_atomically(target, copy)

@@ -1,12 +1,19 @@
-"""Recipes: datasets/NAME.tsv, a row per public recording. The recordings themselves are in no repository of ours."""
+"""Recipes of datasets: NAME.tsv in datasets/, a row per public recording, and NAME.toml, how they are mixed.
+
+The recordings themselves are in no repository of ours: `bench data fetch` brings them, `bench data make` mixes them.
+"""
 
 import csv
+import hashlib
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import benchmark
+from benchmark.common import files
 from benchmark.common.errors import UserError, nearest
 
 ADDRESS = "https://raw.githubusercontent.com/"
@@ -51,12 +58,47 @@ def read(name: str) -> list[Recording]:
     Raises:
         UserError: there is no recipe of that name.
     """
-    path = next((folder / f"{name}.tsv" for folder in _folders() if (folder / f"{name}.tsv").is_file()), None)
-    if path is None:
-        raise UserError(f"no recipe '{name}'{nearest(name, names())}; there are: {', '.join(names())}")
+    path = _file(name, ".tsv")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [_recording(row) for row in rows if row["split"] != "none"]
+
+
+def mixing(name: str) -> dict[str, Any]:
+    """How the recordings are mixed: `settings`, and `digest`, the SHA-256 of the table of samples that this gives.
+
+    Raises:
+        UserError: there is no recipe of that name.
+    """
+    return tomllib.loads(_file(name, ".toml").read_text(encoding="utf-8"))
+
+
+def recordings_folder(name: str) -> Path:
+    """The folder that the recordings are fetched into."""
+    return files.cache_folder() / "recordings" / name
+
+
+def made_folder(name: str) -> Path:
+    """The folder that the dataset is made in."""
+    return files.cache_folder() / "datasets" / name
+
+
+def is_whole(path: Path, recording: Recording) -> bool:
+    """Whether a file holds the recording, to the byte."""
+    try:
+        if path.stat().st_size != recording.bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == recording.sha256
+    except OSError:
+        return False
+
+
+def _file(name: str, suffix: str) -> Path:
+    found = next((folder / f"{name}{suffix}" for folder in _folders() if (folder / f"{name}{suffix}").is_file()), None)
+    if found is None:
+        raise UserError(f"no recipe '{name}'{nearest(name, names())}; there are: {', '.join(names())}")
+    return found
 
 
 def _recording(row: dict[str, str]) -> Recording:
