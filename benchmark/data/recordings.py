@@ -4,6 +4,7 @@ libsndfile reads WAV, FLAC, OGG and MP3. scipy.signal takes half a second to imp
 it. Legend: S samples, C channels, rates in Hz.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,6 +200,20 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
         raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
+
+
+@contextmanager
+def quiet_decoder() -> Iterator[None]:
+    """Keep the notes of the MP3 decoder, which writes past Python, off the terminal."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _shorter_than_it_says(path: Path) -> bool:

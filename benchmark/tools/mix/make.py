@@ -201,7 +201,8 @@ def _write_all(
 
 def _write(mixture: Mixture, *, out: Path, settings: Settings, lowpass: float) -> MixedSample:
     """Write the files of a sample, then the note that they are complete."""
-    rendered = render(mixture, settings, lowpass)
+    with recordings.quiet_decoder():
+        rendered = render(mixture, settings, lowpass)
     image, mask, *sounds = _files(mixture, out)
     _write_png(image, rendered.image)
     _write_png(mask, rendered.mask * np.uint8(255))

@@ -47,7 +47,7 @@ def pools(name: str, folder: Path, settings: Settings, report: Report) -> list[P
 
 def _source(row: Recording, folder: Path, settings: Settings) -> Source:
     path = folder / row.file
-    with recordings.opened(path) as file:
+    with recordings.quiet_decoder(), recordings.opened(path) as file:
         rate = int(file.samplerate)
         recordings.skip(file, round(row.start * rate))
         samples = file.read(round(row.seconds * rate), dtype="float64", always_2d=True)[:, settings.channel]
