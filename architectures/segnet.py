@@ -2,6 +2,7 @@
 
 The 13 convolutions of VGG-16 with batch normalisation as encoder; the decoder mirrors it, and each of its five stages
 first unpools with the positions that the encoder's max pool remembered (section 3.1, Figure 3). 29.4 M parameters.
+`width` is the number of channels of the first stage; VGG-16 has 64, and only then there are weights.
 
 torch's own max_unpool2d has no deterministic implementation. Unpooling is written here as a choice: repeat the pooled
 map 2x2 and keep a value where its remembered position is the pixel's own. That passes deterministic mode, bf16,
@@ -9,6 +10,10 @@ channels_last and `torch.export`.
 
 Legend: N images, C channels, H x W their size.
 """
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +23,9 @@ from torchvision.models import VGG16_BN_Weights, vgg16_bn
 from benchmark.contract import ArchitectureSpec, Reported
 from benchmark.pretrained import TORCHVISION_LICENCE, first_convolution
 
-STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Channels of the convolutions in each stage of VGG-16."""
+STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
+"""Channels of the convolutions in each stage of VGG-16, in multiples of the width."""
+WIDTH = 64
 
 
 def conv_stage(channels_in: int, channels: tuple[int, ...]) -> nn.Sequential:
@@ -51,20 +57,21 @@ def _repeat(values: Tensor) -> Tensor:
 class SegNet(nn.Module):
     """(N, in_channels, H, W) -> logits (N, 1, H, W); H and W multiples of 32."""
 
-    def __init__(self, *, in_channels: int, pretrained: bool) -> None:
+    def __init__(self, *, in_channels: int, pretrained: bool, width: int = WIDTH) -> None:
         super().__init__()
-        inputs = (in_channels, *(channels[-1] for channels in STAGES))
+        stages = [tuple(width * multiple for multiple in stage) for stage in STAGES]
+        inputs = (in_channels, *(channels[-1] for channels in stages))
         self.encoder = nn.ModuleList(
-            conv_stage(first, channels) for first, channels in zip(inputs, STAGES, strict=False)
+            conv_stage(first, channels) for first, channels in zip(inputs, stages, strict=False)
         )
         # The mirror image: the last convolution of a stage brings it to the channels of the stage above,
         # and the very last one, to the classes, is the head.
-        above = [(channels[-1],) for channels in STAGES[:-1]]
+        above = [(channels[-1],) for channels in stages[:-1]]
         self.decoder = nn.ModuleList(
             conv_stage(channels[-1], (*channels[:-1], *target))
-            for channels, target in zip(reversed(STAGES), reversed([(), *above]), strict=True)
+            for channels, target in zip(reversed(stages), reversed([(), *above]), strict=True)
         )
-        self.head = nn.Conv2d(STAGES[0][-1], 1, kernel_size=3, padding=1)
+        self.head = nn.Conv2d(stages[0][-1], 1, kernel_size=3, padding=1)
         if pretrained:
             self._load_vgg(in_channels)
 
@@ -88,6 +95,13 @@ class SegNet(nn.Module):
             features = stage(unpool(features, remembered.pop()))  # (N, C, H/2^k, W/2^k)
         logits: Tensor = self.head(features)  # (N, 1, H, W)
         return logits
+
+
+def resolve(parameters: Mapping[str, Any]) -> ArchitectureSpec:
+    """Another width has neither weights nor published numbers."""
+    if parameters.get("width", WIDTH) == WIDTH:
+        return ARCHITECTURE
+    return replace(ARCHITECTURE, pretrained=None, licence=None, reported=())
 
 
 ARCHITECTURE = ArchitectureSpec(
@@ -118,4 +132,5 @@ ARCHITECTURE = ArchitectureSpec(
         comparable="no: unpublished test masks, averaging not stated; the SDR is a natural logarithm without clean "
         "reference",
     ),
+    resolve=resolve,
 )

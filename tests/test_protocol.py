@@ -23,7 +23,14 @@ def test_quick_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("name", "digest"),
-    [("quick", "42d9dc09fcba"), ("paper", "9ff65331c926"), ("mix", "739373297fb8"), ("mix-quick", "2e98bece99c2")],
+    [
+        ("quick", "42d9dc09fcba"),
+        ("dawn", "1a11790b5117"),
+        ("dawn-quick", "d0a8246a81fa"),
+        ("paper", "9ff65331c926"),
+        ("mix", "739373297fb8"),
+        ("mix-quick", "2e98bece99c2"),
+    ],
 )
 def test_no_table_moves_unnoticed(name: str, digest: str) -> None:
     assert protocols.load(name).digest.startswith(digest)
