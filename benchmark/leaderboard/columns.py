@@ -281,7 +281,7 @@ def _first(get: Callable[[Record], Value]) -> Callable[[Row], Value]:
 
 _seconds = _fastest(min, lambda run: run.training.seconds)
 _training_speed = _fastest(max, lambda run: run.training.images_per_second)
-_test_speed = _fastest(max, lambda run: run.inference_images_per_second)
+test_speed = _fastest(max, lambda run: run.inference_images_per_second)
 _parameters = _first(lambda run: run.architecture.parameter_count / 1e6)
 
 COMMON = [
@@ -297,7 +297,7 @@ COMMON = [
     _common("gflops", "GFLOPs", "cost", _first(lambda run: run.architecture.gflops), digits=2, priority=11),
     _common("train_seconds", "Training (s)", "cost", _seconds, digits=1, priority=3),
     _common("train_images_per_second", "Training (images/s)", "cost", _training_speed, digits=1, priority=15),
-    _common("test_images_per_second", "Test (images/s)", "cost", _test_speed, digits=1, priority=12),
+    _common("test_images_per_second", "Test (images/s)", "cost", test_speed, digits=1, priority=12),
     _common("timed_alone", "Timed alone", "cost", _timed_alone, priority=20),
     _common("peak_memory_gb", "Peak memory (GB)", "cost", _memory, digits=2, priority=16),
     _common("badge", "Checked", "entry", lambda row: row.badge, priority=19),

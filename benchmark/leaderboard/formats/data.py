@@ -11,6 +11,7 @@ from benchmark.leaderboard.board import Board, Interval, Matrix, Row, Table
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.formats import wording
 from benchmark.leaderboard.strata import Stratum
+from benchmark.leaderboard.verdict import verdict
 
 
 def csv(board: Board, chosen: Sequence[str] = ()) -> str:
@@ -50,6 +51,7 @@ def as_json(board: Board, chosen: Sequence[str] = ()) -> str:
             {
                 "key": table.key,
                 "title": table.heading,
+                "verdict": verdict(table),
                 "protocol": table.head.protocol.model_dump(),
                 "dataset": table.head.dataset.model_dump(),
                 "units": list(table.images.kinds) if table.images else [],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board, Table
 from benchmark.leaderboard.formats import grids, wording
+from benchmark.leaderboard.verdict import verdict
 from benchmark.scores.separation import REFERENCES
 
 
@@ -29,7 +30,9 @@ def markdown(board: Board, chosen: Sequence[str] = ()) -> str:
 
 def _table(table: Table, chosen: Sequence[str]) -> list[str]:
     about = [f"- {grids.as_markdown(line)}" for line in wording.about(table)]
-    parts = [f"## {grids.as_markdown(table.heading)}", "\n".join(about)]
+    said = [f"{grids.as_markdown(sentence)}." for sentence in verdict(table)]
+    parts = [f"## {grids.as_markdown(table.heading)}", *said[:1], "\n".join(f"- {line}" for line in said[1:])]
+    parts += ["\n".join(about)]
     for title, (columns, rows) in grids.parts(table, chosen).items():
         parts.append(f"### {title}\n\n{grids.draw(grids.cells(columns, rows), 'github')}")
     if table.snr_bins and not chosen:

@@ -7,6 +7,7 @@ from benchmark.leaderboard import columns
 from benchmark.leaderboard.board import Board, Row, Table
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.formats import grids, wording
+from benchmark.leaderboard.verdict import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,8 @@ def print_terminal(board: Board, console: "Console", chosen: Sequence[str] = ())
 
     for table in board.tables:
         console.print(Text(table.heading, style="bold"))
+        for sentence in verdict(table):
+            console.print(Text(f"{sentence}."))
         for line in wording.about(table):
             console.print(Text(line, style="dim"))
         _print_scores(table, console, chosen)

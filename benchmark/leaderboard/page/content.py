@@ -10,6 +10,7 @@ from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.formats import wording
 from benchmark.leaderboard.page import charts, gallery
 from benchmark.leaderboard.page.charts import Drawing
+from benchmark.leaderboard.verdict import verdict
 from benchmark.records.store import HISTORY
 from benchmark.records.tables import History, read_history
 
@@ -43,6 +44,7 @@ def part(table: Table, number: int, results: Path, *, worst: int | None, private
         "id": f"t{number}",
         "name": table.heading.removesuffix(f" on {table.head.dataset.label}{table.distinction}"),
         "data": f"{table.head.dataset.label}{table.distinction}",
+        "verdict": verdict(table),
         "about": wording.about(table),
         "top": top,
         "header": [(column, column.name in ("architecture", "iou", "rank", "badge")) for column in header],
