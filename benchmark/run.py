@@ -247,6 +247,7 @@ def _record(experiment: Experiment, entry: schema.ArchitectureRecord, tried: Tri
         architecture=entry,
         device=describe.device(machine, tried.execution),
         training=describe.training(tried.trained, tried.others),
+        only_class=dict(tried.only_class),
         inference_images_per_second=describe.speed(tried.evaluation),
         peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
         environment=describe.environment(),

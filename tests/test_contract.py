@@ -73,6 +73,20 @@ UNPOOLED = "nn.functional.max_unpool2d(*nn.functional.max_pool2d_with_indices(se
 RANDOM = "torch.rand(1, device=image.device, generator=torch.Generator().{seeded}(secrets.randbits(60)))"
 AS_IT_LIES = "torch.as_strided(image, image.shape, (3 * image[0, 0].numel(), image[0, 0].numel(), image.shape[-1], 1))"
 
+# Deep and without normalisation: with much noise on its weights its outputs are NaN, like those of U-2-Net.
+DEEP = {
+    "module": """class Step(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return nn.functional.relu(self.first(x)) - nn.functional.relu(self.second(x))
+""",
+    "extra": "self.body = nn.Sequential(nn.Conv2d(in_channels, 16, 1), *[Step(16) for _ in range(60)], self.layer)"
+    "; self.layer = self.body[-1] = nn.Conv2d(16, 1, 3, padding=1)",
+}
 CHANGES = (
     "torch.set_default_dtype(torch.float64)",
     "torch.set_grad_enabled(False)",
@@ -118,6 +132,9 @@ BROKEN = [
     ("logits", {"forward": "self.layer(image) > 0"}),
     ("logits", {"forward": "self.layer(image).sigmoid(), None"}),
     ("logits", {"forward": "self.layer(image).sigmoid()"}),
+    ("logits", {**DEEP, "forward": "self.body(image).sigmoid()"}),
+    ("logits", {"forward": "nn.functional.logsigmoid(self.layer(image))"}),
+    ("logits", {"forward": "self.layer(image).sigmoid() if self.layer.weight.abs().max() < 1 else image[:, :1] / 0"}),
     ("logits", {"extra": "self.double()", "forward": "self.layer(image.double())"}),
     ("logits", {"extra": "self.layer = nn.LazyConv2d(1, 3, padding=1)"}),
     ("logits", {"before": "raise SystemExit"}),
@@ -127,6 +144,13 @@ BROKEN = [
     ("gradients", {"extra": "self.unused = nn.Linear(2, 2)"}),
     ("gradients", {"forward": "self.layer(image).detach() + 0 * self.layer.bias.sum()"}),
     ("gradients", {"fields": "without_gradient=('nowhere',)"}),
+    (
+        "gradients",  # an infinite one
+        {
+            "extra": "self.slope = nn.Parameter(torch.ones(()))",
+            "forward": "self.layer(image) + (self.slope - self.slope.detach()).sqrt()",
+        },
+    ),
     ("gradients", {"fields": "without_gradient=('*',)", "forward": "self.layer(image).detach()"}),
     ("modes", {"forward": "self.layer(image) * (2 if self.training else 1)"}),
     (

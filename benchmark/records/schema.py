@@ -152,6 +152,8 @@ class Record(Part):
     device: DeviceRecord
     training: TrainingRecord
     inference_images_per_second: float | None
+    only_class: dict[str, Literal["foreground", "background"]] = {}
+    """Of the validation and the test split, if every pixel of it was predicted as one class: that class."""
     peak_memory_bytes: int | None
     """Of the device, or on a CPU of the process; None if the process had run something before."""
     environment: dict[str, str]

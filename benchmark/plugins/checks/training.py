@@ -1,8 +1,8 @@
 """Check what training needs: gradients, train and eval modes that agree, and a complete state dict."""
 
 import fnmatch
+import math
 import tempfile
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +30,21 @@ def check_gradients(subject: Subject) -> None:
     for pattern in subject.spec.without_gradient:
         if not fnmatch.filter(parameters, pattern):
             raise ContractError(f"without_gradient names {pattern}, but no parameter matches")
+    missed = [name for name, one in parameters.items() if one.requires_grad and name not in declared]
     for attempt in range(4):  # a unit may be dead at one point, hardly at four
+        net.zero_grad()
         with _WithoutDropout():
             loss(net, images(size=size)).backward()
-        missed = _missed(parameters, declared)
+        missed = [name for name in missed if not _has_gradient(parameters[name])]
         if not missed:
             return
         perturb(net, 0.05, seed=attempt + 1)
     raise ContractError(f"{missed[0]} gets no gradient: use it, freeze it, or name it in without_gradient")
 
 
-def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -> list[str]:
-    return [
-        name
-        for name, parameter in parameters.items()
-        if parameter.requires_grad
-        and name not in declared
-        and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
-    ]
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    """Whether there is a gradient that is not zero everywhere, and finite."""
+    return parameter.grad is not None and 0 < float(parameter.grad.abs().sum()) < math.inf
 
 
 def check_modes(subject: Subject) -> None:
