@@ -5,6 +5,8 @@ build that was killed, or that found bad samples, continues from these files. A 
 alone is decoded again.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -75,19 +77,24 @@ def _refusal(bad: Sequence[str]) -> str:
 def _assemble(
     target: Path, folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], report: Report
 ) -> None:
-    """Write the arrays of every split and the manifest; one sample at a time is in memory."""
+    """Write the arrays of every split, the manifest, and what became of masks; one sample at a time is in memory."""
+    facts = {}
     with (target / cleanup.MANIFEST).open("w", encoding="utf-8") as manifest:
         done = 0
         for split in SPLITS:
             paths = [decode.file_of(folder, one) for one in listing if one.split == split]
-            for row in _write_split(target, split, paths, size):
+            facts[split] = found = Counter[str](vanished=0, smoothed=0, between=0)
+            for row in _write_split(target, split, paths, size, found):
                 manifest.write(f"{row}\n")
                 done += 1
                 report("assembling", done, len(listing), "")
+    (target / cleanup.FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[int, int]) -> Iterator[str]:
-    """Write the four files of a split, sample by sample, and give the manifest's line of each.
+def _write_split(
+    target: Path, split: str, paths: Sequence[Path], size: tuple[int, int], facts: Counter[str]
+) -> Iterator[str]:
+    """Write the four files of a split, sample by sample, and give the manifest's line of each; count its `MaskFacts`.
 
     One image in colour makes the split colour: grey images are repeated in three channels.
     """
@@ -100,7 +107,10 @@ def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[in
         _write_header(opened[0], np.uint8, (*shape, 3) if colour else shape)
         _write_header(opened[1], np.bool_, shape)
         for path in paths:
-            line, (image, *others) = decode.read(path)
+            line, (image, *others), between = decode.read(path)
+            facts["vanished"] += json.loads(line)["foreground"] > 0 and not others[0].any()
+            facts["smoothed"] += between > 0
+            facts["between"] += between
             if colour and image.ndim == 2:
                 image = np.repeat(image[..., None], 3, axis=2)
             for file, array in zip(opened, (image, *others), strict=True):
