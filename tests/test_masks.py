@@ -161,3 +161,19 @@ def test_classes_are_refused_before_anything_is_trained(bench: Bench, tmp_path: 
     assert ran.code == 2
     assert "does not have the values 0 and 1, or 0 and 255" in ran.err
     assert bench(*words, "--dataset", "folder:foreground=3+11", "--data", root).code == 0
+
+
+def test_two_own_folders_are_two_names(bench: Bench, tmp_path: Path) -> None:
+    words = ("run", "--arch", "otsu", "--batch-size", "2", "--image-size", "32", "--results", tmp_path / "results")
+    for name in ("camvid", "my photos"):
+        ran = bench(*words, "--dataset", "folder", "--data", own(tmp_path / name))
+        assert ran.code == 0, ran.err
+    bench(*words, "--dataset", "folder:name=third", "--data", own(tmp_path / "elsewhere", inverted=True))
+    board = bench("leaderboard", "--results", tmp_path / "results")
+    text = " ".join(board.out.split())
+    for name in ("camvid", "my_photos", "third"):
+        assert f"on folder:name={name}" in text
+        assert f"{name} (a folder of images and masks)" in text
+    assert "of a folder of your own, --dataset folder:group=REGEX finds them in the names" in text
+    again = bench(*words, "--dataset", "folder", "--data", tmp_path / "camvid")
+    assert "finished before" in again.out
