@@ -177,3 +177,14 @@ def test_two_own_folders_are_two_names(bench: Bench, tmp_path: Path) -> None:
     assert "of a folder of your own, --dataset folder:group=REGEX finds them in the names" in text
     again = bench(*words, "--dataset", "folder", "--data", tmp_path / "camvid")
     assert "finished before" in again.out
+
+
+def test_many_bad_masks_are_one_reason(bench: Bench, tmp_path: Path) -> None:
+    root = own(tmp_path / "own")
+    for number in range(4):
+        save(root / "train" / "masks" / f"{number}.png", classes((0, number + 5))[:40, :60])
+    words = ("run", "--arch", "otsu", "--batch-size", "2", "--image-size", "32", "--results", tmp_path / "results")
+    ran = bench(*words, "--dataset", "folder", "--data", root)
+    assert ran.err.count("does not have the values 0 and 1, or 0 and 255") == 1
+    assert "4 samples cannot be used" in ran.err
+    assert "and so 1, 2 and 1 more" in ran.err
