@@ -13,7 +13,6 @@ refuses a recording in two splits. Without it recordings are unknown, and the ta
 the data, by default the folder's name.
 """
 
-import codecs
 import re
 from dataclasses import replace
 from functools import partial
@@ -52,10 +51,6 @@ def resolve(*, root: Path, name: str = "", **_: object) -> DatasetSpec:
 
 
 def _pairs(root: Path) -> dict[str, Pairs]:
-    lists = {split: root / f"{split}.txt" for split in SPLITS}
-    if all(path.is_file() for path in lists.values()):
-        everything = own_folders.pairs(root)
-        return {split: _listed(path, everything) for split, path in lists.items()}
     found = own_folders.by_split(root)
     if found is None:
         raise UserError(_unsplit(root))
@@ -81,30 +76,6 @@ def _unsplit(root: Path) -> str:
         f"{root} has {len(found)} images with masks, but no splits: bench data split {root} --out {root}-split (with "
         "--group REGEX, which finds the recording in a name); or write names into train.txt, val.txt and test.txt"
     )
-
-
-def _listed(path: Path, pairs: Pairs) -> Pairs:
-    chosen = {}
-    for line in _text(path).splitlines():
-        name = line.strip()
-        if not name:
-            continue
-        spellings = (name, Path(name).with_suffix("").as_posix(), Path(name).stem)
-        stem = next((spelling for spelling in spellings if spelling in pairs), None)
-        if stem is None:
-            raise UserError(f"{path} lists '{name}', which is not in images/")
-        chosen[stem] = pairs[stem]
-    return chosen
-
-
-def _text(path: Path) -> str:
-    """The text of a list in UTF-8, or in UTF-16 with its mark."""
-    content = path.read_bytes()
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode("utf-16" if marked else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8 ({error.reason}); save it in UTF-8") from error
 
 
 def _compile(group: str) -> re.Pattern[str] | None:

@@ -241,6 +241,24 @@ def test_masks_are_judged_as_a_run_reads_them(tmp_path: Path) -> None:
     assert "site0.png: does not have the values 0 and 1, or 0 and 255 (but 3, 11)" in refused.text
 
 
+def test_own_folders_in_a_layout_that_a_run_reads(tmp_path: Path) -> None:
+    for number, split in enumerate(["train"] * 3 + ["validation"] * 2 + ["test"] * 2):
+        image, mask = blobs(number)
+        save(tmp_path / split / "imgs" / f"site{number}" / "1.jpg", np.stack([image, image // 2, image // 3], axis=2))
+        save(tmp_path / split / "labels" / f"site{number}" / "1_mask.png", mask)
+    assert kinds(tmp_path) == set()
+    found = audit(tmp_path)
+    assert [(one.name, one.images, one.masks, one.groups) for one in found.splits] == [
+        ("train", 3, 3, {}),
+        ("val", 2, 2, {}),
+        ("test", 2, 2, {}),
+    ]
+    picture = found.splits[0].pictures[0]
+    assert picture.image is not None
+    red, green, _ = np.moveaxis(show._composite(picture.image, None).astype(int), 2, 0)
+    assert (red > green).mean() > 0.9, "photographs are shown in colour"
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
 def test_masks_of_every_mode_are_two_valued(birdsounds: Path, mode: str) -> None:
     path = birdsounds / "Train" / "Masks" / "XC101.png"

@@ -1,9 +1,11 @@
 """Find images and their masks in folders that people made themselves, in the usual layouts and spellings.
 
 Images and masks lie in two folders (`images/`, `masks/`, also with folders below them), or side by side (`x.jpg`,
-`x_mask.png`). Splits are folders that hold both (`train/images`), or lie in both (`images/train`).
+`x_mask.png`). Splits are folders that hold both (`train/images`), or lie in both (`images/train`), or lists of names
+(`train.txt`, `val.txt`, `test.txt`).
 """
 
+import codecs
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,12 +32,20 @@ def subfolder(parent: Path, names: Sequence[str]) -> Path | None:
 
 
 def by_split(root: Path, suffix: str = SUFFIX) -> dict[str, Pairs] | None:
-    """The pairs of each split that has a folder; None if none has.
+    """The pairs of each split that has a folder, or of the lists of all three; None if there are neither.
 
     Raises:
-        UserError: an image has no mask, or a mask no image.
+        UserError: an image has no mask, or a mask no image; a split has two folders; a list names what is not there.
     """
+    lists = {split: root / f"{split}.txt" for split in SPLITS}
+    if all(path.is_file() for path in lists.values()):
+        everything = pairs(root, suffix)
+        return {split: _listed(path, everything) for split, path in lists.items()}
     parts = {split: subfolder(root, names) for split, names in SPLITS.items()}
+    for names in SPLITS.values():
+        several = [name for name in names if subfolder(root, [name])]
+        if len(several) > 1:
+            raise UserError(f"{root} has both {several[0]}/ and {several[1]}/; keep one of them")
     if any(parts.values()):
         return {split: pairs(folder, suffix) for split, folder in parts.items() if folder}
     image_folder, mask_folder = subfolder(root, IMAGES), subfolder(root, MASKS)
@@ -47,6 +57,30 @@ def by_split(root: Path, suffix: str = SUFFIX) -> dict[str, Pairs] | None:
         if originals and masks:
             found[split] = _matched(originals, masks, suffix)
     return found or None
+
+
+def _listed(path: Path, pairs: Pairs) -> Pairs:
+    chosen = {}
+    for line in _text(path).splitlines():
+        name = line.strip()
+        if not name:
+            continue
+        spellings = (name, Path(name).with_suffix("").as_posix(), Path(name).stem)
+        stem = next((spelling for spelling in spellings if spelling in pairs), None)
+        if stem is None:
+            raise UserError(f"{path} lists '{name}', which is not in images/")
+        chosen[stem] = pairs[stem]
+    return chosen
+
+
+def _text(path: Path) -> str:
+    """The text of a list in UTF-8, or in UTF-16 with its mark."""
+    content = path.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8 ({error.reason}); save it in UTF-8") from error
 
 
 def pairs(folder: Path, suffix: str = SUFFIX) -> Pairs:

@@ -62,7 +62,7 @@ def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
 def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
     """The groups that must not be in two splits: an image's recording, or a mixture's song and background."""
     if samples is None:
-        return {"recording": layout.recording(seen.task.stem)}
+        return {} if seen.task.own else {"recording": layout.recording(seen.task.stem)}
     sample = samples.get((seen.task.split, seen.task.stem))
     return {} if sample is None else {"song": sample.song, "background": sample.background}
 
@@ -131,7 +131,7 @@ def _folders(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
 
 
 def _names(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    for files in (files for split in splits for files in (split.images, split.masks)):
+    for files in (files for split in splits if split.pairs is None for files in (split.images, split.masks)):
         named: dict[str, list[Path]] = {}
         for path in files or ():
             named.setdefault(path.stem, []).append(path.relative_to(root))

@@ -92,7 +92,7 @@ def _image(path: Path, picture: bool) -> ImageFacts:
         phash=likeness.phash(grey),
         outline=likeness.outline(grey),
         unmirrored=float((folded != folded[::-1]).mean()) if height == _ROWS else None,
-        thumbnail=images.resize_image(grey, THUMBNAIL) if picture else None,
+        thumbnail=images.resize_image(pixels, THUMBNAIL) if picture else None,
     )
 
 
