@@ -195,7 +195,7 @@ def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Seen]) -> Iterato
             yield _about(root, task.image, "problem", "image without mask", "")
         if one.image is not None and one.mask is not None and one.image.size != one.mask.size:
             (width, height), (mask_width, mask_height) = one.image.size, one.mask.size
-            detail = f"{width} x {height}, but its mask is {mask_width} x {mask_height}"
+            detail = f"{height} x {width}, but its mask is {mask_height} x {mask_width} (height x width)"
             yield _about(root, task.image, "problem", "different sizes", detail)
 
 

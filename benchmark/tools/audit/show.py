@@ -75,8 +75,8 @@ def _column(split: SplitAudit) -> dict[str, str]:
     found = {"images": f"{split.images:,}", "masks": f"{split.masks:,}"}
     found |= {f"{kind}s": f"{count:,}" for kind, count in split.groups.items()}
     if split.sizes:
-        names = ("smallest image", "median image", "largest image")
-        found |= {name: f"{width} x {height}" for name, (width, height) in zip(names, split.sizes, strict=True)}
+        names = ("smallest image, H x W", "median image, H x W", "largest image, H x W")
+        found |= {name: f"{height} x {width}" for name, (width, height) in zip(names, split.sizes, strict=True)}
     if split.balance:
         balance = split.balance
         found["empty masks"] = f"{split.empty_masks:,}"
