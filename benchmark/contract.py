@@ -116,11 +116,15 @@ class Audio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One decoded sample: image (H, W) grey or (H, W, 3) in uint8, mask (H, W) in bool, audio where known."""
+    """One decoded sample: image (H, W) grey or (H, W, 3) in uint8, mask (H, W) in bool, audio where known.
+
+    `between` counts pixels of the mask's file that were neither background nor foreground, and were thresholded.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     audio: Audio | None = None
+    between: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from benchmark import training
 from benchmark.common import files
 from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
+from benchmark.data import foreground
 from benchmark.data.cache import Cached
 from benchmark.plugins import datasets, network, registry
 from benchmark.plugins.blame import blaming
@@ -93,6 +94,7 @@ def run(request: Request, report: Report) -> Outcome:
         _write_shared(experiment, report)
         return experiment.outcome("finished", again=True)
     files.check_writable(request.results, "--results")
+    _describe_data(experiment, report)
     with slot.claimed(report):
         if slot.done():  # another process has just finished it
             slot.forget()
@@ -104,6 +106,13 @@ def run(request: Request, report: Report) -> Outcome:
         if tried.status != "out-of-memory":  # memory may have been short because of another process
             slot.forget()
     return experiment.outcome(tried.status, tried.message)
+
+
+def _describe_data(experiment: Experiment, report: Report) -> None:
+    """Say what the masks are like before a training takes time."""
+    report("data", 0, 0, foreground.about(experiment.data, experiment.protocol.image_size))
+    for line in foreground.warnings(experiment.data):
+        report("warning", 0, 0, line)
 
 
 def _prepare(request: Request, report: Report) -> Experiment:
@@ -247,6 +256,7 @@ def _record(experiment: Experiment, entry: schema.ArchitectureRecord, tried: Tri
         architecture=entry,
         device=describe.device(machine, tried.execution),
         training=describe.training(tried.trained, tried.others),
+        only_class=dict(tried.only_class),
         inference_images_per_second=describe.speed(tried.evaluation),
         peak_memory_bytes=hardware.peak_memory_bytes(machine, fresh_process=request.fresh_process),
         environment=describe.environment(),

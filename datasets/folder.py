@@ -1,72 +1,81 @@
 """Any folder of images and masks, grey or in colour.
 
-Either each split has a folder, `train/images`, `train/masks`, `val/...`, `test/...`; or all files lie in `images/` and
-`masks/`, and `train.txt`, `val.txt` and `test.txt` list their names (with or without suffix), one per line. Image and
-mask share their name up to the suffix; foreground is every mask pixel above zero.
+Either each split has a folder, `train/images`, `train/masks`, `val/...`, `test/...` (also `images/train`, `valid/`,
+`validation/`, `imgs/`, `labels/`, or `x.jpg` beside `x_mask.png`); or all files lie in `images/` and `masks/`, and
+`train.txt`, `val.txt` and `test.txt` list their names (with or without suffix), one per line. Image and mask share
+their name up to the suffix. `bench data split` makes the splits of a folder that has none.
+
+A mask has two values; of a map of classes, `foreground` says which are the bird (`--dataset folder:foreground=3+11`),
+and `foreground=0` takes inverted masks. See `benchmark/data/masks.py`.
 
 `group` is a regular expression that finds the recording in a name (`--dataset folder:group=^[^_]+`); with it the core
-refuses a recording in two splits. Without it recordings are unknown, and the table says so.
+refuses a recording in two splits. Without it recordings are unknown, and the table says so. `name` is what tables call
+the data, by default the folder's name.
 """
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmark.contract import DatasetSpec, Example, Sample, Splits, UserError
-from benchmark.data import images
+from benchmark.data import images, masks, own_folders
+from benchmark.data.own_folders import SPLITS, Pairs
 
-SPLITS = ("train", "val", "test")
 
-
-def load(*, root: Path, group: str = "") -> Splits:
+def load(*, root: Path, group: str = "", foreground: str = "", name: str = "") -> Splits:
     """The splits of a folder.
 
     Raises:
-        UserError: the folder has neither layout, a listed name has no image, an image no mask, or a mask no image.
+        UserError: the folder has no layout that is known, a listed name has no image, an image no mask, or a mask no
+            image.
     """
-    if all((root / split).is_dir() for split in SPLITS):
-        pairs = {split: _pairs(root / split) for split in SPLITS}
-    elif all((root / f"{split}.txt").is_file() for split in SPLITS):
-        everything = _pairs(root)
-        pairs = {split: _listed(root / f"{split}.txt", everything) for split in SPLITS}
-    else:
-        raise UserError(
-            f"{root} has neither the folders train/, val/, test/ (each with images/ and masks/) nor images/, masks/ "
-            "and the lists train.txt, val.txt, test.txt; make one of them"
-        )
+    del name
+    values = masks.parse(foreground)
     pattern = _compile(group)
-    return {split: [_sample(stem, *files, pattern) for stem, files in found.items()] for split, found in pairs.items()}
+    return {
+        split: [_sample(stem, *files, pattern, values) for stem, files in found.items()]
+        for split, found in _pairs(root).items()
+    }
 
 
-def read(image: Path, mask: Path) -> Example:
+def read(image: Path, mask: Path, foreground: tuple[int, ...] = ()) -> Example:
     """Decode one pair."""
-    return Example(image=images.read_image(image), mask=images.read_mask(mask))
+    pixels, between = masks.read(mask, foreground)
+    return Example(image=images.read_image(image), mask=pixels, between=between)
 
 
-def _pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
-    found = {}
-    for name in ("images", "masks"):
-        if not (folder / name).is_dir():
-            raise UserError(f"no folder {folder / name}")
-        found[name] = images.files_by_stem(folder / name)
-    for one, other in (("images", "masks"), ("masks", "images")):
-        alone = [path for stem, path in found[one].items() if stem not in found[other]]
-        if alone:
-            raise UserError(f"{len(alone)} file(s) in {folder / one} have no partner in {other}/, e.g. {alone[0].name}")
-    return {stem: (path, found["masks"][stem]) for stem, path in found["images"].items()}
+def resolve(*, root: Path, name: str = "", **_: object) -> DatasetSpec:
+    """The dataset with its own name in the title."""
+    return replace(DATASET, title=f"{name or root.resolve().name} (a folder of images and masks)")
 
 
-def _listed(path: Path, pairs: dict[str, tuple[Path, Path]]) -> dict[str, tuple[Path, Path]]:
-    chosen = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name = line.strip()
-        if not name:
-            continue
-        stem = name if name in pairs else Path(name).stem
-        if stem not in pairs:
-            raise UserError(f"{path} lists '{name}', which is not in images/")
-        chosen[stem] = pairs[stem]
-    return chosen
+def _pairs(root: Path) -> dict[str, Pairs]:
+    found = own_folders.by_split(root)
+    if found is None:
+        raise UserError(_unsplit(root))
+    for split, names in SPLITS.items():
+        if split not in found:
+            have = ", ".join(found)
+            raise UserError(
+                f"{root} has a folder of {have}, but none of {split} ({', '.join(f'{name}/' for name in names)}); move "
+                f"some of the recordings there, or put all images together and split them: bench data split"
+            )
+    return found
+
+
+def _unsplit(root: Path) -> str:
+    """Says what a folder without splits holds, and what to do."""
+    found = own_folders.find_pairs(root)
+    if found is None:
+        return (
+            f"{root} has neither the folders train/, val/, test/ (each with images/ and masks/) nor images/ and "
+            f"masks/, nor pairs such as x.jpg, x_mask.png; {own_folders.content(root)}"
+        )
+    return (
+        f"{root} has {len(found)} images with masks, but no splits: bench data split {root} --out {root}-split (with "
+        "--group REGEX, which finds the recording in a name); or write names into train.txt, val.txt and test.txt"
+    )
 
 
 def _compile(group: str) -> re.Pattern[str] | None:
@@ -76,13 +85,16 @@ def _compile(group: str) -> re.Pattern[str] | None:
         raise UserError(f"group = '{group}' is not a regular expression: {error}") from error
 
 
-def _sample(stem: str, image: Path, mask: Path, pattern: re.Pattern[str] | None) -> Sample:
+def _sample(stem: str, image: Path, mask: Path, pattern: re.Pattern[str] | None, foreground: tuple[int, ...]) -> Sample:
     match = pattern.search(stem) if pattern else None
     if pattern and match is None:
         raise UserError(f"'{stem}' does not match group = '{pattern.pattern}'; widen the expression")
     # Without an expression the recordings are unknown, and the sample has no group.
     return Sample(
-        id=stem, groups={"recording": match[0]} if match else {}, read=partial(read, image, mask), files=(image, mask)
+        id=stem,
+        groups={"recording": match[0]} if match else {},
+        read=partial(read, image, mask, foreground),
+        files=(image, mask),
     )
 
 
@@ -93,4 +105,5 @@ DATASET = DatasetSpec(
     citation="",
     licence="the user's",
     needs_root=True,
+    resolve=resolve,
 )

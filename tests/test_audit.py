@@ -11,7 +11,7 @@ from helpers import birdsounds_tree, blobs, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
@@ -222,6 +222,41 @@ def test_two_images_of_one_name_share_a_mask(birdsounds: Path) -> None:
     found = audit(birdsounds)
     assert [one.kind for one in found.findings] == ["shared name", "empty mask", "symmetry not checked"]
     assert (found.splits[0].empty_masks, len(found.splits[0].foreground)) == (1, 4)
+
+
+def test_masks_are_judged_as_a_run_reads_them(tmp_path: Path) -> None:
+    for number, split in enumerate(["train"] * 3 + ["val"] * 2 + ["test"] * 2):
+        image, mask = blobs(number)
+        save(tmp_path / split / "images" / f"site{number}.png", image)
+        save(tmp_path / split / "masks" / f"site{number}.png", 255 - mask if split == "val" else mask)
+    save(tmp_path / "train" / "masks" / "site0.png", np.where(blobs(0)[1], 11, 3))
+    smooth = Image.fromarray(blobs(1)[1]).filter(ImageFilter.GaussianBlur(1))
+    smooth.save(tmp_path / "train" / "masks" / "site1.png")
+    assert kinds(tmp_path) == {
+        ("problem", "mask not two-valued"),
+        ("problem", "mostly foreground"),
+        ("note", "smoothed mask"),
+    }
+    (refused,) = (one for one in audit(tmp_path).findings if one.kind == "mask not two-valued")
+    assert "site0.png: does not have the values 0 and 1, or 0 and 255 (but 3, 11)" in refused.text
+
+
+def test_own_folders_in_a_layout_that_a_run_reads(tmp_path: Path) -> None:
+    for number, split in enumerate(["train"] * 3 + ["validation"] * 2 + ["test"] * 2):
+        image, mask = blobs(number)
+        save(tmp_path / split / "imgs" / f"site{number}" / "1.jpg", np.stack([image, image // 2, image // 3], axis=2))
+        save(tmp_path / split / "labels" / f"site{number}" / "1_mask.png", mask)
+    assert kinds(tmp_path) == set()
+    found = audit(tmp_path)
+    assert [(one.name, one.images, one.masks, one.groups) for one in found.splits] == [
+        ("train", 3, 3, {}),
+        ("val", 2, 2, {}),
+        ("test", 2, 2, {}),
+    ]
+    picture = found.splits[0].pictures[0]
+    assert picture.image is not None
+    red, green, _ = np.moveaxis(show._composite(picture.image, None).astype(int), 2, 0)
+    assert (red > green).mean() > 0.9, "photographs are shown in colour"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])

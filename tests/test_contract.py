@@ -73,6 +73,20 @@ UNPOOLED = "nn.functional.max_unpool2d(*nn.functional.max_pool2d_with_indices(se
 RANDOM = "torch.rand(1, device=image.device, generator=torch.Generator().{seeded}(secrets.randbits(60)))"
 AS_IT_LIES = "torch.as_strided(image, image.shape, (3 * image[0, 0].numel(), image[0, 0].numel(), image.shape[-1], 1))"
 
+# Deep and without normalisation: with much noise on its weights its outputs are NaN, like those of U-2-Net.
+DEEP = {
+    "module": """class Step(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return nn.functional.relu(self.first(x)) - nn.functional.relu(self.second(x))
+""",
+    "extra": "self.body = nn.Sequential(nn.Conv2d(in_channels, 16, 1), *[Step(16) for _ in range(60)], self.layer)"
+    "; self.layer = self.body[-1] = nn.Conv2d(16, 1, 3, padding=1)",
+}
 CHANGES = (
     "torch.set_default_dtype(torch.float64)",
     "torch.set_grad_enabled(False)",
@@ -118,6 +132,9 @@ BROKEN = [
     ("logits", {"forward": "self.layer(image) > 0"}),
     ("logits", {"forward": "self.layer(image).sigmoid(), None"}),
     ("logits", {"forward": "self.layer(image).sigmoid()"}),
+    ("logits", {**DEEP, "forward": "self.body(image).sigmoid()"}),
+    ("logits", {"forward": "nn.functional.logsigmoid(self.layer(image))"}),
+    ("logits", {"forward": "self.layer(image).sigmoid() if self.layer.weight.abs().max() < 1 else image[:, :1] / 0"}),
     ("logits", {"extra": "self.double()", "forward": "self.layer(image.double())"}),
     ("logits", {"extra": "self.layer = nn.LazyConv2d(1, 3, padding=1)"}),
     ("logits", {"before": "raise SystemExit"}),
@@ -127,6 +144,13 @@ BROKEN = [
     ("gradients", {"extra": "self.unused = nn.Linear(2, 2)"}),
     ("gradients", {"forward": "self.layer(image).detach() + 0 * self.layer.bias.sum()"}),
     ("gradients", {"fields": "without_gradient=('nowhere',)"}),
+    (
+        "gradients",  # an infinite one
+        {
+            "extra": "self.slope = nn.Parameter(torch.ones(()))",
+            "forward": "self.layer(image) + (self.slope - self.slope.detach()).sqrt()",
+        },
+    ),
     ("gradients", {"fields": "without_gradient=('*',)", "forward": "self.layer(image).detach()"}),
     ("modes", {"forward": "self.layer(image) * (2 if self.training else 1)"}),
     (
@@ -199,6 +223,19 @@ ODD_BUT_GOOD = [
     {"extra": "self.drop = nn.Dropout2d(0.3)", "forward": "self.drop(self.layer(image))"},
     {"extra": "self.drop = nn.RReLU()", "forward": "self.drop(self.layer(image))"},
     {"extra": "self.norm = nn.BatchNorm2d(1)", "forward": "self.norm(self.layer(image))"},
+    {  # as in transformers, and with so high a rate that no path is left
+        "module": """class SegformerDropPath(nn.Module):
+    def forward(self, x):
+        if not self.training:
+            return x
+        keep = 0.01 + torch.rand((len(x), 1, 1, 1), dtype=x.dtype, device=x.device)
+        return x.div(0.01) * keep.floor()
+""",
+        "extra": "self.drop = SegformerDropPath()",
+        "forward": "self.drop(self.layer(image))",
+    },
+    {"forward": "self.layer(image + torch.randn_like(image) if self.training else image)"},
+    {"forward": "self.layer(image) * (torch.empty_like(image[:, :1]).bernoulli_(0.5) * 2 if self.training else 1)"},
     {"extra": "nn.init.zeros_(self.layer.weight)"},
     {"extra": "nn.utils.parametrizations.weight_norm(self.layer)"},
     {
@@ -245,6 +282,36 @@ def test_a_network_that_fails_in_training_is_a_failed_check(tmp_path: Path) -> N
     result = checks.check_overfit(plant(tmp_path, before="assert not self.training, 'no'"), silent)
     assert (result.outcome, result.reason.partition(" (")[0]) == ("failed", "AssertionError: no")
     assert "planted.py, line" in result.reason
+
+
+OUTPUTS = {
+    "{'out': self.layer(image), 'aux': image}": "a dict (out, aux), not a tensor of logits: return its ['out']",
+    "(self.layer(image), image)": "a tuple of 2, not a tensor of logits: return the one that is the final map",
+    "type('SegmenterOutput', (), {'logits': image})()": "a SegmenterOutput, not a tensor of logits: return its .logits",
+    "self.layer(image).repeat(1, 2, 1, 1)": "return logits[:, 1:] - logits[:, :1]",
+    "self.layer(image).repeat(1, 5, 1, 1)": "it has 5 classes; build it with one",
+    "self.layer(image).squeeze(1)": "add .unsqueeze(1)",
+    "self.layer(image)[..., ::4, ::4]": "enlarge them with torch.nn.functional.interpolate(logits, size=",
+}
+
+
+@pytest.mark.parametrize("forward", OUTPUTS)
+def test_other_outputs_are_one_fault_with_its_remedy(tmp_path: Path, forward: str) -> None:
+    results = checks.check_architecture(
+        plant(tmp_path, forward=forward), ["logits", "seeded", "modes", "lasting_state"]
+    )
+    assert [(result.check, result.outcome) for result in results] == [
+        ("logits", "failed"),
+        *((name, "skipped") for name in ("modes", "lasting_state", "seeded")),
+    ]
+    assert OUTPUTS[forward] in results[0].reason
+    assert {result.reason for result in results[1:]} == {"the fault of logits"}
+
+
+def test_a_network_that_cannot_be_built_is_one_fault(tmp_path: Path) -> None:
+    results = checks.check_architecture(plant(tmp_path, extra="raise ImportError('No module named monai')"))
+    (failed,) = (result for result in results if result.outcome == "failed")
+    assert "ImportError: No module named monai" in failed.reason
 
 
 def test_single_checks_can_be_asked_for() -> None:

@@ -256,7 +256,7 @@ def test_rounding_is_no_difference() -> None:
             False,
             "5 independent groups of such unequal size that they count as 1.9, fewer than 5",
         ),
-        (3, [], False, "the dataset names no recordings, songs or species"),
+        (3, [], False, intervals.NO_GROUPS),
     ],
 )
 def test_what_cannot_be_ranked_says_why(

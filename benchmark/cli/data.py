@@ -99,6 +99,32 @@ def mix(
 
 @data.command()
 @one_line_errors
+def split(
+    *,
+    root: Annotated[Path, typer.Argument(help="Folder with images/ and masks/, or x.jpg and x_mask.png.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the splits to; it must not exist.", metavar="DIR")],
+    group: Annotated[
+        str, typer.Option(help="Regular expression that finds the recording in a name; each stays in one split.")
+    ] = "",
+    mask_suffix: Annotated[str, typer.Option(help="What the name of a mask has besides that of its image.")] = "_mask",
+    shares: Annotated[
+        tuple[int, int, int], typer.Option(help="Shares of train, val and test in per cent.", metavar="TRAIN VAL TEST")
+    ] = (60, 20, 20),
+    seed: Annotated[int, typer.Option(help="Seed of the draw.", min=0)] = 0,
+) -> None:
+    """Split a folder of images and masks into train, val and test. Files are linked or copied, never moved."""
+    from benchmark.tools import split as splitting
+
+    made = splitting.split(root, out, group=group, mask_suffix=mask_suffix, shares=shares, seed=seed)
+    counts = ", ".join(f"{len(names)} {name}" for name, names in made.items())
+    say(f"{counts} images in {out}{'' if group else '; recordings are not known (--group REGEX keeps them together)'}")
+    dataset = shlex.quote(f"folder:group={group}" if group else "folder")
+    folder = shlex.quote(str(out))
+    say(f"Next: bench data audit {folder}, then bench run --arch unet --dataset {dataset} --data {folder}")
+
+
+@data.command()
+@one_line_errors
 def audit(
     *,
     root: Annotated[Path, typer.Argument(help="The dataset's top folder.", metavar="ROOT")],

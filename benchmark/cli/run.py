@@ -141,7 +141,7 @@ def run(
         "weights": weights,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    settings, overrides = protocol_settings(protocol, given, set_ or [], rates=_rates(tune, budget))
+    settings, overrides = protocol_settings(protocol, given, set_ or [], rates=_rates(tune, budget), root=data)
     check_architectures(arch)
     say(_announcement(settings, overrides))
     if launcher != "slurm":  # its machines may have other disks
@@ -253,12 +253,12 @@ def _rates(tune: str | None, budget: int | None) -> int:
 
 
 def protocol_settings(
-    name: str, given: dict[str, Any], pairs: Sequence[str], *, rates: int = 0
+    name: str, given: dict[str, Any], pairs: Sequence[str], *, rates: int = 0, root: Path | None = None
 ) -> "tuple[Protocol, dict[str, Any]]":
     """The protocol of that name with its changes applied, and the changes themselves.
 
     `given` are settings by name, `pairs` are texts NAME=VALUE; `rates`: how many learning rates around the protocol's
-    to choose from.
+    to choose from; `root`: the folder after which a dataset without a name is called.
 
     Raises:
         UserError: no such protocol or dataset, or a setting that it does not take.
@@ -279,15 +279,16 @@ def protocol_settings(
         own = loaded.override({**given, "learning_rates": ()}).learning_rate
         given["learning_rates"] = protocols.rates_around(own, rates)
     # A parameter of the dataset that is written out at its default does not count as a change.
-    loaded, changed = (_canonical(settings) for settings in (loaded, loaded.override(given)))
+    loaded, changed = (_canonical(settings, root) for settings in (loaded, loaded.override(given)))
     return changed, changed.changes_from(loaded)
 
 
-def _canonical(settings: "Protocol") -> "Protocol":
-    """The protocol with its dataset in the canonical spelling."""
+def _canonical(settings: "Protocol", root: Path | None) -> "Protocol":
+    """The protocol with its dataset in the canonical spelling, named after its folder if it has no name."""
     from benchmark.plugins import registry
 
-    return settings.override({"dataset": registry.load("datasets", settings.dataset).label})
+    dataset = registry.named_after(registry.load("datasets", settings.dataset), root)
+    return settings.override({"dataset": dataset.label})
 
 
 def _parsed(text: str) -> Any:

@@ -46,6 +46,9 @@ def transfer(
     add_plugins(plugins)
     paths = named_runs(results, runs)
     check_data(dataset, data)
+    from benchmark.plugins import registry
+
+    dataset = registry.named_after(registry.load("datasets", dataset), data).label
     from benchmark.common.progress import bars
     from benchmark.transfer import Request
     from benchmark.transfer import transfer as carry_over

@@ -5,6 +5,9 @@ build that was killed, or that found bad samples, continues from these files. A 
 alone is decoded again.
 """
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,7 +22,8 @@ from benchmark.data import cleanup, decode, images
 from benchmark.data.sample_keys import KeyedSample
 from benchmark.data.validate import SPLITS
 
-_NAMED = 20  # bad samples that a message names
+_NAMED = 20  # reasons that a message names
+_ALIKE = 3  # samples that it names where one reason is that of several
 _HOPELESS = 50  # bad samples without a good one; then the reader or the folder is at fault
 
 
@@ -43,30 +47,49 @@ def build(entry: Path, listing: Sequence[KeyedSample], form: decode.Form, report
 def _decode(folder: Path, listing: Sequence[KeyedSample], form: decode.Form, report: Report) -> None:
     """Decode every sample that has no file yet."""
     missing = [one for one in listing if not decode.file_of(folder, one).is_file()]
-    bad: list[str] = []
+    bad: list[tuple[KeyedSample, str]] = []
     total = len(listing)
     done = total - len(missing)
     report("decoding", done, total, "")
     with closing(decode.decode_all(missing, folder, form)) as refusals:
-        for number, refusal in enumerate(refusals, start=1):
+        for number, (keyed, refusal) in enumerate(zip(missing, refusals, strict=False), start=1):
             if refusal is None:
                 done += 1
                 report("decoding", done, total, f"{len(bad)} unusable" if bad else "")
                 continue
-            bad.append(refusal)
+            bad.append((keyed, refusal))
             if len(bad) == number == _HOPELESS:
                 break
     if bad:
         raise UserError(_refusal(bad))
 
 
-def _refusal(bad: Sequence[str]) -> str:
-    """One line that names the bad samples, at most twenty of them."""
+def _refusal(bad: Sequence[tuple[KeyedSample, str]]) -> str:
+    """One line that names the bad samples: each reason once, with a count and three samples, and twenty reasons."""
     if len(bad) == 1:
-        return bad[0]
-    more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-    named = "; ".join(f"({number}) {reason}" for number, reason in enumerate(bad[:_NAMED], start=1))
+        return bad[0][1]
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for keyed, reason in bad:
+        alike.setdefault(_kind(keyed, reason), []).append((keyed.sample.id, reason))
+    reasons = [reason for found in alike.values() for reason in _once(found)]
+    more = f" and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+    named = "; ".join(f"({number}) {reason}" for number, reason in enumerate(reasons[:_NAMED], start=1))
     return f"{len(bad)} samples cannot be used (fix them, and only those are decoded again): {named}{more}"
+
+
+def _kind(keyed: KeyedSample, reason: str) -> str:
+    """The reason without what is particular to the sample: the names of its files, brackets, numbers."""
+    for path in keyed.sample.files:
+        reason = reason.replace(str(path), "")
+    return re.sub(r" \([^()]*\)|\d+", "", reason)
+
+
+def _once(alike: Sequence[tuple[str, str]]) -> list[str]:
+    """The reason of several samples, said once; up to three are said one by one."""
+    if len(alike) <= _ALIKE:
+        return [reason for _, reason in alike]
+    names = ", ".join(name for name, _ in alike[1:_ALIKE])
+    return [f"{alike[0][1]} - and so {names} and {len(alike) - _ALIKE} more"]
 
 
 # ---------------------------------------------------------------- from samples to arrays
@@ -75,19 +98,24 @@ def _refusal(bad: Sequence[str]) -> str:
 def _assemble(
     target: Path, folder: Path, listing: Sequence[KeyedSample], size: tuple[int, int], report: Report
 ) -> None:
-    """Write the arrays of every split and the manifest; one sample at a time is in memory."""
+    """Write the arrays of every split, the manifest, and what became of masks; one sample at a time is in memory."""
+    facts = {}
     with (target / cleanup.MANIFEST).open("w", encoding="utf-8") as manifest:
         done = 0
         for split in SPLITS:
             paths = [decode.file_of(folder, one) for one in listing if one.split == split]
-            for row in _write_split(target, split, paths, size):
+            facts[split] = found = Counter[str](vanished=0, smoothed=0, between=0)
+            for row in _write_split(target, split, paths, size, found):
                 manifest.write(f"{row}\n")
                 done += 1
                 report("assembling", done, len(listing), "")
+    (target / cleanup.FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[int, int]) -> Iterator[str]:
-    """Write the four files of a split, sample by sample, and give the manifest's line of each.
+def _write_split(
+    target: Path, split: str, paths: Sequence[Path], size: tuple[int, int], facts: Counter[str]
+) -> Iterator[str]:
+    """Write the four files of a split, sample by sample, and give the manifest's line of each; count its `MaskFacts`.
 
     One image in colour makes the split colour: grey images are repeated in three channels.
     """
@@ -100,7 +128,10 @@ def _write_split(target: Path, split: str, paths: Sequence[Path], size: tuple[in
         _write_header(opened[0], np.uint8, (*shape, 3) if colour else shape)
         _write_header(opened[1], np.bool_, shape)
         for path in paths:
-            line, (image, *others) = decode.read(path)
+            line, (image, *others), between = decode.read(path)
+            facts["vanished"] += json.loads(line)["foreground"] > 0 and not others[0].any()
+            facts["smoothed"] += between > 0
+            facts["between"] += between
             if colour and image.ndim == 2:
                 image = np.repeat(image[..., None], 3, axis=2)
             for file, array in zip(opened, (image, *others), strict=True):

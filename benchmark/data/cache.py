@@ -3,7 +3,8 @@
 An entry of the cache is a folder. It holds for each split `<split>.images.npy` uint8 (N, H, W) or (N, H, W, 3) and
 `<split>.masks.npy` bool (N, H, W) at the protocol's size, and for the test split the native masks, packed to one bit
 per pixel, and the sounds. `manifest.jsonl` has a line per sample with its groups and the SHA-256 of its decoded pixels
-and sounds. The SHA-256 of the manifest is part of a run's key: one changed pixel, and the run belongs to another table.
+and sounds, `masks.json` the `MaskFacts` of each split. The SHA-256 of the manifest is part of a run's key: one changed
+pixel, and the run belongs to another table.
 
 `build` makes an entry, or continues an interrupted build. `cleanup` removes old entries.
 """
@@ -26,12 +27,24 @@ from benchmark.common import code, files
 from benchmark.common.errors import UserError, first_line
 from benchmark.common.progress import Report
 from benchmark.contract import Splits
-from benchmark.data import build, cleanup, decode, images, manifest, recordings, spectrogram, validate
-from benchmark.data.cleanup import MANIFEST
+from benchmark.data import build, cleanup, decode, images, manifest, masks, recordings, spectrogram, validate
+from benchmark.data.cleanup import FACTS, MANIFEST
 from benchmark.data.manifest import Row, read_rows
 from benchmark.data.sample_keys import KeyedSample, keyed_samples
 from benchmark.data.spectrogram import PUBLISHED, Transform
 from benchmark.data.validate import SPLITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskFacts:
+    """What became of a split's masks: `vanished` of them have foreground in their file and none at the protocol's size.
+
+    `smoothed` of them had pixels between background and foreground, `between` in all, which were thresholded.
+    """
+
+    vanished: int
+    smoothed: int
+    between: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +59,7 @@ class CachedSplit:
     """The native masks of the test split, packed and end to end; empty for the other splits."""
     sounds: NDArray[np.float32]
     """The noisy and the clean sound of each test sample that has them, end to end; empty for the other splits."""
+    facts: MaskFacts
     transform: Transform = PUBLISHED
     """Of the sounds to images."""
 
@@ -128,7 +142,7 @@ def prepare(
 
 def _settings_digest(identity: Mapping[str, Any]) -> str:
     """A digest of what decides how samples are decoded: the settings, and the code without its comments."""
-    modules = (images, recordings, spectrogram, decode, manifest, build, sys.modules[__name__])
+    modules = (images, masks, recordings, spectrogram, decode, manifest, build, sys.modules[__name__])
     hashes = [code.digest(Path(str(module.__file__)).read_bytes()) for module in modules]
     text = json.dumps([protocols.REVISION, identity, hashes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[: cleanup.SETTINGS_DIGITS]
@@ -163,6 +177,7 @@ def _damaged(entry: Path, error: Exception) -> UserError:
 def _mapped_entry(entry: Path, transform: Transform) -> Cached:
     text = (entry / MANIFEST).read_text(encoding="utf-8")
     rows = read_rows(text)
+    facts = json.loads((entry / FACTS).read_text(encoding="utf-8"))
     splits = {
         name: CachedSplit(
             name=name,
@@ -173,6 +188,7 @@ def _mapped_entry(entry: Path, transform: Transform) -> Cached:
             rows=tuple(row for row in rows if row.split == name),
             native=_mapped_numbers(entry / f"{name}.native.bin", np.uint8),
             sounds=_mapped_numbers(entry / f"{name}.sounds.bin", np.float32),
+            facts=MaskFacts(**facts[name]),
             transform=transform,
         )
         for name in SPLITS

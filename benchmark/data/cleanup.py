@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MANIFEST = "manifest.jsonl"
+FACTS = "masks.json"
 UNFINISHED = ".unfinished-"
 SETTINGS_DIGITS, LISTING_DIGITS = 12, 12
 """An entry's name is a digest of how samples are decoded, and a digest of which samples."""

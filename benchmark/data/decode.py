@@ -91,14 +91,14 @@ def is_colour(path: Path) -> bool:
         return bool(sample["colour"])
 
 
-def read(path: Path) -> tuple[str, list[NDArray[Any]]]:
-    """The manifest line of the sample in a file, and its image, mask, native mask and sounds.
+def read(path: Path) -> tuple[str, list[NDArray[Any]], int]:
+    """The manifest line of the sample in a file, its image, mask, native mask and sounds, and its `Example.between`.
 
     Raises:
         UserError: the file is damaged.
     """
     with _opened(path) as sample:
-        return str(sample["row"]), [sample[name] for name in _ARRAYS]
+        return str(sample["row"]), [sample[name] for name in _ARRAYS], int(sample["between"])
 
 
 @contextmanager
@@ -115,9 +115,9 @@ def _opened(path: Path) -> Iterator[Any]:
 def decode(keyed: KeyedSample, form: Form) -> dict[str, Any]:
     """Read, check, hash and resize a sample: the content of its file.
 
-    `row` is its line of the manifest, `colour` says whether `image` uint8 (H, W) or (H, W, 3) is of colour, `mask` is
-    bool (H, W). A test sample also has the `native` mask, packed, and the noisy and clean `sounds` end to end; others
-    have them empty.
+    `row` is its line of the manifest, `colour` says whether `image` uint8 (H, W) or (H, W, 3) is of colour, `between`
+    is that of the example, `mask` is bool (H, W). A test sample also has the `native` mask, packed, and the noisy and
+    clean `sounds` end to end; others have them empty.
 
     Raises:
         UserError: it cannot be used.
@@ -144,6 +144,7 @@ def decode(keyed: KeyedSample, form: Form) -> dict[str, Any]:
     return {
         "row": row.line(),
         "colour": image.ndim == 3,
+        "between": example.between,
         "image": image,
         "mask": images.resize_mask(example.mask, form.size),
         "native": np.packbits(example.mask) if keep_native else np.empty(0, np.uint8),

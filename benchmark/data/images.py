@@ -30,7 +30,8 @@ _PIXELS = "7d35c1c106b3ed4c"
 """The SHA-256 of the test images of `require_same_pixels`, resized by Pillow 13; 10.1 to 12.2 give other bytes."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
-_NUMBER_MODES = _SIXTEEN_BIT_MODES | {"I", "F"}
+NUMBER_MODES = _SIXTEEN_BIT_MODES | {"I", "F"}
+"""Modes of Pillow whose pixels are numbers of more than 8 bits."""
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
@@ -57,7 +58,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: the file is not a readable image, or its pixels are ambiguous.
     """
-    with _opened(path) as (image, _):
+    with opened(path) as (image, _):
         if image.mode in _GREY_MODES:
             return np.asarray(image.convert("L"))
         # Pillow before 10.3 opens 16-bit PNG as mode I.
@@ -77,22 +78,40 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         UserError: the file is not a readable image, or its foreground is ambiguous.
     """
-    with _opened(path) as (image, stored):
+    with opened(path) as (image, stored):
         if image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg":
             raise UserError(f"{path}: JPEG smears masks; threshold it and save it as PNG")
-        numbers = image.mode in _NUMBER_MODES
-        if (not numbers and ";16" in stored) or ("transparency" in image.info and (numbers or "L;" in stored)):
-            # Pillow cuts 16-bit colours to 8 bits, and compares a transparent value of other depths with 8-bit pixels.
-            raise UserError(f"{path}: colour or transparency in other than 8 bits; save it as an 8-bit grey PNG")
-        if numbers:
-            values = np.asarray(image)
-            if not np.isfinite(values).all():
-                raise UserError(f"{path} has pixels that are not finite numbers; save it as an 8-bit grey PNG")
-            return values > 0
+        require_plain_depth(path, image, stored)
+        if image.mode in NUMBER_MODES:
+            return numbers(path, image) > 0
         if image.mode in ("1", "L") and "transparency" not in image.info:  # as published: five times as fast
             return np.asarray(image.convert("L")) > 0
         pixels = np.asarray(image.convert("RGBA"))
     return np.asarray(((pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) > 0) & (pixels[..., 3] > 0))
+
+
+def require_plain_depth(path: Path, image: Any, stored: str) -> None:
+    """Refuse a mask whose pixels Pillow would change.
+
+    Raises:
+        UserError: Pillow would cut 16-bit colours to 8 bits, or compare a transparent value of another depth with 8-bit
+            pixels.
+    """
+    is_number = image.mode in NUMBER_MODES
+    if (not is_number and ";16" in stored) or ("transparency" in image.info and (is_number or "L;" in stored)):
+        raise UserError(f"{path}: colour or transparency in other than 8 bits; save it as an 8-bit grey PNG")
+
+
+def numbers(path: Path, image: Any) -> NDArray[Any]:
+    """The pixels (H, W) of an opened image whose mode is in `NUMBER_MODES`.
+
+    Raises:
+        UserError: a pixel is not a finite number.
+    """
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise UserError(f"{path} has pixels that are not finite numbers; save it as an 8-bit grey PNG")
+    return values
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -144,7 +163,7 @@ def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, str]]:
+def opened(path: Path) -> Iterator[tuple[Any, str]]:
     """The decoded image, and how its pixels are stored, in Pillow's words ("L;4", "RGB;16B")."""
     # Pillow reports damage in a dozen ways (OSError, SyntaxError, ValueError, EOFError, struct.error, warnings about
     # decompression bombs or truncated tags). For the user they are one case: the file cannot be read.

@@ -20,8 +20,8 @@ from benchmark.scores import COUNT_COLUMNS, SCORES
 
 Place: TypeAlias = tuple[str, str]
 """Manifest digest of the data, slice of its test split."""
-Name: TypeAlias = tuple[str, str]
-"""Label of the data, and the text that names the slice; empty for the headline slice."""
+Name: TypeAlias = tuple[str, str, str]
+"""Short name and label of the data, and the text that names the slice; empty for the headline slice."""
 K = TypeVar("K")
 
 
@@ -98,20 +98,23 @@ def _names(tables: Sequence[Table], all_transfers: Sequence[_Transfer]) -> dict[
     others = {place: name for one in all_transfers for place, name in _places(one.record.tested_on)}
     new = [(place, name) for place, name in others.items() if place not in names]
     names |= dict(sorted(new, key=lambda entry: (entry[1], entry[0])))
-    return _shortest({place: (label.partition(":")[0] + part, label + part) for place, (label, part) in names.items()})
+    return _shortest({place: (short + part, label + part) for place, (short, label, part) in names.items()})
 
 
 def _places(data: DatasetRecord) -> list[tuple[Place, Name]]:
     main = headline(list(data.test_slices))
-    return [((data.manifest, place), (data.label, "" if place == main else f", {place}")) for place in data.test_slices]
+    return [
+        ((data.manifest, place), (data.short_name, data.label, "" if place == main else f", {place}"))
+        for place in data.test_slices
+    ]
 
 
 def _homes(tables: Sequence[Table]) -> dict[str, str]:
     """Key -> name of a table."""
-    data = {table.key: table.head.dataset.label for table in tables}
+    data = {table.key: table.head.dataset for table in tables}
     return _shortest(
         {
-            table.key: (table.heading.replace(data[table.key], data[table.key].partition(":")[0]), table.heading)
+            table.key: (table.heading.replace(data[table.key].label, data[table.key].short_name), table.heading)
             for table in tables
         }
     )

@@ -47,15 +47,46 @@ class Network(nn.Module):
         logits: object = self.core(image)
         expected = (len(image), 1, *image.shape[-2:])
         if not isinstance(logits, Tensor):
-            raise UserError(f"{self.label}: forward() returns a {type(logits).__name__}, not a tensor of logits")
+            raise UserError(f"{self.label}: forward() returns {_instead(logits)}")
         if logits.shape != expected:
-            raise UserError(f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}")
+            raise UserError(
+                f"{self.label}: forward() returns logits of {tuple(logits.shape)}; they must be {expected}"
+                f"{_reshaped(logits, expected)}"
+            )
         if not logits.is_floating_point() or logits.layout != torch.strided or logits.device != image.device:
             raise UserError(
                 f"{self.label}: forward() returns logits of {logits.dtype}, {logits.layout}, on {logits.device}; they "
                 f"must be dense floats on {image.device}"
             )
         return logits[..., :height, :width]
+
+
+def _instead(output: object) -> str:
+    """What a forward pass returned in place of logits, and how to return the logits."""
+    kind = type(output).__name__
+    if isinstance(output, Mapping):  # of torchvision, or an output of transformers
+        names = [str(name) for name in output]
+        name = next((name for name in ("out", "logits") if name in names), names[0] if names else "")
+        return f"a {kind} ({', '.join(names)}), not a tensor of logits: return its ['{name}']"
+    if isinstance(output, list | tuple):
+        return f"a {kind} of {len(output)}, not a tensor of logits: return the one that is the final map, e.g. its [0]"
+    if hasattr(output, "logits"):
+        return f"a {kind}, not a tensor of logits: return its .logits"
+    return f"a {kind}, not a tensor of logits"
+
+
+def _reshaped(logits: Tensor, expected: tuple[int, ...]) -> str:
+    """How to make the logits that are wanted from those of another shape; empty if that is not plain."""
+    count, _, height, width = expected
+    if logits.shape == (count, height, width):
+        return ": add .unsqueeze(1)"
+    if logits.ndim != 4 or len(logits) != count:
+        return ""
+    if logits.shape[1] == 2:
+        return ": of two classes, return logits[:, 1:] - logits[:, :1]"
+    if logits.shape[1] > 2:
+        return f": it has {logits.shape[1]} classes; build it with one"
+    return ": enlarge them with torch.nn.functional.interpolate(logits, size=image.shape[-2:], mode='bilinear')"
 
 
 def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:

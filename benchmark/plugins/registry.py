@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,8 @@ from benchmark.plugins import blame, loading, parameters, source
 Kind = Literal["architectures", "datasets"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_NO_NAME = re.compile(r"[^\w.-]+")
+"""What cannot be in the value of a parameter."""
 _SPECS: Mapping[Kind, tuple[str, type]] = {
     "architectures": ("ARCHITECTURE", ArchitectureSpec),
     "datasets": ("DATASET", DatasetSpec),
@@ -153,6 +155,14 @@ def load(kind: Kind, text: str) -> Plugin:
         what = f"{type(error).__name__}: {first_line(error)}{blame.place(error, found.file)}"
         raise UserError(f"the parameters of '{text}' cannot be read: {what}") from error
     return Plugin(kind=kind, name=name, parameters=chosen, spec=spec, source=found.file, code=code, modules=modules)
+
+
+def named_after(plugin: Plugin, root: Path | None) -> Plugin:
+    """A dataset that takes a `name` and was given none, with the name of its folder: two folders are two columns."""
+    if root is None or parameters.defaults(plugin.spec).get("name") != "" or "name" in plugin.parameters:
+        return plugin
+    name = _NO_NAME.sub("_", root.resolve().name)
+    return replace(plugin, parameters={**plugin.parameters, "name": name}) if name else plugin
 
 
 def _only_place(kind: Kind, name: str) -> _Place:

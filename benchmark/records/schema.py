@@ -66,6 +66,12 @@ class DatasetRecord(Part):
     slices: dict[str, SliceRecord] = {}
     rendering: Rendering | None = None
 
+    @property
+    def short_name(self) -> str:
+        """What the user calls the data (`name=` of the label), or the dataset without its parameters."""
+        name, _, given = self.label.partition(":")
+        return next((part.removeprefix("name=") for part in given.split(",") if part.startswith("name=")), name)
+
 
 class ArchitectureRecord(Part):
     """The network; `weights` names its initial weights, `gflops` is 2 x multiply-adds / 1e9 of one image forward."""
@@ -152,6 +158,8 @@ class Record(Part):
     device: DeviceRecord
     training: TrainingRecord
     inference_images_per_second: float | None
+    only_class: dict[str, Literal["foreground", "background"]] = {}
+    """Of the validation and the test split, if every pixel of it was predicted as one class: that class."""
     peak_memory_bytes: int | None
     """Of the device, or on a CPU of the process; None if the process had run something before."""
     environment: dict[str, str]

@@ -50,6 +50,12 @@ class Estimate:
         return float(2 * special.stdtr(self.degrees, -abs(self.mean) / self.error))
 
 
+NO_GROUPS = (
+    "the dataset names no recordings, songs or species; of a folder of your own, --dataset folder:group=REGEX finds "
+    "them in the names"
+)
+
+
 def obstacle(seeds: int, labels: Alike, *, deterministic: bool = False) -> str | None:
     """Say why a mean gets no confidence interval; None where it gets one.
 
@@ -57,7 +63,7 @@ def obstacle(seeds: int, labels: Alike, *, deterministic: bool = False) -> str |
     """
     kinds = Kinds.of(labels)
     if not kinds.alone:
-        return "the dataset names no recordings, songs or species"
+        return NO_GROUPS
     fewest = min((kind.sizes for kind in kinds.alone), key=effective)
     if len(fewest) < FEWEST_GROUPS:
         return f"{len(fewest)} independent groups, fewer than {FEWEST_GROUPS}"

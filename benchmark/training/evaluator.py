@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -40,6 +41,9 @@ SOUND_BATCH = 8
 """Recordings that are scored at a time: 4 s at 32 kHz take 40 MB each."""
 
 
+OnlyClass: TypeAlias = Literal["foreground", "background"]
+
+
 class NotANumberError(Exception):
     """The network's logits are not numbers."""
 
@@ -66,6 +70,19 @@ def validation_iou(network: nn.Module, data: DeviceSplit, protocol: Protocol, ha
         tp, fp, fn, _ = confusion(logits > threshold, truth)
         ious.append(tp / (tp + fp + fn).clamp(min=1))  # (n,); an empty union counts 0, as in the metrics
     return float(torch.cat(ious)[data.not_empty].mean())
+
+
+def only_class(network: nn.Module, data: DeviceSplit, protocol: Protocol, hardware: Hardware) -> OnlyClass | None:
+    """The class as which every pixel of a split is predicted; None as soon as both are. NaN counts as background."""
+    threshold = _logit(protocol.threshold)
+    found: set[OnlyClass] = set()
+    for _, logits, _ in _predict(network, data, hardware):
+        prediction = logits > threshold
+        found |= {"foreground"} if bool(prediction.any()) else set()
+        found |= {"background"} if not bool(prediction.all()) else set()
+        if len(found) > 1:
+            return None
+    return found.pop() if found else None
 
 
 def evaluate(

@@ -1,7 +1,7 @@
 """One training and one test of a network on a machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -42,6 +42,8 @@ class Trial:
     message: str = ""
     trained: Trained | None = None
     evaluation: Evaluation | None = None
+    only_class: Mapping[str, evaluator.OnlyClass] = field(default_factory=dict)
+    """Of the validation and the test split, if every pixel of it is predicted as one class: that class."""
     others: float | None = None
     """The share of the machine's processor time that other processes took; None if it is not known."""
 
@@ -68,6 +70,7 @@ def conduct(
             return replace(trial, status="diverged", message=trained.message)
         # The only time that the test split is looked at.
         evaluation = evaluator.evaluate(net, splits["test"], cached.splits["test"], settings, given.machine, report)
+        alone = {name: evaluator.only_class(net, splits[name], settings, given.machine) for name in ("val", "test")}
     except evaluator.NotANumberError:
         return replace(trial, status="diverged", message="the trained network's logits are not numbers")
     except (MemoryError, RuntimeError) as error:
@@ -77,7 +80,10 @@ def conduct(
         size = (given.execution.micro_batch or settings.batch_size) // 2
         return replace(trial, message=f"{reason}; try --micro-batch {size}" if size and not trial.trained else reason)
     others = None if trained.continued_after else watch.others()
-    return replace(trial, status="finished", evaluation=evaluation, others=others)
+    only = {name: found for name, found in alone.items() if found}
+    for name, found in only.items():
+        report("warning", 0, 0, f"every pixel of {name} is predicted as {found}: the scores say nothing of the network")
+    return replace(trial, status="finished", evaluation=evaluation, only_class=only, others=others)
 
 
 def _train(

@@ -57,6 +57,11 @@ def remarks(table: Table) -> list[str]:
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
+        lines += [
+            f"{row.label}, seed {run.seed}: every pixel of {split} was predicted as {found}."
+            for run in row.runs
+            for split, found in run.only_class.items()
+        ]
     return [*below(table), *lines, *unranked(table)]
 
 

@@ -1,6 +1,7 @@
 """Run all checks of an architecture plugin, in their order."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchmark.plugins.checks import device, global_settings, metadata, shapes, training
 from benchmark.plugins.checks.networks import Subject
@@ -19,7 +20,17 @@ def check_architecture(label: str, names: Sequence[str] | None = None) -> list[R
     chosen = architecture_checks()
     results = [result(check, subject) for name, check in chosen.items() if names is None or name in names]
     global_settings.restore(subject.settings_before)
-    return results
+    return _each_once(results)
+
+
+def _each_once(results: Sequence[Result]) -> list[Result]:
+    """A fault that stops several checks is one failure, of the first; the others do not apply."""
+    first: dict[str, str] = {}
+    found = []
+    for one in results:
+        known = first.setdefault(one.reason, one.check) if one.outcome == "failed" else one.check
+        found.append(one if known == one.check else replace(one, outcome="skipped", reason=f"the fault of {known}"))
+    return found
 
 
 def architecture_checks() -> dict[str, Check]:

@@ -46,8 +46,11 @@ def check_bf16(subject: Subject) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         logits = run(subject.network, images()).float()
     finite(logits, (SIZE, SIZE), " under bf16 autocast")
-    correlation = float(torch.corrcoef(torch.stack([logits.flatten(), subject.logits.flatten()]))[0, 1])
-    if correlation < 0.9:
+    expected = subject.logits
+    if torch.allclose(logits, expected, rtol=0.02, atol=0.02 * float(expected.abs().max())):
+        return  # also logits that are the same everywhere, which have no correlation
+    correlation = float(torch.corrcoef(torch.stack([logits.flatten(), expected.flatten()]))[0, 1])
+    if not correlation >= 0.9:
         raise ContractError(f"logits under bf16 autocast correlate only {correlation:.2f} with those in fp32")
 
 

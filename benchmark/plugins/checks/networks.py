@@ -112,11 +112,13 @@ def finite(logits: Tensor, size: tuple[int, int], where: str = "") -> None:
 
 
 def same(first: Tensor, second: Tensor, message: str) -> None:
-    """Require that both agree within 1e-4 of the largest logit.
+    """Require that both are finite and agree within 1e-4 of the largest logit.
 
     Raises:
-        ContractError: `message`, with their largest difference.
+        ContractError: `message`, with their largest difference; or a logit is not finite.
     """
+    if not bool(first.isfinite().all() and second.isfinite().all()):
+        raise ContractError(f"{message} (some are not finite numbers)")
     scale = float(second.abs().max()) or 1.0
     difference = float((first - second).abs().max())
     if not difference <= 1e-4 * scale:

@@ -1,20 +1,22 @@
 """Check what training needs: gradients, train and eval modes that agree, and a complete state dict."""
 
 import fnmatch
+import math
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torchvision.ops import StochasticDepth
+from torch.utils.hooks import RemovableHandle
 
 from benchmark.plugins.checks.networks import SIZE, Subject, images, loss, perturb, run, same
 from benchmark.plugins.checks.outcome import ContractError
+from benchmark.plugins.network import Network
 
 
 def check_gradients(subject: Subject) -> None:
@@ -30,32 +32,32 @@ def check_gradients(subject: Subject) -> None:
     for pattern in subject.spec.without_gradient:
         if not fnmatch.filter(parameters, pattern):
             raise ContractError(f"without_gradient names {pattern}, but no parameter matches")
+    missed = [name for name, one in parameters.items() if one.requires_grad and name not in declared]
+    _still(net, images(size=size))  # a path that is dropped gets no gradient
     for attempt in range(4):  # a unit may be dead at one point, hardly at four
+        net.zero_grad()
         with _WithoutDropout():
             loss(net, images(size=size)).backward()
-        missed = _missed(parameters, declared)
+        missed = [name for name in missed if not _has_gradient(parameters[name])]
         if not missed:
             return
         perturb(net, 0.05, seed=attempt + 1)
     raise ContractError(f"{missed[0]} gets no gradient: use it, freeze it, or name it in without_gradient")
 
 
-def _missed(parameters: Mapping[str, nn.Parameter], declared: Collection[str]) -> list[str]:
-    return [
-        name
-        for name, parameter in parameters.items()
-        if parameter.requires_grad
-        and name not in declared
-        and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
-    ]
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    """Whether there is a gradient that is not zero everywhere, and finite."""
+    return parameter.grad is not None and 0 < float(parameter.grad.abs().sum()) < math.inf
 
 
 def check_modes(subject: Subject) -> None:
-    """Train and eval mode differ by normalisation and dropout only."""
+    """Train and eval mode differ by normalisation, and by what is drawn at random in training, only."""
     net = subject.copy().train()
+    norm, dropout = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
     for module in net.modules():
-        if _depends_on_mode(module):
+        if isinstance(module, norm | dropout | nn.MultiheadAttention | nn.RNNBase):
             module.eval()
+    _still(net, images())
     with torch.no_grad(), _WithoutDropout():
         logits = run(net, images())
     same(logits, subject.logits, "train() and eval() differ by more than normalisation and dropout")
@@ -110,7 +112,14 @@ _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, 
 
 
 class _WithoutDropout(TorchFunctionMode):
-    """Switches off dropout that a network calls as a function, also inside attention."""
+    """Switches off dropout that a network calls as a function, also inside attention.
+
+    `look` is called after every function, with the state of torch's random generator before it.
+    """
+
+    def __init__(self, look: Callable[[Tensor], None] | None = None) -> None:
+        super().__init__()
+        self._look = look
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -118,12 +127,50 @@ class _WithoutDropout(TorchFunctionMode):
             return args[0] if args else kwargs["input"]
         if func is F.scaled_dot_product_attention:
             args, kwargs = args[:4], {**kwargs, "dropout_p": 0.0}
-        return func(*args, **kwargs)
+        if self._look is None:
+            return func(*args, **kwargs)
+        before = torch.get_rng_state()
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self._look(before)
 
 
-def _depends_on_mode(module: nn.Module) -> bool:
-    """Whether a module is batch normalisation, dropout (also timm's or torchvision's), or contains dropout."""
-    norm, dropout = nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd
-    known = isinstance(module, norm | dropout | nn.MultiheadAttention | nn.RNNBase | nn.RReLU)
-    libraries = type(module).__module__.startswith(("timm.", "torchvision."))
-    return known or (libraries and "Drop" in type(module).__name__) or isinstance(module, StochasticDepth)
+def _still(net: Network, batch: Tensor) -> None:
+    """Put every module that draws random numbers in train mode into eval mode: DropPath, noise, whoever wrote them."""
+    drawing: set[nn.Module] = set()
+    hooks = _Running(drawing).attach(net)
+    with torch.no_grad(), _WithoutDropout(hooks.look):
+        run(net, batch)
+    hooks.detach()
+    for module in drawing:
+        module.training = False  # not that of its parts
+
+
+class _Running:
+    """Notes which module is running while torch's random generator moves."""
+
+    def __init__(self, drawing: set[nn.Module]) -> None:
+        self._drawing = drawing
+        self._stack: list[nn.Module] = []
+        self._hooks: list[RemovableHandle] = []
+
+    def attach(self, net: nn.Module) -> "_Running":
+        """Follow the forward passes of all modules of a network."""
+        for module in net.modules():
+            self._hooks.append(module.register_forward_pre_hook(lambda module, _: self._stack.append(module)))
+            self._hooks.append(module.register_forward_hook(lambda *_: self._leave(), always_call=True))
+        return self
+
+    def detach(self) -> None:
+        """Follow no more."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def look(self, before: Tensor) -> None:
+        """Note the innermost running module if the generator is no longer in the state `before`."""
+        if self._stack and not torch.equal(before, torch.get_rng_state()):
+            self._drawing.add(self._stack[-1])
+
+    def _leave(self) -> None:
+        self._stack.pop()

@@ -46,6 +46,7 @@ def find(root: Path, splits: Sequence[Split], seen: Sequence[Seen], samples: Sam
         _table(root, splits, samples),
         _near_duplicates(root, seen, samples),
         _mirrors(seen),
+        _inverted(splits, seen),
         *(_files(root, one) for one in seen),
         _pairs(root, splits, seen),
     )
@@ -61,7 +62,7 @@ def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
 def groups(seen: Seen, samples: Samples | None) -> dict[str, str]:
     """The groups that must not be in two splits: an image's recording, or a mixture's song and background."""
     if samples is None:
-        return {"recording": layout.recording(seen.task.stem)}
+        return {} if seen.task.own else {"recording": layout.recording(seen.task.stem)}
     sample = samples.get((seen.task.split, seen.task.stem))
     return {} if sample is None else {"song": sample.song, "background": sample.background}
 
@@ -130,7 +131,7 @@ def _folders(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
 
 
 def _names(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    for files in (files for split in splits for files in (split.images, split.masks)):
+    for files in (files for split in splits if split.pairs is None for files in (split.images, split.masks)):
         named: dict[str, list[Path]] = {}
         for path in files or ():
             named.setdefault(path.stem, []).append(path.relative_to(root))
@@ -173,9 +174,12 @@ def _files(root: Path, seen: Seen) -> Iterator[Finding]:
         return
     if mask.unmirrored is not None and mask.unmirrored > _MASK_UNMIRRORED:
         yield _about(root, seen.task.mask, "note", "asymmetric mask", f"{mask.unmirrored:.1%} of pixels differ")
-    if not mask.two_valued:
-        yield _about(root, seen.task.mask, "problem", "mask not two-valued", "more than two colours")
-    if mask.foreground in (0.0, 1.0):
+    if mask.refusal:
+        yield _about(root, seen.task.mask, "problem", "mask not two-valued", mask.refusal)
+    if mask.between:
+        detail = f"{mask.between} pixels lie between background and foreground"
+        yield _about(root, seen.task.mask, "note", "smoothed mask", detail)
+    if mask.foreground in (0.0, 1.0) and not mask.refusal:
         yield _about(root, seen.task.mask, "note", "full mask" if mask.foreground else "empty mask", "")
 
 
@@ -191,7 +195,7 @@ def _pairs(root: Path, splits: Sequence[Split], seen: Sequence[Seen]) -> Iterato
             yield _about(root, task.image, "problem", "image without mask", "")
         if one.image is not None and one.mask is not None and one.image.size != one.mask.size:
             (width, height), (mask_width, mask_height) = one.image.size, one.mask.size
-            detail = f"{width} x {height}, but its mask is {mask_width} x {mask_height}"
+            detail = f"{height} x {width}, but its mask is {mask_height} x {mask_width} (height x width)"
             yield _about(root, task.image, "problem", "different sizes", detail)
 
 
@@ -200,6 +204,19 @@ def _mirrors(seen: Sequence[Seen]) -> Iterator[Finding]:
     if skipped:
         text = f"{skipped} image(s) are not 1024 rows high, so their symmetry was not checked"
         yield Finding(severity="note", kind="symmetry not checked", text=text)
+
+
+def _inverted(splits: Sequence[Split], seen: Sequence[Seen]) -> Iterator[Finding]:
+    """Splits in which most masks are mostly foreground."""
+    for split in splits:
+        shares = [one.mask.foreground for one in seen if one.task.split == split.name and one.mask is not None]
+        many = sum(share > 0.5 for share in shares)
+        if many > len(shares) / 2:
+            text = (
+                f"{many} of {len(shares)} masks of {split.name} are more than half foreground: are they inverted? "
+                "Then: bench run --dataset folder:foreground=0"
+            )
+            yield Finding(severity="problem", kind="mostly foreground", text=text)
 
 
 def _about(root: Path, path: Path | None, severity: Severity, kind: str, detail: str) -> Finding:

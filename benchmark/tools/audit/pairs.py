@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.common.errors import UserError
-from benchmark.data import images, layout
+from benchmark.data import images, layout, own_folders
+from benchmark.data.own_folders import Pairs
 
 PICTURES = 24  # per split, for the contact sheet
 
@@ -18,6 +19,8 @@ class Split:
     folder: Path
     images: tuple[Path, ...] | None
     masks: tuple[Path, ...] | None
+    pairs: Pairs | None = None
+    """Of a folder that a user made: its pairs by name, in any layout that the dataset `folder` reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,8 @@ class Task:
     image: Path | None
     mask: Path | None
     picture: bool
+    own: bool = False
+    """Whether it lies in a folder that a user made: its name says nothing of recordings."""
 
 
 def find(root: Path) -> list[Split]:
@@ -39,6 +44,8 @@ def find(root: Path) -> list[Split]:
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; give the dataset's top folder, which holds Train/, Valid/ or Test/")
+    if own := _own(root):
+        return own
     folders = {split: layout.folder(root, spellings) for split, spellings in layout.SPLITS.items()}
     splits = [_split(name, folder) for name, folder in folders.items() if folder is not None]
     if not splits:
@@ -52,6 +59,11 @@ def find(root: Path) -> list[Split]:
 def tasks(split: Split) -> list[Task]:
     """Every image with the mask of its name, then the masks without an image."""
     pictured = _evenly(split.images or (), PICTURES)
+    if split.pairs is not None:
+        return [
+            Task(split=split.name, stem=name, image=image, mask=mask, picture=image in pictured, own=True)
+            for name, (image, mask) in split.pairs.items()
+        ]
     masks: dict[str, Path] = {}
     for path in split.masks or ():
         masks.setdefault(path.stem, path)
@@ -62,6 +74,27 @@ def tasks(split: Split) -> list[Task]:
     used = {task.mask for task in found}
     alone = [path for path in split.masks or () if path not in used]
     return found + [Task(split=split.name, stem=path.stem, image=None, mask=path, picture=False) for path in alone]
+
+
+def _own(root: Path) -> list[Split]:
+    """The splits as the dataset `folder` reads them; none if it does not, or if a name has a xeno-canto number."""
+    try:
+        found = own_folders.by_split(root) or {}
+    except UserError:  # what is wrong becomes a finding
+        return []
+    names = [Path(name).name for part in found.values() for name in part]
+    if (root / layout.SAMPLES).exists() or any(map(layout.has_number, names)):
+        return []
+    return [
+        Split(
+            name=split,
+            folder=root / split,
+            images=tuple(image for image, _ in part.values()),
+            masks=tuple(mask for _, mask in part.values()),
+            pairs=part,
+        )
+        for split, part in found.items()
+    ]
 
 
 def _split(name: str, folder: Path) -> Split:

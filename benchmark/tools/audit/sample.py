@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.common.errors import UserError
-from benchmark.data import images
+from benchmark.data import images, layout, masks
 from benchmark.tools.audit import likeness
 from benchmark.tools.audit.pairs import Task
 
@@ -45,7 +45,10 @@ class MaskFacts:
 
     size: tuple[int, int]
     foreground: float
-    two_valued: bool
+    refusal: str
+    """Why its foreground is not known; empty if it is."""
+    between: int
+    """Pixels that are neither background nor foreground, and were thresholded."""
     unmirrored: float | None
     thumbnail: NDArray[np.uint8] | None
 
@@ -89,20 +92,34 @@ def _image(path: Path, picture: bool) -> ImageFacts:
         phash=likeness.phash(grey),
         outline=likeness.outline(grey),
         unmirrored=float((folded != folded[::-1]).mean()) if height == _ROWS else None,
-        thumbnail=images.resize_image(grey, THUMBNAIL) if picture else None,
+        thumbnail=images.resize_image(pixels, THUMBNAIL) if picture else None,
     )
 
 
 def _mask(path: Path, picture: bool) -> MaskFacts:
-    mask = images.read_mask(path)
+    mask, between, refusal = _judged(path)
     height, width = mask.shape
     return MaskFacts(
         size=(width, height),
         foreground=float(mask.mean()),
-        two_valued=_is_two_valued(path),
+        refusal=refusal,
+        between=between,
         unmirrored=float((mask != mask[::-1]).mean()) if height == _ROWS else None,
         thumbnail=images.resize_image(mask * np.uint8(255), THUMBNAIL) if picture else None,
     )
+
+
+def _judged(path: Path) -> tuple[NDArray[np.bool_], int, str]:
+    """The mask as `bench run` reads it, its pixels between, and why it is refused.
+
+    Masks of xeno-canto numbers are read as those of BirdSoundsDenoising: foreground is above zero.
+    """
+    if layout.has_number(path.stem):
+        return images.read_mask(path), 0, "" if _is_two_valued(path) else "it has more than two colours"
+    try:
+        return *masks.read(path), ""
+    except UserError as error:
+        return images.read_mask(path), 0, str(error).removeprefix(str(path)).strip()
 
 
 def _is_two_valued(path: Path) -> bool:

@@ -34,7 +34,7 @@ class Balance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A sample's thumbnails: image uint8 (96, 192), and how much of each pixel is foreground (255: all of it).
+    """A sample's thumbnails: image uint8 (96, 192[, 3]), and how much of each pixel is foreground (255: all of it).
 
     None if a file is missing or cannot be read. Paths are relative to the dataset's top folder.
     """

@@ -75,8 +75,8 @@ def _column(split: SplitAudit) -> dict[str, str]:
     found = {"images": f"{split.images:,}", "masks": f"{split.masks:,}"}
     found |= {f"{kind}s": f"{count:,}" for kind, count in split.groups.items()}
     if split.sizes:
-        names = ("smallest image", "median image", "largest image")
-        found |= {name: f"{width} x {height}" for name, (width, height) in zip(names, split.sizes, strict=True)}
+        names = ("smallest image, H x W", "median image, H x W", "largest image, H x W")
+        found |= {name: f"{height} x {width}" for name, (width, height) in zip(names, split.sizes, strict=True)}
     if split.balance:
         balance = split.balance
         found["empty masks"] = f"{split.empty_masks:,}"
@@ -150,17 +150,18 @@ def _tile(axes: Axes, picture: Picture, severities: Mapping[Path, Severity]) -> 
 
 
 def _composite(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """The image in grey, its mask as a vermilion veil with an outline: uint8 (h, w) and (h, w) -> (h, w, 3)."""
+    """The image, its mask as a vermilion veil with an outline: uint8 (h, w[, 3]) and (h, w) -> (h, w, 3)."""
     # Shrinking averages bright specks away: a gamma below 1 makes them visible again.
-    grey = np.repeat(255 * (image[..., None] / 255) ** 0.7, 3, axis=2)
+    bright = 255 * (np.atleast_3d(image) / 255) ** 0.7
+    colours = np.broadcast_to(bright, (*image.shape[:2], 3))
     if mask is None:
-        return grey.astype(np.uint8)
+        return colours.astype(np.uint8)
     covered = mask >= 128
     inner = covered.copy()
     for axis in (0, 1):
         inner &= np.roll(covered, 1, axis) & np.roll(covered, -1, axis)
     opacity = np.where(covered & ~inner, 0.9, 0.5 * mask / 255)[..., None]
-    return np.asarray((1 - opacity) * grey + opacity * 255 * np.array(to_rgb(_VERMILION)), np.uint8)
+    return np.asarray((1 - opacity) * colours + opacity * 255 * np.array(to_rgb(_VERMILION)), np.uint8)
 
 
 def _histograms(figure: Figure, top: float, splits: Sequence[SplitAudit]) -> None:
