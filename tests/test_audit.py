@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import birdsounds_tree, blobs, save
+from helpers import Bench, birdsounds_tree, blobs, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -422,3 +422,12 @@ def test_pictures_are_spread_evenly(tmp_path: Path) -> None:
     split = pairs.Split(name="train", folder=tmp_path, images=paths, masks=None)
     shown = [number for number, task in enumerate(pairs.tasks(split)) if task.picture]
     assert shown == list(range(0, 231, 10))
+
+
+def test_problems_end_with_code_2_and_notes_with_0(birdsounds: Path, bench: Bench, tmp_path: Path) -> None:
+    picture = ("--picture", tmp_path / "sheet.png")
+    assert bench("data", "audit", birdsounds, *picture).code == 0
+    (birdsounds / "Train" / "Masks" / "XC101.png").unlink()
+    ran = bench("data", "audit", birdsounds, *picture)
+    assert ran.code == 2
+    assert "no leakage was found; 1 problem to fix" in ran.out

@@ -132,7 +132,7 @@ def audit(
 ) -> None:
     """Inspect a dataset: damaged files, masks, duplicates, the same recording in two splits.
 
-    Draws a contact sheet. Exit code 2 on leakage.
+    Draws a contact sheet. Exit code 2 on leakage and problems.
     """
     from benchmark.common.progress import bars
     from benchmark.tools.audit import scan
@@ -145,7 +145,7 @@ def audit(
     say(show.table(found))
     show.contact_sheet(found, picture)
     say(f"Contact sheet: {picture}")
-    if found.leaks:
+    if not found.sound:
         raise typer.Exit(2)
 
 

@@ -78,6 +78,11 @@ class Audit:
         """Whether two splits share something that they must not share."""
         return any(finding.severity == "leakage" for finding in self.findings)
 
+    @property
+    def sound(self) -> bool:
+        """Whether neither leakage nor a problem was found."""
+        return all(finding.severity == "note" for finding in self.findings)
+
 
 def scan(root: Path, report: Report) -> Audit:
     """Decode every image and mask below `root`. A bad file is a finding, never an error.
