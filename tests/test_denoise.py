@@ -13,8 +13,7 @@ from PIL import Image
 from benchmark.data import recordings, spectrogram
 from benchmark.records import store
 from benchmark.scores import separation
-from benchmark.tools.denoise import choose_run, cleaner
-from benchmark.tools.denoise import clean as files
+from benchmark.tools.denoise import choose_run, cleaner, section
 
 # Its logits are given by the rows and columns of the image: everywhere, a band of frequencies, or where it is bright.
 KNOWN = '''"""Marks what it is told to."""
@@ -105,7 +104,7 @@ def test_a_network_that_keeps_everything_gives_the_recording_back(
     bench: Bench, trained: Path, tmp_path: Path, rate: int, samples: int, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At any rate, length and number of channels, over the borders of sections."""
-    monkeypatch.setattr(files, "_SECTION", rate)  # a second each
+    monkeypatch.setattr(section, "SAMPLES", rate)  # a second each
     wave = noise(samples, channels)
     write(tmp_path / "a.wav", wave, rate)
     ran = denoise(bench, trained, "all", tmp_path / "out", tmp_path / "a.wav", "--above", "keep")
@@ -122,10 +121,10 @@ def test_sections_leave_no_seam(bench: Bench, trained: Path, tmp_path: Path, mon
     wave[44_100 * 2 : 44_100 * 3] *= 1e-3
     write(tmp_path / "a.wav", wave, 44_100)
     found = []
-    for section in (44_100, 44_100 * 2, 44_100 * 100):
-        monkeypatch.setattr(files, "_SECTION", section)
-        assert denoise(bench, trained, "band", tmp_path / str(section), tmp_path / "a.wav").code == 0
-        found.append(recordings.read(tmp_path / str(section) / "a.wav")[0])
+    for samples in (44_100, 44_100 * 2, 44_100 * 100):
+        monkeypatch.setattr(section, "SAMPLES", samples)
+        assert denoise(bench, trained, "band", tmp_path / str(samples), tmp_path / "a.wav").code == 0
+        found.append(recordings.read(tmp_path / str(samples) / "a.wav")[0])
     np.testing.assert_allclose(found[0], found[2], atol=1e-4)
     np.testing.assert_allclose(found[1], found[2], atol=1e-4)
 
@@ -206,7 +205,7 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     assert "8 of 10 recording(s) could not be cleaned" in ran.err
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         f"{name}{suffix}" for name in ("deep/good", "silent") for suffix in (".wav", ".png", ".mask.png")
-    }
+    } | {"report.tsv", "report.html"}
     assert "silent.wav: 0.6 s, 1 channel, 32000 Hz" in ran.out
     assert "silent, left unchanged" in ran.out
     assert not recordings.read(tmp_path / "out" / "silent.wav")[0].any()
