@@ -266,7 +266,7 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     _copy(trained, bare)
     for weights in bare.rglob("model.safetensors"):
         weights.unlink()
-    fails("train the best run: bench run --arch known", wave, "--results", bare, "--plugins", trained)
+    fails("train one: bench run --arch known", wave, "--results", bare, "--plugins", trained)
     for weights in (tmp_path / "two").rglob("model.safetensors"):
         weights.write_bytes(b"broken")
         fails("cannot be used", wave, "--run", weights.parent, "--results", tmp_path / "two", "--plugins", trained)

@@ -9,6 +9,10 @@ from benchmark.data.spectrogram import Transform
 
 _FULL = 0.999
 """Samples from here to 1 may be clipped, if their neighbours are too."""
+_FAINTEST = 1e-9
+"""Power of a frame; white noise of -100 dB of full scale has more."""
+_LEAKAGE = 1e-4
+"""Share of its power that a tone has in other frequencies, by the side lobes of the window."""
 
 
 class Measures:
@@ -18,6 +22,8 @@ class Measures:
         frequencies = np.arange(transform.bins) * rate / transform.fft_length
         self.known = (frequencies >= lowest) & (frequencies <= band)
         count = int(self.known.sum())
+        self._upper = frequencies > band
+        self._above = 0.0
         self._inside, self._outside, self._weights = (np.zeros(count) for _ in range(3))
         self._frames = 0
         self._energy = self._energy_after = 0.0
@@ -39,6 +45,7 @@ class Measures:
 
     def add_spectrum(self, power: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         """Add power before and weights (K, T) of frames of a channel."""
+        self._above += float(power[self._upper].sum(dtype=np.float64))
         power, weights = power[self.known], weights[self.known]
         inside = (power * weights).sum(axis=1, dtype=np.float64)
         self._inside += inside
@@ -59,9 +66,9 @@ class Measures:
 
     @property
     def audible(self) -> bool:
-        """Whether the band that the network knows holds more than a millionth of a millionth of full scale's power."""
-        total = float(self._inside.sum() + self._outside.sum())
-        return total > 1e-12 * max(self._frames, 1) and total > 1e-9 * self._energy
+        """Whether the band that the network knows holds more than the leakage of what lies above it."""
+        known = float(self._inside.sum() + self._outside.sum())
+        return known > _FAINTEST * max(self._frames, 1) and known > _LEAKAGE * self._above
 
     @property
     def snr(self) -> float | None:
