@@ -275,7 +275,7 @@ def test_warnings(tmp_path: Path) -> None:
     assert warnings(tmp_path, wave * 0) == "silent"
     assert "its peak is -70 dB" in warnings(tmp_path, wave / np.abs(wave).max() * 10**-3.5)
     assert "clipped: 18 samples" in warnings(tmp_path, np.where(np.arange(RATE)[:, None] < 20, 1.0, wave))
-    assert "ends at 4 kHz; the network was trained up to 16 kHz" in warnings(tmp_path, wave, 8_000)
+    assert "ends at 4 kHz, but the network was trained up to 16 kHz" in warnings(tmp_path, wave, 8_000)
     assert "keeps almost nothing" in warnings(tmp_path, wave, network=Band((9, 9)))
     assert "keeps almost everything" in warnings(tmp_path, wave, 16_000, network=Everything())
     high = np.sin(2 * np.pi * 30_000 * np.arange(96_000) / 96_000) * np.hanning(96_000)

@@ -119,9 +119,8 @@ class Transform:
 
     def inverse(self, spectrum: Any) -> Any:
         """The sound of a spectrum: (..., K, T) -> (..., W + hop (T - 1)), see `reconstruct`."""
-        frames = library(spectrum).fft.irfft(spectrum.swapaxes(-1, -2), self.fft_length, -1)[
-            ..., : self.window
-        ]  # (..., T, W)
+        # (..., T, W)
+        frames = library(spectrum).fft.irfft(spectrum.swapaxes(-1, -2), self.fft_length, -1)[..., : self.window]
         if library(spectrum) is np:
             frames = frames.astype(spectrum.real.dtype, copy=False)
         window = self._weights(frames)

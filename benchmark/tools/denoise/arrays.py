@@ -41,7 +41,7 @@ def denoise_samples(
     path, found = choose_run.choose(Path("results"), str(run or choose_run.BEST), "")
     cleaner = _loaded(path.resolve(), found.run_key)
     transform = transform_of(cleaner, sample_rate, len(waves), "the array")
-    size, margin = (each * sample_rate for each in (section.seconds(sample_rate), section.margin(cleaner, sample_rate)))
+    size, margin = (length(cleaner, sample_rate) * sample_rate for length in (section.seconds, section.margin))
     cleaned = np.empty_like(waves)
     for begin, end, part in recordings.cut(waves, size=size, margin=margin):
         here = Section(begin=begin, end=end, first=max(begin - margin, 0), transform=transform)

@@ -108,7 +108,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, settings: Settings, *,
     with files.atomic_files(written) as temporaries:
         sounds = [temporaries[0], *temporaries[3 : 3 + settings.residue]]
         with recordings.writers(sounds, rate, header, subtype) as outputs:
-            seconds, margin = section.seconds(rate), section.margin(cleaner, rate)
+            seconds, margin = section.seconds(cleaner, rate), section.margin(cleaner, rate)
             for begin, end, samples in recordings.sections(source, seconds=seconds, margin=margin):
                 part = Section(begin=begin, end=end, first=max(begin - margin * rate, 0), transform=transform)
                 cleaned = np.empty((end - begin, header.channels), np.float32)

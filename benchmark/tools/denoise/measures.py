@@ -13,6 +13,8 @@ _FAINTEST = 1e-9
 """Power of a frame; white noise of -100 dB of full scale has more."""
 _LEAKAGE = 1e-4
 """Share of its power that a tone has in other frequencies, by the side lobes of the window."""
+_LEAST_SONG = 1e-3
+"""Ratio of song to noise, -30 dB: less is the error of the estimate."""
 
 
 class Measures:
@@ -72,7 +74,7 @@ class Measures:
 
     @property
     def snr(self) -> float | None:
-        """Estimated ratio of song to noise in dB before cleaning; None if there is nothing of one of them.
+        """Estimated ratio of song to noise in dB before cleaning; None if there is (nearly) nothing of one of them.
 
         At each frequency the noise outside of the mask is taken to go on at the same level inside of it.
         """
@@ -81,4 +83,4 @@ class Measures:
         level = np.maximum(level, 0)
         song = float(np.maximum(self._inside - level * self._weights, 0).sum())
         noise = float(level.sum() * self._frames)
-        return 10 * math.log10(song / noise) if song > 0 and noise > 0 else None
+        return 10 * math.log10(song / noise) if noise > 0 and song > _LEAST_SONG * noise else None

@@ -13,13 +13,13 @@ from benchmark.tools.denoise.settings import Settings
 if TYPE_CHECKING:
     from benchmark.tools.denoise.cleaner import Cleaner
 
-SAMPLES = 1_000_000
-"""Samples per section."""
+SAMPLES = 250_000
+"""Samples per section, unless the network hears so far that its windows would overlap too much."""
 
 
-def seconds(rate: int) -> int:
+def seconds(cleaner: "Cleaner", rate: int) -> int:
     """The length of a section in s at that sample rate."""
-    return max(1, min(30, SAMPLES // rate))
+    return max(1, min(30, SAMPLES // rate), math.ceil(4 * cleaner.window_seconds(rate)))
 
 
 def margin(cleaner: "Cleaner", rate: int) -> int:

@@ -15,7 +15,7 @@ def of_network(found: Record) -> list[str]:
     """What is to be said of every recording that this network cleans."""
     # Whoever makes such a dataset says so in its title.
     if "synthetic " in f"{found.dataset.title} ".lower():
-        return ["the network was trained on synthetic sounds only; it may take real birds for noise"]
+        return ["the network was trained on synthetic sounds only, and may take real birds for noise"]
     return []
 
 
@@ -31,7 +31,7 @@ def of_recording(cleaned: Cleaned, band: float) -> list[str]:
         found.append(f"clipped: {cleaned.clipped} samples lie at full scale")
     nyquist = cleaned.header.sample_rate / 2
     if nyquist < 0.95 * band:
-        found.append(f"ends at {nyquist / 1000:g} kHz; the network was trained up to {band / 1000:g} kHz")
+        found.append(f"ends at {nyquist / 1000:g} kHz, but the network was trained up to {band / 1000:g} kHz")
     if not cleaned.audible:
         found.append(f"nothing is audible in the frequencies that the network knows (up to {band / 1000:g} kHz)")
     elif cleaned.kept < _NOTHING:
