@@ -213,10 +213,28 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
 
 def test_what_was_cleaned_is_not_cleaned_again(bench: Bench, trained: Path, tmp_path: Path) -> None:
     write(tmp_path / "a.wav", noise(20_000), 32_000)
-    for _ in range(2):
-        ran = denoise(bench, trained, "band", tmp_path / "denoised", tmp_path)
+    write(tmp_path / "b.wav", noise(20_000), 32_000)
+    result = tmp_path / "denoised" / "a.wav"
+
+    def redone(*options: object) -> bool:
+        before = result.stat().st_ino if result.exists() else None
+        ran = denoise(bench, trained, "band", tmp_path / "denoised", tmp_path, *options)
         assert ran.code == 0, ran.err
         assert [path.name for path in tmp_path.rglob("*.wav")].count("a.wav") == 2
+        assert ("2 of 2 recording(s) were cleaned already" in ran.out) == (result.stat().st_ino == before)
+        return result.stat().st_ino != before
+
+    residue = tmp_path / "denoised" / "a.residue.wav"
+    assert redone()
+    assert not redone()
+    assert redone("--force")
+    assert redone("--residue")
+    assert not redone()
+    assert residue.is_file()
+    assert redone("--strength", "0.5")
+    assert not residue.exists(), "what was removed at another strength"
+    write(tmp_path / "a.wav", noise(20_000, seed=1), 32_000)
+    assert denoise(bench, trained, "band", tmp_path / "denoised", tmp_path, "--strength", "0.5").out.count(" -> ") == 1
 
 
 def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +277,14 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     fails("lies outside of", wave, "--run", tmp_path, *common)
     fails("is the folder of the recordings themselves", tmp_path / "in", "--out", tmp_path / "in", *common)
     fails("is a file, not a folder", wave, "--out", wave, *common)
-    fails("no finished run in", wave, "--results", tmp_path)
+    fails(f"no finished run in {tmp_path}", wave, "--results", tmp_path)
     fails("has a key that begins with xyz; there are ", wave, "--table", "xyz", *common)
     fails("2 tables have runs that can clean", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
+    fails("; revision ", wave, "--results", tmp_path / "two", "--plugins", trained)  # labels alike are told apart
+    write(tmp_path / "twice" / "a.wav", noise(20_000), 32_000)
+    write(tmp_path / "twice" / "a.residue.wav", noise(20_000), 32_000)
+    fails("a cleaned recording and a residue", tmp_path / "twice", "--residue", "--out", tmp_path / "o", *common)
+    fails("a number from 0", wave, "--strength", 2, *common)
     bare = tmp_path / "bare"
     _copy(trained, bare)
     for weights in bare.rglob("model.safetensors"):

@@ -55,7 +55,7 @@ def denoise(
     from benchmark.tools.denoise.settings import Settings
 
     settings = Settings(mask=mask, above=above, strength=strength, residue=residue, labels=labels)
-    sources, problems = given.targets(inputs, out)
+    sources, problems = given.targets(inputs, out, residue=residue)
     files.check_writable(out, "--out")
     path, found = choose_run.choose(results, run, table)
 

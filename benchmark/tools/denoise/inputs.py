@@ -6,12 +6,13 @@ from pathlib import Path
 
 from benchmark.common.errors import UserError
 from benchmark.data import recordings
+from benchmark.tools.denoise import clean
 
 
-def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[UserError]]:
+def targets(inputs: Sequence[Path], out: Path, *, residue: bool = False) -> tuple[dict[Path, Path], list[UserError]]:
     """Map each recording below the inputs to the WAV file to write, and list the errors of the other inputs.
 
-    Folders keep their structure.
+    Folders keep their structure. With `residue` a second file beside each is written.
 
     Raises:
         UserError: there are no recordings, two would become the same file, one would be overwritten, or a cleaned file
@@ -31,6 +32,8 @@ def targets(inputs: Sequence[Path], out: Path) -> tuple[dict[Path, Path], list[U
     if not found:
         raise problems[0] if problems else UserError(f"no recordings except those already cleaned into {out}")
     _check(found, out)
+    if residue and (twice := {clean.residue(target) for target in found.values()} & set(found.values())):
+        raise UserError(f"{min(twice)} would be a cleaned recording and a residue; rename its source")
     return found, problems
 
 
