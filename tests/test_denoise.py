@@ -13,8 +13,7 @@ from PIL import Image
 from benchmark.data import recordings, spectrogram
 from benchmark.records import store
 from benchmark.scores import separation
-from benchmark.tools.denoise import choose_run, cleaner
-from benchmark.tools.denoise import clean as files
+from benchmark.tools.denoise import choose_run, cleaner, section
 
 # Its logits are given by the rows and columns of the image: everywhere, a band of frequencies, or where it is bright.
 KNOWN = '''"""Marks what it is told to."""
@@ -105,7 +104,7 @@ def test_a_network_that_keeps_everything_gives_the_recording_back(
     bench: Bench, trained: Path, tmp_path: Path, rate: int, samples: int, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At any rate, length and number of channels, over the borders of sections."""
-    monkeypatch.setattr(files, "_SECTION", rate)  # a second each
+    monkeypatch.setattr(section, "SAMPLES", rate)  # a second each
     wave = noise(samples, channels)
     write(tmp_path / "a.wav", wave, rate)
     ran = denoise(bench, trained, "all", tmp_path / "out", tmp_path / "a.wav", "--above", "keep")
@@ -122,10 +121,10 @@ def test_sections_leave_no_seam(bench: Bench, trained: Path, tmp_path: Path, mon
     wave[44_100 * 2 : 44_100 * 3] *= 1e-3
     write(tmp_path / "a.wav", wave, 44_100)
     found = []
-    for section in (44_100, 44_100 * 2, 44_100 * 100):
-        monkeypatch.setattr(files, "_SECTION", section)
-        assert denoise(bench, trained, "band", tmp_path / str(section), tmp_path / "a.wav").code == 0
-        found.append(recordings.read(tmp_path / str(section) / "a.wav")[0])
+    for samples in (44_100, 44_100 * 2, 44_100 * 100):
+        monkeypatch.setattr(section, "SAMPLES", samples)
+        assert denoise(bench, trained, "band", tmp_path / str(samples), tmp_path / "a.wav").code == 0
+        found.append(recordings.read(tmp_path / str(samples) / "a.wav")[0])
     np.testing.assert_allclose(found[0], found[2], atol=1e-4)
     np.testing.assert_allclose(found[1], found[2], atol=1e-4)
 
@@ -206,7 +205,7 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
     assert "8 of 10 recording(s) could not be cleaned" in ran.err
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         f"{name}{suffix}" for name in ("deep/good", "silent") for suffix in (".wav", ".png", ".mask.png")
-    }
+    } | {"report.tsv", "report.html"}
     assert "silent.wav: 0.6 s, 1 channel, 32000 Hz" in ran.out
     assert "silent, left unchanged" in ran.out
     assert not recordings.read(tmp_path / "out" / "silent.wav")[0].any()
@@ -214,10 +213,28 @@ def test_bad_recordings_are_named_and_the_others_go_on(bench: Bench, trained: Pa
 
 def test_what_was_cleaned_is_not_cleaned_again(bench: Bench, trained: Path, tmp_path: Path) -> None:
     write(tmp_path / "a.wav", noise(20_000), 32_000)
-    for _ in range(2):
-        ran = denoise(bench, trained, "band", tmp_path / "denoised", tmp_path)
+    write(tmp_path / "b.wav", noise(20_000), 32_000)
+    result = tmp_path / "denoised" / "a.wav"
+
+    def redone(*options: object) -> bool:
+        before = result.stat().st_ino if result.exists() else None
+        ran = denoise(bench, trained, "band", tmp_path / "denoised", tmp_path, *options)
         assert ran.code == 0, ran.err
         assert [path.name for path in tmp_path.rglob("*.wav")].count("a.wav") == 2
+        assert ("2 of 2 recording(s) were cleaned already" in ran.out) == (result.stat().st_ino == before)
+        return result.stat().st_ino != before
+
+    residue = tmp_path / "denoised" / "a.residue.wav"
+    assert redone()
+    assert not redone()
+    assert redone("--force")
+    assert redone("--residue")
+    assert not redone()
+    assert residue.is_file()
+    assert redone("--strength", "0.5")
+    assert not residue.exists(), "what was removed at another strength"
+    write(tmp_path / "a.wav", noise(20_000, seed=1), 32_000)
+    assert denoise(bench, trained, "band", tmp_path / "denoised", tmp_path, "--strength", "0.5").out.count(" -> ") == 1
 
 
 def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,14 +277,19 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     fails("lies outside of", wave, "--run", tmp_path, *common)
     fails("is the folder of the recordings themselves", tmp_path / "in", "--out", tmp_path / "in", *common)
     fails("is a file, not a folder", wave, "--out", wave, *common)
-    fails("no finished run in", wave, "--results", tmp_path)
+    fails(f"no finished run in {tmp_path}", wave, "--results", tmp_path)
     fails("has a key that begins with xyz; there are ", wave, "--table", "xyz", *common)
     fails("2 tables have runs that can clean", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
+    fails("; revision ", wave, "--results", tmp_path / "two", "--plugins", trained)  # labels alike are told apart
+    write(tmp_path / "twice" / "a.wav", noise(20_000), 32_000)
+    write(tmp_path / "twice" / "a.residue.wav", noise(20_000), 32_000)
+    fails("a cleaned recording and a residue", tmp_path / "twice", "--residue", "--out", tmp_path / "o", *common)
+    fails("a number from 0", wave, "--strength", 2, *common)
     bare = tmp_path / "bare"
     _copy(trained, bare)
     for weights in bare.rglob("model.safetensors"):
         weights.unlink()
-    fails("train the best run: bench run --arch known", wave, "--results", bare, "--plugins", trained)
+    fails("train one: bench run --arch known", wave, "--results", bare, "--plugins", trained)
     for weights in (tmp_path / "two").rglob("model.safetensors"):
         weights.write_bytes(b"broken")
         fails("cannot be used", wave, "--run", weights.parent, "--results", tmp_path / "two", "--plugins", trained)

@@ -1,12 +1,12 @@
 """Read and write recordings, resample them, and filter them without delay.
 
-libsndfile reads WAV, FLAC, OGG and MP3. scipy.signal takes half a second to import, so the functions that filter import
-it. Legend: S samples, C channels, rates in Hz.
+libsndfile reads WAV (RF64 and W64 too), FLAC, OGG, Opus, MP3, AIFF and CAF. scipy.signal takes half a second to import,
+so the functions that filter import it. Legend: S samples, C channels, rates in Hz.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from math import gcd
@@ -21,7 +21,24 @@ from scipy.io import wavfile
 from benchmark.common import files
 from benchmark.common.errors import UserError
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3"})
+SUFFIXES = frozenset(
+    {
+        ".wav",
+        ".wave",
+        ".bwf",
+        ".rf64",
+        ".w64",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".caf",
+    }
+)
 
 LOUDEST = 1e9
 """The largest sample. Full scale is 1, or 2 ** 15 if integers are stored as floats; sums of squares stay finite."""
@@ -60,11 +77,20 @@ def find(path: Path) -> list[Path]:
         raise UserError(f"no file or folder {path}")
     if not path.is_dir():
         return [path]
-    inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
-    found = sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    found = [file for file in _visible(path) if file.suffix.lower() in SUFFIXES]
     if not found:
         raise UserError(f"{path} holds no recordings ({', '.join(sorted(SUFFIXES))})")
     return found
+
+
+def others(folder: Path) -> list[Path]:
+    """The files below a folder that are no recordings by their suffix."""
+    return [file for file in _visible(folder) if file.suffix.lower() not in SUFFIXES]
+
+
+def _visible(folder: Path) -> list[Path]:
+    inside = (file for file in folder.rglob("*") if not file.is_dir())
+    return sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(folder).parts))
 
 
 def header(path: Path) -> Header:
@@ -142,6 +168,13 @@ def sections(path: Path, *, seconds: int, margin: int) -> Iterator[tuple[int, in
             yield begin, end, held
 
 
+def cut(samples: NDArray[np.float32], *, size: int, margin: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """Like `sections` for samples (S, C) in memory; size and margin are in samples."""
+    for begin in range(0, len(samples), size):
+        end = min(begin + size, len(samples))
+        yield begin, end, samples[max(begin - margin, 0) : end + margin]
+
+
 def check_numbers(samples: Real, path: Path | str) -> None:
     """Refuse NaN, infinity, and numbers so large that their powers would become infinite.
 
@@ -160,18 +193,56 @@ def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
     wavfile.write(path, sample_rate, samples)
 
 
+_BITS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_SAME = {"ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32", "PCM_S8": "PCM_U8"}
+_LARGEST_WAV = 4_000_000_000
+"""Bytes of samples that a WAV can hold, with room for its other chunks; beyond, the file is an RF64."""
+
+
+def wav_subtype(subtype: str) -> str:
+    """The number format of a WAV with the samples of a file of that format; 16 bits for what was compressed."""
+    kept = _SAME.get(subtype, subtype)
+    return kept if kept in (*_BITS, "FLOAT", "DOUBLE") else "PCM_16"
+
+
+def numbers(samples: NDArray[np.float32], subtype: str) -> NDArray[Any]:
+    """What to give a `writer` of that number format: rounded to its steps, and clipped at full scale, if it has some.
+
+    libsndfile would round towards minus infinity.
+    """
+    bits = _BITS.get(subtype)
+    if bits is None:
+        return samples
+    full = 2.0 ** (bits - 1)
+    whole = np.rint(samples.astype(np.float64) * full).clip(-full, full - 1).astype(np.int32)
+    return whole << (32 - bits)
+
+
 @contextmanager
-def writer(path: Path, sample_rate: int, channels: int, subtype: str) -> Iterator[soundfile.SoundFile]:
+def writer(
+    path: Path, sample_rate: int, channels: int, subtype: str, samples: int = 0
+) -> Iterator[soundfile.SoundFile]:
     """A WAV file to write to piece by piece; the caller makes that atomic with `files.atomic_file`.
+
+    It is an RF64 file if the number of samples does not fit into a WAV.
 
     Raises:
         OSError: the disk refuses.
     """
+    size = samples * channels * {"FLOAT": 32, "DOUBLE": 64}.get(subtype, _BITS.get(subtype, 0)) // 8
+    kind = "RF64" if size > _LARGEST_WAV else "WAV"
     try:
-        with soundfile.SoundFile(path, "w", sample_rate, channels, subtype, format="WAV") as file:
+        with soundfile.SoundFile(path, "w", sample_rate, channels, subtype, format=kind) as file:
             yield file
     except soundfile.LibsndfileError as error:
         raise OSError(str(error)) from error
+
+
+@contextmanager
+def writers(paths: Sequence[Path], rate: int, like: Header, subtype: str) -> Iterator[list[soundfile.SoundFile]]:
+    """A `writer` for each path, with the channels and the length of a recording."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(writer(path, rate, like.channels, subtype, like.samples)) for path in paths]
 
 
 @contextmanager

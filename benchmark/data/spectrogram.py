@@ -115,8 +115,12 @@ class Transform:
         because published masks are not perfectly symmetric. The first W samples of each frame are overlap-added with
         the analysis window and divided by the summed squared window.
         """
-        masked = (spectrum * self.fold(_like(mask, spectrum.real))).swapaxes(-1, -2)
-        frames = library(spectrum).fft.irfft(masked, self.fft_length, -1)[..., : self.window]  # (..., T, W)
+        return self.inverse(spectrum * self.fold(_like(mask, spectrum.real)))
+
+    def inverse(self, spectrum: Any) -> Any:
+        """The sound of a spectrum: (..., K, T) -> (..., W + hop (T - 1)), see `reconstruct`."""
+        # (..., T, W)
+        frames = library(spectrum).fft.irfft(spectrum.swapaxes(-1, -2), self.fft_length, -1)[..., : self.window]
         if library(spectrum) is np:
             frames = frames.astype(spectrum.real.dtype, copy=False)
         window = self._weights(frames)

@@ -17,7 +17,7 @@ from benchmark.common.errors import UserError
 from benchmark.contract import Sample
 from benchmark.data import validate
 from benchmark.records import checksums, store
-from benchmark.tools.denoise import clean as denoise_files
+from benchmark.tools.denoise import inputs as denoise_files
 
 
 @pytest.mark.parametrize("field", ["run_key", "comparability_key", "dataset__manifest", "protocol__digest"])

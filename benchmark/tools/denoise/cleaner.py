@@ -77,6 +77,15 @@ class Cleaner:
         """Hz above which the network has never met a sound."""
         return min(self.rendering.lowpass or math.inf, self.rate(recorded) / 2)
 
+    def highest(self, recorded: int) -> float:
+        """Hz up to which the network was trained, whether or not a recording of rate `recorded` reaches there."""
+        return min(self.rendering.lowpass or math.inf, self.rate(recorded) / 2)
+
+    @property
+    def lowest(self) -> float:
+        """Hz below which the network has never met a sound."""
+        return self.rendering.highpass or 0.0
+
     def grid(self, samples: NDArray[np.float32], recorded: int, *, start: int, frames: tuple[int, int]) -> Grid:
         """Weights for the frames `frames` (first, one past the last) of a recording.
 
