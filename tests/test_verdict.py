@@ -20,8 +20,8 @@ def test_who_may_be_the_best_and_who_is_above_the_floor(tmp_path: Path) -> None:
     first, *others = verdict(table)
     assert re.search(r"is ahead with (79|80)\.\d ± 1\.\d % IoU", first)
     assert first.endswith(("2 of 4 ranked entries may be the best: net, twin", "may be the best: twin, net"))
-    assert "2 of 3 are clearly above floor, which sees no shapes: " in " ".join(others)
-    assert "ood: none of 3 are clearly above floor, which sees no shapes" in others
+    assert "Slice main: 2 of 3 are clearly above floor, which sees no shapes: net, twin" in others
+    assert "Slice ood: none of 3 are clearly above floor, which sees no shapes" in others
     assert any(line.startswith("The highest on other slices: ood: 4") for line in others)
 
 

@@ -2,10 +2,6 @@
 
 import ast
 import hashlib
-import threading
-
-_PARSING = threading.Lock()
-"""Python up to 3.11.9 counts the depth of a tree wrongly if two threads parse at once (CPython issue 106905)."""
 
 
 def digest(code: bytes) -> str:
@@ -15,8 +11,7 @@ def digest(code: bytes) -> str:
         SyntaxError, ValueError: it is not Python.
         MemoryError, RecursionError: it is nested too deep.
     """
-    with _PARSING:
-        tree = ast.parse(code)
+    tree = ast.parse(code)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

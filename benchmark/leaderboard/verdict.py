@@ -49,18 +49,19 @@ def _floor(table: Table) -> list[str]:
     floors = [row for row in table.rows if is_pixelwise(row)]
     if not floors:
         return []
-    sentences = []
+    found = {}
     for place in (table.head.headline_slice, *table.slices):
         tested = [row for row in table.rows if place in row.above]
         above = [row for row in tested if row.above[place]]
         if tested:
-            where = "" if place == table.head.headline_slice else f"{place}: "
             names = f": {_names(above)}" if 0 < len(above) <= _NAMED else ""
-            sentences.append(
-                f"{where}{len(above) or 'none'} of {len(tested)} are clearly above {floors[0].label}, which sees no "
-                f"shapes{names}"
-            )
-    return sentences
+            count = f"{len(above) or 'none'} of {len(tested)}"
+            found[place] = f"{count} are clearly above {floors[0].label}, which sees no shapes{names}"
+    if len(found) > 1 and len(set(found.values())) == 1:
+        return [f"On every slice of the test {next(iter(found.values()))}"]
+    return [
+        f"Slice {place}: {text}" if len(found) > 1 else text[:1].upper() + text[1:] for place, text in found.items()
+    ]
 
 
 def _places(table: Table) -> list[str]:

@@ -117,6 +117,8 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
         ) from error
     if not isinstance(core, nn.Module):
         raise UserError(f"{plugin.label}: build() returns a {type(core).__name__}, not a torch.nn.Module")
+    if type(core).forward is nn.Module.forward:
+        raise UserError(f"{plugin.label}: {type(core).__name__} has no forward(); write forward(self, image)")
     if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
         raise UserError(f"{plugin.label} has lazy layers, whose sizes are unknown when it is built: state their sizes")
     return Network(core, spec.size_multiple, plugin.label)

@@ -188,6 +188,7 @@ def test_two_things_wrong(folder: Path, code: bytes) -> None:
 @example(damage=lambda _: b"x = " + b"9" * 5_000)
 @example(damage=lambda _: b"import " + b"a" * 99_999)
 @example(damage=lambda _: b"")
+@example(damage=lambda content: content.replace(b"def forward(", b"def backward("))
 def test_a_damaged_plugin_file(folder: Path, damage: Any) -> None:
     """It is used or refused; where it is used, the hash of the file is that of what ran; a hash it has anyway."""
     with plugin(folder, "architectures", damage(architecture())) as name:
