@@ -211,6 +211,11 @@ class DatasetSpec:
     resolve: "Callable[..., DatasetSpec] | None" = None
     """The arguments of `load` -> the spec for them, if title, licence or rendering depend on the folder."""
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it reads no folder, so that its images are ours to publish."""
+        return not (self.needs_root or self.takes_root)
+
     def __post_init__(self) -> None:
         """Check the fields here, where the traceback shows the plugin's line.
 

@@ -209,7 +209,7 @@ def _write_shared(experiment: Experiment, report: Report, *, references: bool = 
     """Write the files that all runs on these data share, if they are missing: manifest, pictures, reference scores."""
     results, data = experiment.request.results, experiment.data
     write.write_manifest(results, data)
-    write.write_pictures(results, data, ours=not (experiment.spec.needs_root or experiment.spec.takes_root))
+    write.write_pictures(results, data, ours=experiment.spec.embedded)
     if references:
         write_references(results, data, experiment.machine.device, report)
 
@@ -235,7 +235,7 @@ def _write(
         write.write_source(target, experiment.architecture)
         write.write_history(target, experiment.architecture.label, tried.trained)
         if tried.evaluation is not None:
-            ours = not (experiment.spec.needs_root or experiment.spec.takes_root)
+            ours = experiment.spec.embedded
             write.write_evaluation(target, experiment.data.splits["test"], tried.evaluation, ours=ours)
             write.write_weights(target, net)
         store.write_record(target, _record(experiment, entry, tried))

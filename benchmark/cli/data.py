@@ -201,7 +201,7 @@ def make(
     """Mix the fetched recordings of a recipe, the same to the byte everywhere. An interrupted command is continued."""
     from benchmark.common.progress import bars
     from benchmark.data import recipe
-    from benchmark.tools.mix import make, recipe_pools, sources
+    from benchmark.tools.mix import make, recipe_pools
     from benchmark.tools.mix.settings import checked
 
     given = recipe.mixing(name)
@@ -211,9 +211,7 @@ def make(
     words = ["bench", "data", "make", name, *(word for one in settings or () for word in ("--set", one))]
     with bars() as report:
         pools = recipe_pools.pools(name, recordings or recipe.recordings_folder(name), chosen, report)
-        everything = [source for pool in pools for source in (*pool.songs, *pool.backgrounds)]
-        lowpass = sources.common_lowpass(everything, chosen)
-        made = make.write(pools, chosen, lowpass, folder, shlex.join(words), report, name=name)
+        made = make.write(pools, chosen, folder, shlex.join(words), report, name=name)
     say(made.card)
     say(f"{sum(made.counts.values())} mixtures in {folder}, of which {made.kept} had been made before.")
     if changed:

@@ -23,7 +23,7 @@ def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
     """
     if spec.needs_root and root is None:
         raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
-    if root is not None and not spec.needs_root and not spec.takes_root:
+    if root is not None and spec.embedded:
         raise UserError(
             f"dataset '{name}' is embedded and reads no folder: leave out --data, or choose the folder's reader with "
             "--dataset (bench list shows them)"

@@ -68,19 +68,18 @@ def make(
     other_songs = {folder.name: sources.read_all("song", folder, settings, report) for folder in others}
     everything = [*songs, *backgrounds, *(source for found in other_songs.values() for source in found)]
     sources.refuse_copies(everything)
-    lowpass = sources.common_lowpass(everything, settings)
     pools = sources.pools(songs, backgrounds, other_songs, settings)
-    return write(pools, settings, lowpass, out, command, report, name="")
+    return write(pools, settings, out, command, report, name="")
 
 
-def write(
-    pools: list[Pool], settings: Settings, lowpass: float, out: Path, command: str, report: Report, *, name: str
-) -> Made:
+def write(pools: list[Pool], settings: Settings, out: Path, command: str, report: Report, *, name: str) -> Made:
     """Mix pools of songs and backgrounds into `out`; `name` is that of the recipe that made the pools, if one did.
 
     Raises:
         UserError: the folder holds something else, or a recording cannot be mixed.
     """
+    everything = (source for pool in pools for source in (*pool.songs, *pool.backgrounds))
+    lowpass = sources.common_lowpass(everything, settings)
     mixtures = plan.plan(pools, settings)
     recipe = _recipe(pools, settings, lowpass, name)
     waiting = partial(report, "waiting", 0, 0, f"another process is mixing into {out}")
