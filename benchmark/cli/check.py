@@ -28,7 +28,10 @@ def check(
     data: Annotated[Path | None, typer.Option(help="Folder of that dataset's files.", metavar="ROOT")] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Test your network or dataset file before you run it: one line for each check."""
+    """Test your network or dataset file before you run it.
+
+    Prints one line for each check.
+    """
     add_plugins(plugins)
     if not names and dataset is None:
         raise UserError("name what to check: bench check ARCH, bench check all, or bench check --dataset NAME")

@@ -18,9 +18,9 @@ from benchmark.common.errors import UserError, first_line, one_line, printable
 app = typer.Typer(
     name="bench",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Compare networks that find the bird in a noisy recording: same data, same training, same test.",
+    epilog="Start with: bench run --arch custom_resnet34, then bench leaderboard.",
 )
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]

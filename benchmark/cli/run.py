@@ -130,7 +130,10 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train and test networks. Finished runs are skipped; interrupted ones continue from their last checkpoint."""
+    """Train and test networks.
+
+    Finished runs are skipped; interrupted ones continue from their last checkpoint.
+    """
     add_plugins(plugins)
     given = {
         "dataset": dataset,

@@ -44,7 +44,7 @@ def speed(
         "speed.csv"
     ),
 ) -> None:
-    """Measure speed, latency and memory of networks, and what limits them."""
+    """Measure speed, latency and memory, and what limits them."""
     add_plugins(plugins)
     given = {"dataset": dataset, "image_size": image_size, "batch_size": batch_size, "weights": "none"}
     settings, _ = protocol_settings(protocol, {name: value for name, value in given.items() if value is not None}, [])
