@@ -185,11 +185,13 @@ def test_help_is_grouped_and_has_a_line_for_each_command(bench: Bench, monkeypat
     assert not [line for line in commands if line.startswith("│  ")]  # a description that goes on
 
 
-def test_the_shell_completes_commands() -> None:
-    asked = {**os.environ, "_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench lead", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(("typed", "offered"), [("bench lead", "leaderboard"), ("bench run --arch segm", "segmenter")])
+def test_the_shell_completes_commands_and_networks(typed: str, offered: str) -> None:
+    at = str(len(typed.split()) - 1)
+    asked = {**os.environ, "_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": at}
     bench_itself = Path(sys.executable).with_name("bench")
     done = subprocess.run([bench_itself], env=asked, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["leaderboard"]
+    assert done.stdout.split() == [offered]
 
 
 def test_help_imports_nothing_heavy() -> None:

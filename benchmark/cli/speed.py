@@ -17,6 +17,7 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
+    complete_architecture,
     one_line_errors,
     say,
 )
@@ -27,7 +28,9 @@ from benchmark.common.errors import UserError
 
 @one_line_errors
 def speed(
-    arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
+    arch: Annotated[
+        list[str] | None, typer.Argument(help="Networks; by default all.", autocompletion=complete_architecture)
+    ] = None,
     *,
     protocol: Annotated[str, typer.Option(help="Take sizes, loss and data from this protocol.")] = "quick",
     dataset: Annotated[str | None, typer.Option(help="Use this dataset instead of the protocol's.")] = None,

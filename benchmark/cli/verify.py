@@ -21,7 +21,7 @@ def verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Runs, by architecture, folder or the first characters of their key. [default: all]",
+            help="Runs, by architecture, folder or the first characters of their key; all if none is named.",
             metavar="[RUN]...",
         ),
     ] = None,
