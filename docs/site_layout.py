@@ -26,7 +26,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace docs/ by all the files that the site has; files of the theme stay."""
     for file in [file for file in files if file.abs_src_path and Path(file.abs_src_path).is_relative_to(ROOT / "docs")]:
         files.remove(file)
-    for name in linked():
+    for name in [*linked(), *map(str, config.extra_css)]:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
