@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,3 +77,10 @@ def test_the_search_knows_every_page(site: Path) -> None:
         entry["location"].split("#")[0] for entry in json.loads((site / "search/search_index.json").read_text())["docs"]
     }
     assert {f"docs/{path.stem}/" for path in (ROOT / "docs").glob("*.md")} <= known
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_committed_runs(tmp_path: Path) -> None:
+    hero = runpy.run_path(str(ROOT / "docs" / "hero.py"))
+    hero["main"](tmp_path / "hero.png")
+    with Image.open(tmp_path / "hero.png") as drawn, Image.open(hero["PICTURE"]) as committed:
+        assert drawn.size == committed.size
