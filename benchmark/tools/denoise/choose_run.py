@@ -30,7 +30,6 @@ def choose(results: Path, run: str, table: str) -> Run:
         entry for entry in _candidates(results, run) if entry[1].status == "finished" and entry[1].dataset.rendering
     ]
     if not found:
-        # A network that ships with the program would be returned here, for `run` "best".
         name = "" if run == BEST else f" '{run}'"
         raise UserError(
             f"no finished run{name} in {results.absolute()} can clean recordings; name another folder of results with "
@@ -42,7 +41,6 @@ def choose(results: Path, run: str, table: str) -> Run:
         raise UserError(f"no table in {results} has a key that begins with {table}; there are {_named_tables(every)}")
     with_weights = [entry for entry in found if _has_weights(*entry)]
     if not with_weights:
-        # As above: the shipped network, for `run` "best" without a table.
         raise UserError(f"no weights in {results.absolute()} (they are not committed); {_advice(found)}")
     several = _tables(with_weights)
     if len(several) > 1:
