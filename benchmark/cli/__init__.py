@@ -10,9 +10,11 @@ from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.denoise import denoise
 from benchmark.cli.doctor import doctor
+from benchmark.cli.export import export
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_
 from benchmark.cli.new import new
+from benchmark.cli.predict import predict
 from benchmark.cli.run import run
 from benchmark.cli.speed import speed
 from benchmark.cli.transfer import transfer
@@ -31,6 +33,8 @@ app.command()(check)
 app.add_typer(new, name="new")
 app.add_typer(data, name="data")
 app.command()(denoise)
+app.command()(predict)
+app.command()(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
