@@ -115,6 +115,6 @@ def test_onnx_may_be_missing(bench: Bench, tiny_run: Path, tmp_path: Path, monke
 def test_a_network_that_has_no_onnx(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """In one line: torch would print the graph, in hundreds."""
     run = next((Path(__file__).parent.parent / "results" / "runs" / "quick" / "synthetic" / "otsu").iterdir())
-    with pytest.raises(UserError, match="otsu cannot be written as ONNX: .*bincount"):
+    with pytest.raises(UserError, match=r"otsu cannot be written as ONNX: .*bincount"):
         export.export(benchmark.load(run), tmp_path / "net.onnx")
     assert capfd.readouterr().out == ""

@@ -44,7 +44,9 @@ def export(network: TrainedNetwork, target: Path) -> float:
     onnx.helper.set_model_props(model, dict(metadata(network)))
     content = model.SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what is wrong is said below
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         largest = max(_difference(network, session, count) for count in (1, 3))
     except Exception as error:  # onnxruntime raises a dozen kinds
         raise UserError(
@@ -62,6 +64,8 @@ def export(network: TrainedNetwork, target: Path) -> float:
 def _exported(network: TrainedNetwork) -> bytes:
     example = _images(network, 2)
     buffer = io.BytesIO()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # attention in one operation that ONNX does not have
     try:
         with warnings.catch_warnings(), torch.no_grad(), _quiet():
             warnings.simplefilter("ignore")  # that tracing fixes the image size, which is meant
@@ -78,6 +82,8 @@ def _exported(network: TrainedNetwork) -> bytes:
     except Exception as error:  # torch.onnx raises a dozen kinds
         label = network.record.architecture.label
         raise UserError(f"{label} cannot be written as ONNX: {first_line(error) or type(error).__name__}") from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     return buffer.getvalue()
 
 
