@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmark.cli.check import check
 from benchmark.cli.common import app
 from benchmark.cli.compare import compare
+from benchmark.cli.curves import curves
 from benchmark.cli.data import data
 from benchmark.cli.denoise import denoise
 from benchmark.cli.doctor import doctor
@@ -16,7 +17,9 @@ from benchmark.cli.list import list_
 from benchmark.cli.new import new
 from benchmark.cli.predict import predict
 from benchmark.cli.run import run
+from benchmark.cli.show import show
 from benchmark.cli.speed import speed
+from benchmark.cli.status import status
 from benchmark.cli.transfer import transfer
 from benchmark.cli.verify import verify
 
@@ -24,6 +27,9 @@ from benchmark.cli.verify import verify
 app.command()(run)
 app.command()(leaderboard)
 app.command()(compare)
+app.command()(show)
+app.command()(status)
+app.command()(curves)
 app.command()(verify)
 app.command()(transfer)
 app.command()(speed)

@@ -91,7 +91,8 @@ def images(run: str | Path, results: str | Path = "results") -> "pd.DataFrame":
     path, record = find.one(Path(results), str(run))
     try:
         counts = store.read_counts([path])[0]
-        rows = [row for row in store.read_manifest(path.parents[4], record.dataset.manifest) if row.split == "test"]
+        manifest = store.read_manifest(path.absolute().parents[4], record.dataset.manifest)
+        rows = [row for row in manifest if row.split == "test"]
         if [row.id for row in rows] != counts["id"].tolist():
             raise ValueError("images.csv has other images than the manifest")
     except (OSError, ValueError) as error:

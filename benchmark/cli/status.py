@@ -1,0 +1,102 @@
+"""`bench status`."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.cli.common import Results, one_line_errors, say
+
+if TYPE_CHECKING:
+    from benchmark.records.unfinished import Unfinished
+
+_PAUSE = 5.0
+
+
+@one_line_errors
+def status(
+    *,
+    results: Results = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Print it again until no run is under way.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show which runs are under way, interrupted or failed, with epochs and time left."""
+    lines, running = _lines(results, json_=json_)
+    if not (watch and running):
+        say("\n".join(lines))
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    if not (console := Console(highlight=False)).is_terminal:
+        while running:
+            say("\n".join(lines))
+            time.sleep(_PAUSE)
+            lines, running = _lines(results, json_=json_)
+        say("\n".join(lines))
+        return
+    with Live(Text("\n".join(lines)), console=console, auto_refresh=False) as live:
+        while running:
+            time.sleep(_PAUSE)
+            lines, running = _lines(results, json_=json_)
+            live.update(Text("\n".join(lines)), refresh=True)
+
+
+def _lines(results: Path, *, json_: bool) -> tuple[list[str], bool]:
+    """The lines to print, and whether a run is under way."""
+    from benchmark.records import find, store
+    from benchmark.records.schema import shown
+    from benchmark.records.unfinished import unfinished
+
+    open_ = unfinished(results)
+    running = sum(run.running for run in open_)
+    read, problems = store.read_all(results)
+    failed = [(path, shown(record)) for path, record in read if record.status != "finished"]
+    finished = len(read) - len(failed)
+    if json_:
+        facts: dict[str, Any] = {
+            "unfinished": [{**asdict(run), "path": str(run.path)} for run in open_],
+            "failed": [
+                {"path": str(path), "architecture": record.architecture.label, "seed": record.seed,
+                 "protocol": record.protocol.name, "status": record.status, "message": record.message}
+                for path, record in failed
+            ],
+            "finished": finished,
+            "unreadable": problems,
+        }  # fmt: skip
+        return [json.dumps(facts, indent=2)], bool(running)
+    lines = [_line(run) for run in open_]
+    for path, record in failed:
+        what = f"{record.architecture.label}, seed {record.seed}, {record.protocol.name}"
+        lines.append(
+            f"failed       {what}: {record.status} ({record.message}); see {path}, or again: {find.again(record)}"
+        )
+    lines += [f"unreadable   {problem}" for problem in problems]
+    counts = f"{running} running, {len(open_) - running} interrupted, {len(failed)} failed, {finished} finished"
+    return [*lines, f"{counts} in {results}"], bool(running)
+
+
+def _line(run: "Unfinished") -> str:
+    seed = f", seed {run.seed}" if run.seed is not None else f", key {run.path.name}"
+    done = f"epoch {run.epochs_done}{f' of {run.epochs}' if run.epochs else ''}"
+    parts = [done if run.epochs_done else "before its first checkpoint"]
+    if run.validation_iou is not None:
+        parts.append(f"validation IoU {100 * run.validation_iou:.1f} %")
+    if run.seconds_left is not None:
+        parts.append(f"about {duration(run.seconds_left)} of training left")
+    if not run.running:
+        parts.append(f"go on: {run.command}" if run.command else "go on: give its command again")
+    what = f"{run.architecture}{seed}, {run.protocol} on {run.dataset}"
+    return f"{'running' if run.running else 'interrupted':12} {what}: {', '.join(parts)}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 min, 3 h 5 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
