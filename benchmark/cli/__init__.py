@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     machine, or a failed check; the message names it. 130 interrupted.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
-    if "--debug" in words:  # at any position
-        words = ["--debug", *(word for word in words if word != "--debug")]
+    everywhere = ("--debug", "--quiet", "-q")  # at any position
+    words = [*(word for word in words if word in everywhere), *(word for word in words if word not in everywhere)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for terminals that cannot show ±
             stream.reconfigure(errors="backslashreplace")

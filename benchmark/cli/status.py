@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.common import Results, one_line_errors, say
+from benchmark.common.progress import duration
 
 if TYPE_CHECKING:
     from benchmark.records.unfinished import Unfinished
@@ -92,11 +93,3 @@ def _line(run: "Unfinished") -> str:
         parts.append(f"go on: {run.command}" if run.command else "go on: give its command again")
     what = f"{run.architecture}{seed}, {run.protocol} on {run.dataset}"
     return f"{'running' if run.running else 'interrupted':12} {what}: {', '.join(parts)}"
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 40 s, 12 min, 3 h 5 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
