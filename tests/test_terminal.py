@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import MORTAL, SMALL, Bench, planted, runs
 
+import benchmark
 from benchmark import launch, protocols
 from benchmark.common import progress
 from benchmark.common.progress import duration
@@ -166,3 +167,18 @@ def test_the_time_left_of_a_batch(tmp_path: Path) -> None:
     pace.add(requests[1], ended, 200.0)
     assert pace.left(2) == f"; about {duration(100 + 150)} left for all"
     assert [duration(seconds) for seconds in (40, 700, 11_100)] == ["40 s", "12 min", "3 h 5 min"]
+
+
+def test_tensorboard(bench: Bench, tmp_path: Path) -> None:
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="an extra")
+    results = tmp_path / "results"
+    for _ in range(2):  # the second time the run is finished, and written anew
+        ran = bench("run", "--arch", "local_features", *OPTIONS, "--results", results, "--log", "tensorboard")
+        assert ran.code == 0, ran.err
+    (folder,) = (results / "tensorboard" / "quick").iterdir()
+    assert folder.name.startswith("local_features-seed0-")
+    events = tensorboard.EventAccumulator(str(folder)).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss/training", "IoU/validation", "IoU/test main"}
+    frame = benchmark.results(results)
+    assert events.Scalars("IoU/test main")[0].value == pytest.approx(frame.iou[0])
+    assert [event.step for event in events.Scalars("loss/training")] == [1]

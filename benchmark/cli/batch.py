@@ -1,8 +1,9 @@
 """Carry out the runs of `bench run`: a line for each, and a table of all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,9 +20,18 @@ _FAILED = "failed"
 
 
 def run_batch(
-    requests: "Sequence[Request]", launcher: str, parameters: Sequence[str], *, broken: bool, json_: bool
+    requests: "Sequence[Request]",
+    launcher: str,
+    parameters: Sequence[str],
+    *,
+    broken: bool,
+    json_: bool,
+    log: Callable[[Path, float], object] | None,
 ) -> None:
-    """Run all requests, print each result, and exit with 2 if one failed or, `broken`, a plugin was left out."""
+    """Run all requests, print each result, and exit with 2 if one failed or, `broken`, a plugin was left out.
+
+    `log` is called with the folder and the test IoU of each finished run.
+    """
     from benchmark.launch import launch
 
     done: list[Facts] = []
@@ -29,6 +39,8 @@ def run_batch(
         for request, outcome in outcomes:
             try:
                 done.append(_facts(outcome))
+                if log is not None and done[-1]["status"] == "finished":
+                    log(Path(done[-1]["path"]), done[-1]["iou"])
             except UserError as error:
                 if len(requests) == 1 and not json_:
                     raise

@@ -116,6 +116,10 @@ def run(
         ),
     ] = 10.0,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as one JSON list.")] = False,
+    log: Annotated[
+        Literal["none", "tensorboard"],
+        typer.Option(help="tensorboard: when a run ends, write its curves into results/tensorboard/."),
+    ] = "none",
     launcher: Annotated[
         str,
         _jobs(help="here: a process per run, one run per GPU at a time. slurm: a job per run, through submitit."),
@@ -130,6 +134,8 @@ def run(
 ) -> None:
     """Train and test networks. Finished runs are skipped; interrupted ones continue from their last checkpoint."""
     add_plugins(plugins)
+    from benchmark.tools import tensorboard
+
     given = {
         "dataset": dataset,
         "epochs": epochs,
@@ -141,6 +147,8 @@ def run(
     given = {name: value for name, value in given.items() if value is not None}
     settings, overrides = protocol_settings(protocol, given, set_ or [], rates=_rates(tune, budget), root=data)
     check_architectures(arch)
+    if log == "tensorboard":
+        tensorboard.require()
     if not json_:
         remark(_announcement(settings, overrides))
     if launcher != "slurm":  # its machines may have other disks
@@ -181,7 +189,8 @@ def run(
         for label in labels
         for number in range(seed, seed + (1 if label in fixed else seeds))
     ]
-    run_batch(requests, launcher, job or [], broken=broken, json_=json_)
+    write_log = partial(tensorboard.write, results) if log == "tensorboard" else None
+    run_batch(requests, launcher, job or [], broken=broken, json_=json_, log=write_log)
 
 
 def _without_parameters(labels: Sequence[str], settings: "Protocol") -> list[str]:
