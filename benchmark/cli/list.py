@@ -15,7 +15,10 @@ def list_(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """List architectures, datasets and protocols with title, number of parameters and paper."""
+    """List networks, datasets and protocols.
+
+    Each with its title; networks also with their number of parameters and their paper.
+    """
     add_plugins(plugins)
     from rich.console import Console
 

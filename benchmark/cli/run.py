@@ -22,6 +22,7 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
+    complete_architecture,
     one_line_errors,
     remark,
 )
@@ -42,7 +43,11 @@ def run(
     *,
     arch: Annotated[
         list[str],
-        typer.Option("--arch", help="Network to run, e.g. unet or unet:width=32, or 'all'. Repeatable."),
+        typer.Option(
+            "--arch",
+            help="Network to run, e.g. unet or unet:width=32, or 'all'. Repeatable.",
+            autocompletion=complete_architecture,
+        ),
     ],
     protocol: Annotated[str, typer.Option(help="Protocol: its name, or a .toml file.")] = "quick",
     dataset: Annotated[
@@ -132,7 +137,10 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train and test networks. Finished runs are skipped; interrupted ones continue from their last checkpoint."""
+    """Train and test networks.
+
+    Finished runs are skipped; interrupted ones continue from their last checkpoint.
+    """
     add_plugins(plugins)
     from benchmark.tools import tensorboard
 
