@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.common import Results, one_line_errors, say
+from benchmark.common.errors import printable
 from benchmark.common.progress import duration
 
 if TYPE_CHECKING:
     from benchmark.records.unfinished import Unfinished
 
 _PAUSE = 5.0
+"""Seconds between two looks."""
+_IDLE = 4
+"""Looks in a row without a run under way after which --watch ends: the next run of a batch takes seconds to begin."""
 
 
 @one_line_errors
@@ -25,26 +30,30 @@ def status(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show which runs are under way, interrupted or failed, with epochs and time left."""
-    lines, running = _lines(results, json_=json_)
-    if not (watch and running):
-        say("\n".join(lines))
-        return
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    if not (console := Console(highlight=False)).is_terminal:
-        while running:
-            say("\n".join(lines))
-            time.sleep(_PAUSE)
-            lines, running = _lines(results, json_=json_)
-        say("\n".join(lines))
+    looks = _looks(results, json_=json_, watch=watch)
+    if not watch or not (console := Console(highlight=False)).is_terminal:
+        for look in looks:
+            say(look)
         return
-    with Live(Text("\n".join(lines)), console=console, auto_refresh=False) as live:
-        while running:
-            time.sleep(_PAUSE)
-            lines, running = _lines(results, json_=json_)
-            live.update(Text("\n".join(lines)), refresh=True)
+    with Live(console=console, auto_refresh=False) as live:
+        for look in looks:
+            live.update(Text(printable(look, keep="\n")), refresh=True)
+
+
+def _looks(results: Path, *, json_: bool, watch: bool) -> Iterator[str]:
+    """What there is now; with `watch` again and again, as long as runs are under way."""
+    lines, running = _lines(results, json_=json_)
+    yield "\n".join(lines)
+    idle = 0 if watch and running else _IDLE
+    while idle < _IDLE:
+        time.sleep(_PAUSE)
+        lines, running = _lines(results, json_=json_)
+        yield "\n".join(lines)
+        idle = 0 if running else idle + 1
 
 
 def _lines(results: Path, *, json_: bool) -> tuple[list[str], bool]:
@@ -87,7 +96,9 @@ def _line(run: "Unfinished") -> str:
     parts = [done if run.epochs_done else "before its first checkpoint"]
     if run.validation_iou is not None:
         parts.append(f"validation IoU {100 * run.validation_iou:.1f} %")
-    if run.seconds_left is not None:
+    if run.running and run.epochs_done == run.epochs:
+        parts.append("testing")
+    elif run.seconds_left is not None:
         parts.append(f"about {duration(run.seconds_left)} of training left")
     if not run.running:
         parts.append(f"go on: {run.command}" if run.command else "go on: give its command again")
