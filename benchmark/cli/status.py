@@ -26,7 +26,7 @@ _IDLE = 4
 def status(
     *,
     results: Results = Path("results"),
-    watch: Annotated[bool, typer.Option("--watch", help="Print it again until no run is under way.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Print it again until nothing has run for 20 s.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show which runs are under way, interrupted or failed, with epochs and time left."""
@@ -45,10 +45,10 @@ def status(
 
 
 def _looks(results: Path, *, json_: bool, watch: bool) -> Iterator[str]:
-    """What there is now; with `watch` again and again, as long as runs are under way."""
-    lines, running = _lines(results, json_=json_)
+    """What there is now; with `watch` again and again, until nothing has run for a while."""
+    lines, _ = _lines(results, json_=json_)
     yield "\n".join(lines)
-    idle = 0 if watch and running else _IDLE
+    idle = 0 if watch else _IDLE
     while idle < _IDLE:
         time.sleep(_PAUSE)
         lines, running = _lines(results, json_=json_)
