@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from benchmark.cli.check import check
 from benchmark.cli.common import app
 from benchmark.cli.compare import compare
+from benchmark.cli.curves import curves
 from benchmark.cli.data import data
 from benchmark.cli.denoise import denoise
 from benchmark.cli.doctor import doctor
+from benchmark.cli.export import export
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_
 from benchmark.cli.new import new
+from benchmark.cli.predict import predict
 from benchmark.cli.run import run
+from benchmark.cli.show import show
 from benchmark.cli.speed import speed
+from benchmark.cli.status import status
 from benchmark.cli.transfer import transfer
 from benchmark.cli.verify import verify
 
@@ -23,11 +28,16 @@ RUN, READ, SOUND, MAKE = "Run", "Read", "Data and sound", "Make and check"
 app.command(rich_help_panel=RUN)(run)
 app.command(rich_help_panel=RUN)(transfer)
 app.command(rich_help_panel=RUN)(speed)
+app.command(rich_help_panel=RUN)(status)
 app.command("list", rich_help_panel=RUN)(list_)
 app.command(rich_help_panel=READ)(leaderboard)
 app.command(rich_help_panel=READ)(compare)
+app.command(rich_help_panel=READ)(show)
+app.command(rich_help_panel=READ)(curves)
 app.command(rich_help_panel=READ)(verify)
 app.command(rich_help_panel=SOUND)(denoise)
+app.command(rich_help_panel=SOUND)(predict)
+app.command(rich_help_panel=SOUND)(export)
 app.add_typer(data, name="data", rich_help_panel=SOUND)
 app.add_typer(new, name="new", rich_help_panel=MAKE)
 app.command(rich_help_panel=MAKE)(check)
@@ -41,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     machine, or a failed check; the message names it. 130 interrupted.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
-    if "--debug" in words:  # at any position
-        words = ["--debug", *(word for word in words if word != "--debug")]
+    everywhere = ("--debug", "--quiet", "-q")  # at any position
+    words = [*(word for word in words if word in everywhere), *(word for word in words if word not in everywhere)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for terminals that cannot show ±
             stream.reconfigure(errors="backslashreplace")
