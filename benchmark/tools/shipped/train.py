@@ -146,6 +146,8 @@ def _network(plan: Plan) -> nn.Module:
 
 def _averaged(decay: float, average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
     """An exponential mean, shorter at first, so that nothing of the beginning remains."""
+    if not average.is_floating_point():  # a counter
+        return current
     return average.lerp(current, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
 
 
