@@ -39,10 +39,10 @@ SEED ?= 0
 weights: .venv/installed
 	$(BIN)/bench data fetch dawn
 	$(BIN)/bench data make dawn
-	$(BIN)/python -m benchmark.tools.shipped train --architecture $(ARCH) --steps $(STEPS) --seed $(SEED) $(TRAIN)
+	$(BIN)/python -m benchmark.cli.weights train dawn --architecture $(ARCH) --steps $(STEPS) --seed $(SEED) $(TRAIN)
 
 rivals: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmark.tools.shipped judge
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmark.cli.weights judge dawn
 
 simulate: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/simulating.py

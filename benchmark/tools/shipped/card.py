@@ -22,8 +22,8 @@ _TEXT = """# The network that cleans recordings
 - **Training**: {steps} batches of {batch} scenes of {seconds:.1f} s; no scene comes twice. Half of the songs are those
   of {songs} public recordings of {species} kinds of birds, half are invented; of the noises six in ten come from
   {noises} recordings of {kinds} kinds. The loss is that of the sound (noise-to-signal ratio of the masked spectrum).
-- **Choice**: the weights of the best of {validations} validations, on dawn's validation split: other kinds of birds
-  than in training. There they gain {gain:.1f} dB SI-SDR and make {worse:.0f} % of the recordings worse.
+- **Choice**: the weights of the best of {validations} validations, on the validation split of `{recipe}`: other kinds
+  of birds than in training. There they gain {gain:.1f} dB SI-SDR and make {worse:.0f} % of the recordings worse.
 - **Scores on birds that it never heard**: docs/denoise.md, by `make rivals`.
 - **Where it fails**: see there; voices below {low:g} Hz, frogs, dogs and other birds behind the song (it keeps them,
   for they are no steady noise), and songs that hardly pause, which look like the steady noise that they stand on.
@@ -49,10 +49,11 @@ def text(described: dict[str, Any], size: int) -> str:
     """The card of a network by its description, and the bytes of its weights."""
     plan, image = described["training"], described["rendering"]
     best = max(plan["validation"], key=lambda each: each["gain"])
-    used = [row for row in recipe.read("dawn") if row.split == "train"]
+    used = [row for row in recipe.read(described["recipe"]) if row.split == "train"]
     songs, noises = ([row for row in used if row.role == role] for role in ("song", "background"))
     return _TEXT.format(
         command=f"make weights ARCH={plan['architecture']} STEPS={plan['steps']} SEED={plan['seed']}",
+        recipe=described["recipe"],
         architecture=plan["architecture"],
         megabytes=size / 1e6,
         rows=described["settings"]["image_size"][0],

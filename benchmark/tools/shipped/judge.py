@@ -1,7 +1,7 @@
 """Compare the network that ships with what people use today, on birds that neither of them was made on.
 
-The recordings are those of dawn's test. Its slice main has kinds of birds of which neither training nor validation has
-one.
+The recordings are those of the test of a recipe's dataset. Its slice main has kinds of birds of which neither training
+nor validation has one.
 Each is cleaned as a user would have it: by `benchmark.denoise`, by the libraries at their defaults.
 
 Legend: N recordings, S samples.
@@ -66,21 +66,21 @@ class Row:
     speed: float
 
 
-def judge(folder: Path, dataset: Path, out: Path, report: Report) -> str:
+def judge(folder: Path, name: str, dataset: Path, out: Path, report: Report) -> str:
     """Write OUT.csv, a row per recording and method, and OUT.md, the tables, which are returned.
 
     Raises:
-        UserError: dawn has not been made, or the weights are missing.
+        UserError: the dataset has not been made, or the weights are missing.
     """
     methods = _methods(trained.shipped(folder))
-    samples = _samples(dataset)
-    own = _own_noise()
-    rows: dict[str, list[Row]] = {name: [] for name in methods}
+    samples = _samples(name, dataset)
+    own = _own_noise(name)
+    rows: dict[str, list[Row]] = {method: [] for method in methods}
     for number, sample in enumerate(samples, start=1):
         audio = sample.read().audio
         assert audio is not None
-        for name, clean in methods.items():  # in turn, so a busy machine slows all alike
-            rows[name].append(_row(sample, audio, own, clean))
+        for method, clean in methods.items():  # in turn, so a busy machine slows all alike
+            rows[method].append(_row(sample, audio, own, clean))
         report("cleaning", number, len(samples), "")
     text = _text(rows)
     with files.atomic_files([out.with_suffix(".md"), out.with_suffix(".csv")]) as (page, table):
@@ -109,17 +109,17 @@ def _wiener(noisy: Wave, rate: int) -> NDArray[Any]:
     return cleaned
 
 
-def _samples(dataset: Path) -> list[Sample]:
+def _samples(name: str, dataset: Path) -> list[Sample]:
     table = layout.read_samples(dataset)
     if not table:
-        raise UserError(f"dawn is not in {dataset}; bring it with: bench data fetch dawn && bench data make dawn")
+        raise UserError(f"{name} is not in {dataset}; bring it with: bench data fetch {name} && bench data make {name}")
     return mixtures.samples(dataset, table)["test"]
 
 
-def _own_noise() -> dict[str, float]:
+def _own_noise(name: str) -> dict[str, float]:
     """How far the song of each recording is above the recording's own noise, in dB."""
-    rows = [row for row in recipe.read("dawn") if row.role == "song" and row.snr_db is not None]
-    return {name: row.snr_db for row in rows if row.snr_db for name in (row.file, row.xeno_canto)}
+    rows = [row for row in recipe.read(name) if row.role == "song" and row.snr_db is not None]
+    return {song: row.snr_db for row in rows if row.snr_db for song in (row.file, row.xeno_canto)}
 
 
 def _row(sample: Sample, audio: Audio, own: Mapping[str, float], clean: Clean) -> Row:
@@ -178,7 +178,7 @@ def _text(every: Mapping[str, Sequence[Row]]) -> str:
             "",
             _bands(rows),
             "",
-            "SI-SDR gain (dB) by slice of dawn's test:",
+            "SI-SDR gain (dB) by slice of the test:",
             "",
             _slices(every),
             "",

@@ -1,6 +1,6 @@
 """Mix scenes for training: songs of recordings or invented, over noises of recordings or invented.
 
-No scene is met twice. Recordings are those of dawn's training split, all of which may be passed on.
+No scene is met twice. Recordings are those of a recipe's training split.
 """
 
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ class Pools:
     settings: Settings
 
     @classmethod
-    def read(cls, recordings: Path, settings: Settings, lowpass: float, report: Report) -> "Pools":
-        """Read the training split of dawn.
+    def read(cls, name: str, recordings: Path, settings: Settings, lowpass: float, report: Report) -> "Pools":
+        """Read the training split of the recipe `name`, whose recordings were fetched into a folder.
 
         Raises:
-            UserError: recordings are missing; bench data fetch dawn brings them.
+            UserError: recordings are missing.
         """
-        found = next(pool for pool in recipe_pools.pools("dawn", recordings, settings, report) if pool.split == "train")
+        found = next(pool for pool in recipe_pools.pools(name, recordings, settings, report) if pool.split == "train")
 
         def by_kind(sources: Sequence[Source], kind: str) -> list[list[Wave]]:
             kinds: dict[str, list[Wave]] = {}

@@ -31,9 +31,11 @@ from benchmark.tools.shipped.scenes import Scenes
 from benchmark.training.batches import Normalisation
 from benchmark.training.hardware import Hardware
 
-PROTOCOL = "dawn-quick"
+PROTOCOL = "quick"
 """Of its settings cleaning needs the image's size and normalisation, and the threshold."""
 TITLE = "public recordings of 23 kinds of birds, and invented birds"
+FRAMES = 256
+"""Of a scene."""
 _CHECKPOINT = "training.pt"
 _CAP = 1e-3
 """An error 30 dB below the song is as good as none: recordings have noise of their own."""
@@ -45,23 +47,24 @@ _FALSE = 0.03
 class Plan:
     """What decides the weights. `frames` per scene in training; `reach`: frames per image when cleaning."""
 
-    architecture: str = "unet:width=16"
-    steps: int = 4_000
+    recipe: str
+    architecture: str
+    steps: int
+    seed: int
     batch: int = 8
     rate: float = 2e-3
     decay: float = 1e-3
     average: float = 0.99
     validate_every: int = 250
-    seed: int = 0
-    frames: int = 256
-    reach: int = 512
+    frames: int = FRAMES
+    reach: int = 2 * FRAMES
 
 
 RENDERING = Rendering(
     sample_rate=22_050, highpass=500.0, lowpass=10_395.0, window=512, hop=256, fft_length=512, sides=1, scale="contrast"
 )
 TRANSFORM = Transform.of(RENDERING)
-SAMPLES = TRANSFORM.sample_count(Plan().frames)
+SAMPLES = TRANSFORM.sample_count(FRAMES)
 
 
 class _Drawn(Dataset[tuple[np.ndarray, np.ndarray]]):
@@ -91,17 +94,18 @@ def train(
 ) -> None:
     """Train, and keep the averaged weights of the best validation in `out`; an interrupted training is continued.
 
-    `dataset` is the folder of dawn as made. With the same number of threads the same plan gives the same weights.
+    `dataset` is the folder of the recipe's dataset. With the same number of threads the same plan gives the same
+    weights.
 
     Raises:
-        UserError: `out` holds the training of another plan, or dawn has no validation mixtures.
+        UserError: `out` holds the training of another plan, or the dataset has not been made.
     """
     torch.manual_seed(plan.seed)
     net = _network(plan).to(machine.device).to(memory_format=torch.channels_last)
     average = AveragedModel(net, avg_fn=partial(_averaged, plan.average), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=plan.decay)
     normalise = Normalisation(_settings(plan.frames), machine.device)
-    mixed = _validation(dataset)
+    mixed = _validation(plan.recipe, dataset)
     start, history = _resume(out, plan, net, average, optimiser)
     drawn = DataLoader(_Drawn(scenes, plan, start), batch_size=plan.batch, num_workers=workers)
     net.train()
@@ -173,11 +177,11 @@ def _loss(weights: Tensor, song: Tensor, mixture: Tensor) -> Tensor:
 # ---------------------------------------------------------------- validation
 
 
-def _validation(dataset: Path) -> tuple[Tensor, Tensor]:
-    """Mixtures and songs of dawn's validation split, (N, S) each."""
+def _validation(name: str, dataset: Path) -> tuple[Tensor, Tensor]:
+    """Mixtures and songs of the validation split, (N, S) each."""
     table = layout.read_samples(dataset)
     if not table:
-        raise UserError(f"dawn is not in {dataset}; bring it with: bench data fetch dawn && bench data make dawn")
+        raise UserError(f"{name} is not in {dataset}; bring it with: bench data fetch {name} && bench data make {name}")
     sounds = [sample.read().audio for sample in mixtures.samples(dataset, table)["val"]]
     noisy, clean = (
         torch.from_numpy(np.stack([getattr(each, name) for each in sounds if each])).float()
@@ -216,6 +220,7 @@ def _save(net: nn.Module, out: Path, plan: Plan, history: list[dict[str, float]]
         save_file(tensors, weights)
         described = {
             "title": TITLE,
+            "recipe": plan.recipe,
             "architecture": plan.architecture,
             "protocol": PROTOCOL,
             "settings": _overrides(plan.reach),
