@@ -108,6 +108,24 @@ def find_pairs(folder: Path, suffix: str = SUFFIX) -> Pairs | None:
     return None if image_folder or mask_folder else _side_by_side(folder, suffix) or None
 
 
+def unsplit(root: Path) -> str:
+    """Says what a folder without splits holds, and what to do.
+
+    Raises:
+        UserError: an image has no mask, or a mask no image.
+    """
+    found = find_pairs(root)
+    if found is None:
+        return (
+            f"{root} has neither the folders train/, val/, test/ (each with images/ and masks/) nor images/ and "
+            f"masks/, nor pairs such as x.jpg, x{SUFFIX}.png; {content(root)}"
+        )
+    return (
+        f"{root} has {len(found)} images with masks, but no splits: bench data split {root} --out {root}-split (with "
+        "--group REGEX, which finds the recording in a name); or write names into train.txt, val.txt and test.txt"
+    )
+
+
 def content(folder: Path) -> str:
     """What a folder holds, in words."""
     inside = sorted(folder.iterdir()) if folder.is_dir() else []

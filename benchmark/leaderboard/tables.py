@@ -76,6 +76,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, pr
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and with_sounds and references else (),
         images=images,
+        vanished=max(run.vanished for run in runs),
     )
 
 

@@ -35,8 +35,10 @@ def about(table: Table) -> list[str]:
     dataset, settings = table.head.dataset, table.head.protocol.settings
     size = " x ".join(str(side) for side in settings["image_size"])
     counts = "/".join(str(dataset.images[split]) for split in ("train", "val", "test"))
+    vanished = f", {table.vanished} more become empty at {size} px (IoU 0)" if table.vanished else ""
     return [
-        f"{dataset.title}: {counts} images to train/validate/test, {dataset.empty_masks['test']} test masks are empty",
+        f"{dataset.title}: {counts} images to train/validate/test, {dataset.empty_masks['test']} test masks are empty"
+        f"{vanished}",
         *_slices(table),
         *(_seen(name, dataset.test_slices[name], part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
