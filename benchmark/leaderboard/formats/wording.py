@@ -58,6 +58,10 @@ def remarks(table: Table) -> list[str]:
         number = columns.published_iou(row)
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
+        if row.runs and row.runs[0].architecture.own_loss:
+            lines.append(
+                f"{row.label} was trained with a loss of its own, not with {table.head.protocol.settings['loss']}."
+            )
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
         lines += [
             f"{row.label}, seed {run.seed}: every pixel of {split} was predicted as {found}."
