@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit codes: 0 done. 1 a bug of this program or of a plugin. 2 a mistake of the user, an error of the disk or the
-    machine, or a failed check; the message names it. 130 interrupted.
+    machine, or a failed check; the message names it. 130 interrupted, 143 told to stop.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     if "--debug" in words:  # at any position
