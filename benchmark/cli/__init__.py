@@ -12,6 +12,7 @@ from benchmark.cli.denoise import denoise
 from benchmark.cli.doctor import doctor
 from benchmark.cli.leaderboard import leaderboard
 from benchmark.cli.list import list_
+from benchmark.cli.manage import rename, rm
 from benchmark.cli.new import new
 from benchmark.cli.run import run
 from benchmark.cli.speed import speed
@@ -24,6 +25,8 @@ app.command()(leaderboard)
 app.command()(compare)
 app.command()(verify)
 app.command()(transfer)
+app.command()(rm)
+app.command()(rename)
 app.command()(speed)
 app.command()(doctor)
 app.command("list")(list_)

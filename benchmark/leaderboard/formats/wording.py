@@ -58,6 +58,10 @@ def remarks(table: Table) -> list[str]:
         number = columns.published_iou(row)
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
+        old = {
+            run.architecture.name for run in row.runs if not run.architecture.label.startswith(run.architecture.name)
+        }
+        lines += [f"{row.label} is recorded as {name}." for name in sorted(old)]
         if row.runs and row.runs[0].architecture.own_loss:
             lines.append(
                 f"{row.label} was trained with a loss of its own, not with {table.head.protocol.settings['loss']}."
