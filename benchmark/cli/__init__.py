@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.cli.check import check
-from benchmark.cli.common import app
+from benchmark.cli.common import app, complain
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.denoise import denoise
@@ -18,6 +18,7 @@ from benchmark.cli.run import run
 from benchmark.cli.speed import speed
 from benchmark.cli.transfer import transfer
 from benchmark.cli.verify import verify
+from benchmark.common import files
 
 # In the order of the help.
 app.command()(run)
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     if "--debug" in words:  # at any position
         words = ["--debug", *(word for word in words if word != "--debug")]
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # closed by who called
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for terminals that cannot show ±
             stream.reconfigure(errors="backslashreplace")
-    app(words)
+    try:
+        app(words)
+    except OSError as error:  # before a command begins, e.g. --version to a full disk
+        complain(str(files.unusable(error)))
+        sys.exit(2)

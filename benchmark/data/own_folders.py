@@ -6,20 +6,18 @@ Images and masks lie in two folders (`images/`, `masks/`, also with folders belo
 """
 
 import codecs
-import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from benchmark.common.errors import UserError
-from benchmark.data import images
+from benchmark.data import images, walk
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 IMAGES = ("images", "imgs", "image", "img")
 MASKS = ("masks", "labels", "annotations", "mask", "label", "segmentations")
 SUFFIX = "_mask"
-_LITTER = ("$RECYCLE.BIN", "@eaDir", "__MACOSX")
 
 Pairs: TypeAlias = dict[str, tuple[Path, Path]]
 """Name of a sample, with folders (`site/a`) and without suffix -> its image and its mask."""
@@ -174,7 +172,7 @@ def _joined(originals: dict[str, Path], masks: dict[str, Path], image_folder: Pa
 
 def _unread(folders: Iterable[Path]) -> str:
     """Names the files whose format is not read, if there are some: their partners are missed."""
-    others = [path for folder in folders for path in _files(folder) if path.suffix.lower() not in images.SUFFIXES]
+    others = [path for folder in folders for path in walk.files(folder) if path.suffix.lower() not in images.SUFFIXES]
     if not others:
         return ""
     known = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
@@ -197,20 +195,7 @@ def _named(folder: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path, *, nested: bool = True) -> list[Path]:
-    return [path for path in _files(folder, nested=nested) if path.suffix.lower() in images.SUFFIXES]
-
-
-def _files(folder: Path, *, nested: bool = True) -> Iterator[Path]:
-    """The files below a folder in the order of their names; links are followed, what systems leave is passed over."""
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if nested and not name.startswith(".") and name not in _LITTER)
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith(".") and name != "Thumbs.db")
+    return [path for path in walk.files(folder, nested=nested) if path.suffix.lower() in images.SUFFIXES]
 
 
 def _key(name: str) -> str:
