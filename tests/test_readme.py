@@ -58,7 +58,7 @@ def test_every_command_and_option_exists(bench: Bench, page: Path) -> None:
 
 @PAGES
 def test_every_linked_file_exists(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 

@@ -21,20 +21,21 @@ from benchmark.cli.verify import verify
 from benchmark.common import files
 
 # In the order of the help.
-app.command()(run)
-app.command()(leaderboard)
-app.command()(compare)
-app.command()(verify)
-app.command()(transfer)
-app.command()(rm)
-app.command()(rename)
-app.command()(speed)
-app.command()(doctor)
-app.command("list")(list_)
-app.command()(check)
-app.add_typer(new, name="new")
-app.add_typer(data, name="data")
-app.command()(denoise)
+RUN, READ, SOUND, MAKE = "Run", "Read", "Data and sound", "Make and check"
+app.command(rich_help_panel=RUN)(run)
+app.command(rich_help_panel=RUN)(transfer)
+app.command(rich_help_panel=RUN)(speed)
+app.command("list", rich_help_panel=RUN)(list_)
+app.command(rich_help_panel=READ)(leaderboard)
+app.command(rich_help_panel=READ)(compare)
+app.command(rich_help_panel=READ)(verify)
+app.command(rich_help_panel=READ)(rm)
+app.command(rich_help_panel=READ)(rename)
+app.command(rich_help_panel=SOUND)(denoise)
+app.add_typer(data, name="data", rich_help_panel=SOUND)
+app.add_typer(new, name="new", rich_help_panel=MAKE)
+app.command(rich_help_panel=MAKE)(check)
+app.command(rich_help_panel=MAKE)(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Plugins, add_plugins, check_architectures, check_data, complain, one_line_errors, say
+from benchmark.cli.common import (
+    Plugins,
+    add_plugins,
+    check_architectures,
+    check_data,
+    complain,
+    complete_architecture,
+    one_line_errors,
+    say,
+)
 from benchmark.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +28,11 @@ def check(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Architectures, e.g. unet or unet:width=32, or 'all'.", metavar="[ARCH]..."),
+        typer.Argument(
+            help="Architectures, e.g. unet or unet:width=32, or 'all'.",
+            metavar="[ARCH]...",
+            autocompletion=complete_architecture,
+        ),
     ] = None,
     overfit: Annotated[
         bool, typer.Option("--overfit", help="Also train on four images until it fits them, for at most 180 s.")
@@ -28,7 +41,10 @@ def check(
     data: Annotated[Path | None, typer.Option(help="Folder of that dataset's files.", metavar="ROOT")] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Test your network or dataset file before you run it: one line for each check."""
+    """Test your network or dataset file before you run it.
+
+    Prints one line for each check.
+    """
     add_plugins(plugins)
     if not names and dataset is None:
         raise UserError("name what to check: bench check ARCH, bench check all, or bench check --dataset NAME")

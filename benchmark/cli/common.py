@@ -18,9 +18,9 @@ from benchmark.common.errors import UserError, first_line, one_line, printable
 app = typer.Typer(
     name="bench",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Compare networks that find the bird in a noisy recording: same data, same training, same test.",
+    epilog="Start with: bench run --arch custom_resnet34, then bench leaderboard.",
 )
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
@@ -33,7 +33,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", ric
 Precision = Annotated[str, typer.Option(help="auto, bf16, tf32 or fp32.", rich_help_panel=MANNER)]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads. [default: all that this process may use]", rich_help_panel=MANNER),
+    typer.Option(min=1, help="CPU threads; all that this process may use if not given.", rich_help_panel=MANNER),
 ]
 Execution = Annotated[str, typer.Option(help="eager, or compiled (torch.compile).", rich_help_panel=MANNER)]
 
@@ -96,6 +96,13 @@ def _options(
     del version
     if debug:
         os.environ["BENCH_DEBUG"] = "1"
+
+
+def complete_architecture(incomplete: str) -> list[str]:
+    """The architectures whose names begin so, for the shell; imports none of them."""
+    from benchmark.plugins import registry
+
+    return [name for name in registry.find("architectures") if name.startswith(incomplete)]
 
 
 def add_plugins(folder: Path | None) -> None:

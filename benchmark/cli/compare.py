@@ -19,7 +19,10 @@ def compare(
     protocol: Annotated[list[str] | None, typer.Option(help="Only tables of this protocol. Repeatable.")] = None,
     format_: Annotated[Literal["terminal", "json"], typer.Option("--format", help="Print text or JSON.")] = "terminal",
 ) -> None:
-    """Compare two networks: which is better, how sure that is, and on which recordings."""
+    """Compare two networks: which is better, how sure, and where.
+
+    Compares them image by image, on every table that has both.
+    """
     add_plugins(plugins)
     from rich.console import Console
 

@@ -167,7 +167,7 @@ def fetch(
         typer.Option("--from", help="Take the recordings from this address or folder instead.", metavar="ADDRESS"),
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Folder to put them into. [default: the cache folder]", metavar="DIR")
+        Path | None, typer.Option(help="Folder to put them into; the cache folder if not given.", metavar="DIR")
     ] = None,
 ) -> None:
     """Download the public recordings of a recipe, four at a time, each checked by its SHA-256.
@@ -196,10 +196,10 @@ def make(
     name: Annotated[str, typer.Argument(help="The recipe, e.g. dawn.", metavar="NAME")],
     recordings: Annotated[
         Path | None,
-        typer.Option(help="Folder that bench data fetch put them into. [default: the cache folder]", metavar="DIR"),
+        typer.Option(help="Folder that bench data fetch put them into; the cache folder if not given.", metavar="DIR"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write the dataset to. [default: the cache folder]", metavar="DIR")
+        Path | None, typer.Option(help="Folder to write the dataset to; the cache folder if not given.", metavar="DIR")
     ] = None,
     settings: Annotated[
         list[str] | None,

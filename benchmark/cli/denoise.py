@@ -45,9 +45,10 @@ def denoise(
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Clean recordings with a trained network: a WAV, the mask and a picture of each, and a report of all.
+    """Clean recordings with a trained network.
 
-    What was cleaned with the same settings is kept.
+    Writes a WAV, the mask and a before/after picture of each, and a report of all. What was cleaned with the same
+    settings is kept.
     """
     add_plugins(plugins)
     from benchmark.tools.denoise import choose_run, warn

@@ -20,7 +20,10 @@ def doctor(
     results: Results = Path("results"),
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Examine this machine and say how to fix what is wrong. Exit code 2 if no run can work."""
+    """Examine this machine and say how to fix what is wrong.
+
+    Exit code 2 if no run can work.
+    """
     from benchmark.tools.doctor import examine
 
     found = list(examine(results))

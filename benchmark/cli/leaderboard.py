@@ -50,10 +50,11 @@ def leaderboard(
         typer.Option("--private", help="Write private/leaderboard.html, which also shows your own recordings."),
     ] = False,
 ) -> None:
-    """Rank all runs: print the tables and write leaderboard.md, .csv, .tex, .html and .json into the results folder.
+    """Show who is best and how sure that is; write the tables.
 
-    With --protocol, --sort or --columns the tables are only printed, unless --format or --out asks for files. Files of
-    runs are read, not hashed: bench verify and --check find files that were changed.
+    They go to leaderboard.html, .md, .csv, .tex and .json in the results folder. With --protocol, --sort or --columns
+    the tables are only printed, unless --format or --out asks for files. Files of runs are read, not hashed: bench
+    verify and --check find files that were changed.
     """
     add_plugins(plugins)
     from rich.console import Console

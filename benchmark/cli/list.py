@@ -13,7 +13,10 @@ def list_(
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """List architectures, datasets and protocols with title, number of parameters and paper."""
+    """List networks, datasets and protocols.
+
+    Each with its title; networks also with their number of parameters and their paper.
+    """
     add_plugins(plugins)
     from rich.console import Console
 

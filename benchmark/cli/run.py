@@ -22,6 +22,7 @@ from benchmark.cli.common import (
     check_data,
     chosen_architectures,
     complain,
+    complete_architecture,
     mean_iou,
     one_line_errors,
     option,
@@ -45,7 +46,11 @@ def run(
     *,
     arch: Annotated[
         list[str],
-        typer.Option("--arch", help="Network to run, e.g. unet or unet:width=32, or 'all'. Repeatable."),
+        typer.Option(
+            "--arch",
+            help="Network to run, e.g. unet or unet:width=32, or 'all'. Repeatable.",
+            autocompletion=complete_architecture,
+        ),
     ],
     protocol: Annotated[str, typer.Option(help="Protocol: its name, or a .toml file.")] = "quick",
     dataset: Annotated[
@@ -131,7 +136,10 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train and test networks. Finished runs are skipped; interrupted ones continue from their last checkpoint."""
+    """Train and test networks.
+
+    Finished runs are skipped; interrupted ones continue from their last checkpoint.
+    """
     add_plugins(plugins)
     given = {
         "dataset": dataset,

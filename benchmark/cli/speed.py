@@ -17,6 +17,7 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
+    complete_architecture,
     one_line_errors,
     say,
 )
@@ -27,7 +28,9 @@ from benchmark.common.errors import UserError
 
 @one_line_errors
 def speed(
-    arch: Annotated[list[str] | None, typer.Argument(help="Networks; by default all.")] = None,
+    arch: Annotated[
+        list[str] | None, typer.Argument(help="Networks; by default all.", autocompletion=complete_architecture)
+    ] = None,
     *,
     protocol: Annotated[str, typer.Option(help="Take sizes, loss and data from this protocol.")] = "quick",
     dataset: Annotated[str | None, typer.Option(help="Use this dataset instead of the protocol's.")] = None,
@@ -44,7 +47,7 @@ def speed(
         "speed.csv"
     ),
 ) -> None:
-    """Measure speed, latency and memory of networks, and what limits them."""
+    """Measure speed, latency and memory, and what limits them."""
     add_plugins(plugins)
     given = {"dataset": dataset, "image_size": image_size, "batch_size": batch_size, "weights": "none"}
     settings, _ = protocol_settings(protocol, {name: value for name, value in given.items() if value is not None}, [])

@@ -21,7 +21,7 @@ def verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Runs, by architecture, folder or the first characters of their key. [default: all]",
+            help="Runs, by architecture, folder or the first characters of their key; all if none is named.",
             metavar="[RUN]...",
         ),
     ] = None,
@@ -42,7 +42,10 @@ def verify(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_PREDICT)] = "auto",
 ) -> None:
-    """Check that records are consistent: checksums, keys, counts and masks. Exit code 2 if not."""
+    """Recompute stored results and report what does not add up.
+
+    Compares checksums, keys, counts and masks with each other. Exit code 2 if a record is inconsistent.
+    """
     add_plugins(plugins)
     from benchmark.common.progress import bars
     from benchmark.records import store
