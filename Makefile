@@ -2,6 +2,7 @@
 # make test    installs into .venv, runs the tests: a process per core, up to four, each with one thread
 # make check   ruff, mypy, import rules
 # make docs, make site   this documentation and the page of the results as one static folder, site/
+# make weights   fetches and makes dawn, trains the network that ships (hours); make rivals: what it is worth (docs/denoise.md)
 # make simulate   whether intervals, comparisons and ranks keep their promise, in a table (docs/statistics.md)
 # make soak    what takes long (docs/reliability.md): 10,000 damaged inputs, faults of the disk, 200 kills, scale
 # make lock    renews requirements.txt, of which .venv is made, and tests/oldest.txt
@@ -14,7 +15,7 @@ BIN := .venv/bin
 
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: bench test check docs site simulate soak lock test-newest test-oldest gpu audit clean
+.PHONY: bench test check docs site weights rivals simulate soak lock test-newest test-oldest gpu audit clean
 
 bench: .venv/installed
 	$(BIN)/bench run --arch custom_resnet34
@@ -31,6 +32,17 @@ check: .venv/installed
 
 docs site: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+ARCH ?= unet:width=16
+STEPS ?= 3000
+SEED ?= 0
+weights: .venv/installed
+	$(BIN)/bench data fetch dawn
+	$(BIN)/bench data make dawn
+	$(BIN)/python -m benchmark.tools.shipped train --architecture $(ARCH) --steps $(STEPS) --seed $(SEED) $(TRAIN)
+
+rivals: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmark.tools.shipped judge
 
 simulate: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python tests/simulating.py

@@ -4,7 +4,8 @@ Plugins are imported as `benchmark.architectures.NAME` and `benchmark.datasets.N
 this package. In a checkout they lie in its root, which is appended to this package's search path; so are the folders in
 `BENCH_PLUGINS` (separated like `PATH`), through which worker processes find a user's plugins too.
 
-`benchmark.denoise(samples, sample_rate)` cleans a recording (see `benchmark.tools.denoise.arrays`).
+For notebooks and scripts (docs/results.md): `results(path)`, `images(run)` and `masks(run)` give what is stored as
+DataFrames and arrays, `load(run)` gives a trained network, `denoise(samples, sample_rate)` a cleaned recording.
 """
 
 import os
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.leaderboard.frames import images, masks, results
+    from benchmark.records.trained import load
     from benchmark.tools.denoise import denoise_samples as denoise
 
-__all__ = ["denoise"]
+__all__ = ["denoise", "images", "load", "masks", "results"]
 
 __version__ = "0.1.0"
 
@@ -26,11 +29,19 @@ __path__.extend(
 )
 
 if not TYPE_CHECKING:
+    _WHERE = {
+        "denoise": "benchmark.tools.denoise:denoise_samples",
+        "images": "benchmark.leaderboard.frames:images",
+        "load": "benchmark.records.trained:load",
+        "masks": "benchmark.leaderboard.frames:masks",
+        "results": "benchmark.leaderboard.frames:results",
+    }
 
     def __getattr__(name: str) -> Any:
-        """Import `benchmark.denoise` when it is asked for: the core stays quick to import."""
-        if name == "denoise":
-            from benchmark.tools.denoise import denoise_samples
+        """Import a function of `__all__` when it is asked for: the core stays quick to import."""
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
 
-            return denoise_samples
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, function = _WHERE[name].partition(":")
+        return getattr(importlib.import_module(module), function)

@@ -187,7 +187,7 @@ class Rendering:
         even = type(self.fft_length) is int and self.fft_length % 2 == 0
         _require(self, "fft_length", even and self.fft_length >= self.window, "even, and not below the window")
         _require(self, "sides", self.sides in (1, 2), "1 or 2")
-        _require(self, "scale", self.scale in ("linear", "decibel"), '"linear" or "decibel"')
+        _require(self, "scale", self.scale in ("linear", "decibel", "contrast"), '"linear", "decibel" or "contrast"')
 
 
 Splits = Mapping[str, Sequence[Sample]]

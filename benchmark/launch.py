@@ -11,11 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmark.common import workers
 from benchmark.common.errors import UserError, first_line
-from benchmark.common.progress import bars, silent
+from benchmark.common.progress import bars, duration, silent
 from benchmark.run import Outcome, Request, run
 from benchmark.training import hardware
 
@@ -60,8 +61,33 @@ def here(requests: Sequence[Request], devices: Sequence[str] = ()) -> Results:
     if len(devices) > 1:
         yield from _side_by_side(requests, devices)
         return
+    pace = _Pace(requests)
     for number, request in enumerate(requests, start=1):
-        yield request, run_in_new_process(request, title(request, number, len(requests)))
+        started = time.monotonic()
+        result = run_in_new_process(request, title(request, number, len(requests)) + pace.left(number - 1))
+        pace.add(request, result, time.monotonic() - started)
+        yield request, result
+
+
+class _Pace:
+    """How long runs take, to say what is left: as long as the same entry took, else as long as all on average."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._requests = requests
+        self._seconds: dict[str, list[float]] = {}
+
+    def add(self, request: Request, result: Result, seconds: float) -> None:
+        """Add a run that has ended; one that had finished before, or failed, says nothing."""
+        if isinstance(result, Outcome) and not result.again:
+            self._seconds.setdefault(request.architecture, []).append(seconds)
+
+    def left(self, done: int) -> str:
+        """The time that the requests after the first `done` will take, in words; empty if none has ended."""
+        everything = [seconds for each in self._seconds.values() for seconds in each]
+        if not everything:
+            return ""
+        known = [self._seconds.get(request.architecture, everything) for request in self._requests[done:]]
+        return f"; about {duration(sum(map(fmean, known)))} left for all"
 
 
 def title(request: Request, number: int, count: int) -> str:

@@ -95,7 +95,7 @@ def run(request: Request, report: Report) -> Outcome:
         return experiment.outcome("finished", again=True)
     files.check_writable(request.results, "--results")
     _describe_data(experiment, report)
-    with slot.claimed(report):
+    with slot.claimed(report, _about(experiment)):
         if slot.done():  # another process has just finished it
             slot.forget()
             return experiment.outcome("finished", again=True)
@@ -106,6 +106,18 @@ def run(request: Request, report: Report) -> Outcome:
         if tried.status != "out-of-memory":  # memory may have been short because of another process
             slot.forget()
     return experiment.outcome(tried.status, tried.message)
+
+
+def _about(experiment: Experiment) -> dict[str, Any]:
+    """What `bench status` says of the run while it is under way."""
+    protocol, request = experiment.protocol, experiment.request
+    return {
+        "architecture": experiment.architecture.label,
+        "seed": request.seed,
+        "epochs": protocol.epochs * max(len(protocol.learning_rates), 1),
+        "command": request.command,
+        "begun": describe.now(),
+    }
 
 
 def _describe_data(experiment: Experiment, report: Report) -> None:

@@ -23,13 +23,13 @@ launch: run training common
 leaderboard: records scores data protocols contract common
 tools: records training plugins scores data protocols contract common
 cli: launch run transfer reproduce leaderboard tools records training plugins scores data protocols contract common
-__init__: plugins tools
+__init__: leaderboard records tools
 __main__: cli
 """
 PLUGINS = {"architectures": {"contract", "pretrained"}, "datasets": {"contract", "data", "scores"}}
 WITHOUT_TORCH = [
     *("cli", "common.files", "common.workers", "contract", "data.cache", "leaderboard.compare", "leaderboard.page"),
-    *("leaderboard.formats", "plugins.listing", "plugins.registry", "protocols", "records.find"),
+    *("leaderboard.formats", "leaderboard.frames", "plugins.listing", "plugins.registry", "protocols", "records.find"),
     *("records.schema", "records.store", "records.tables", "records.transfers", "records.verify", "scores"),
     *("scores.separation", "scores.intervals", "scores.ranks", "tools.audit.scan", "tools.denoise", "tools.mix.make"),
 ]

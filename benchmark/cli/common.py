@@ -12,7 +12,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import benchmark
-from benchmark.common import files, stopping
+from benchmark.common import files, progress, stopping
 from benchmark.common.errors import UserError, first_line, one_line, printable
 
 app = typer.Typer(
@@ -89,6 +89,9 @@ def _version(value: bool) -> None:
 def _options(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only; no bars, no remarks.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
@@ -96,6 +99,8 @@ def _options(
     del version
     if debug:
         os.environ["BENCH_DEBUG"] = "1"
+    if quiet:
+        os.environ[progress.QUIET] = "1"
 
 
 def complete_architecture(incomplete: str) -> list[str]:
@@ -119,13 +124,19 @@ def option(name: str, value: Path, default: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one or more lines."""
-    typer.echo(printable(text, keep="\n"))
+    """Print one or more lines of results."""
+    progress.write(printable(text, keep="\n"))
+
+
+def remark(text: str) -> None:
+    """Print what is no result; not under `bench -q`."""
+    if not os.environ.get(progress.QUIET):
+        say(text)
 
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    typer.echo(f"bench: {one_line(text)}", err=True)
+    progress.write(f"bench: {one_line(text)}", error=True)
 
 
 def mean_iou(path: Path, place: str) -> float:

@@ -21,8 +21,13 @@ def denoise(
         typer.Argument(help="WAV, FLAC, OGG, Opus, MP3, AIFF or CAF files, or folders of them.", metavar="IN..."),
     ],
     run: Annotated[
-        str, typer.Option("--run", help="A run's folder or key, an architecture, or 'best' (highest validation IoU).")
-    ] = "best",
+        str,
+        typer.Option(
+            "--run",
+            help="'shipped' (the network that ships), a run's folder or key, an architecture, or 'best' (highest "
+            "validation IoU).",
+        ),
+    ] = "shipped",
     out: Annotated[Path, typer.Option(help="Folder for the cleaned recordings.", metavar="DIR")] = Path("denoised"),
     table: Annotated[str, typer.Option(help="Choose among this table's runs (first characters of its key).")] = "",
     strength: Annotated[
@@ -45,20 +50,20 @@ def denoise(
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Clean recordings with a trained network.
+    """Clean recordings with the network that ships, or with one that you trained.
 
     Writes a WAV, the mask and a before/after picture of each, and a report of all. What was cleaned with the same
     settings is kept.
     """
     add_plugins(plugins)
-    from benchmark.tools.denoise import choose_run, warn
     from benchmark.tools.denoise import inputs as given
+    from benchmark.tools.denoise import trained, warn
     from benchmark.tools.denoise.settings import Settings
 
     settings = Settings(mask=mask, above=above, strength=strength, residue=residue, labels=labels)
     sources, problems = given.targets(inputs, out, residue=residue)
     files.check_writable(out, "--out")
-    path, found = choose_run.choose(results, run, table)
+    chosen = trained.named(results, run, table)
 
     from benchmark.common.progress import bars
     from benchmark.tools.denoise import clean
@@ -66,9 +71,9 @@ def denoise(
     from benchmark.tools.denoise.report import PAGE, Report
 
     book = Report(out)
-    cleaner = Cleaner(path, found, device)
-    say(f"Cleaning with {found.architecture.label}, trained with {found.protocol.name} ({path})")
-    general = warn.of_network(found)
+    cleaner = Cleaner(chosen, device)
+    say(f"Cleaning with {chosen.label}, {chosen.origin}")
+    general = warn.of_network(chosen.title)
     for warning in general:
         complain(f"warning: {warning}")
     if others := given.passed_over(inputs, out):
@@ -76,12 +81,12 @@ def denoise(
     for problem in problems:
         complain(str(problem))
     failed, kept = len(problems), 0
-    network = f"{found.architecture.label} {found.run_key[:12]}"
+    network = f"{chosen.label} {chosen.key[:12]}"
     try:
         with bars() as report:
             for source, target in sources.items():
                 try:
-                    key = settings.key(source, found.run_key)
+                    key = settings.key(source, chosen.key)
                     if not force and book.done(target, key, settings):
                         kept += 1
                         continue

@@ -1,5 +1,6 @@
 """`bench list`."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from benchmark.cli.common import Plugins, add_plugins, one_line_errors, say
 def list_(
     *,
     citations: Annotated[bool, typer.Option("--citations", help="Print the BibTeX entries instead.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     plugins: Plugins = None,
 ) -> None:
     """List networks, datasets and protocols.
@@ -23,6 +25,10 @@ def list_(
     from benchmark.common.progress import bars
     from benchmark.plugins import listing
 
+    if json_:
+        with bars() as report:
+            say(json.dumps(listing.facts(report), indent=2))
+        return
     if citations:
         with bars() as report:
             cited = list(listing.citations(report))

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from benchmark.cli.batch import run_batch
 from benchmark.cli.common import (
     MANNER,
     Device,
@@ -21,18 +22,14 @@ from benchmark.cli.common import (
     check_architectures,
     check_data,
     chosen_architectures,
-    complain,
     complete_architecture,
-    mean_iou,
     one_line_errors,
-    option,
-    say,
+    remark,
 )
 from benchmark.common.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.protocols import Protocol
-    from benchmark.run import Outcome, Request
     from benchmark.training.trial import Manner
 
 _BUDGET = 5
@@ -124,6 +121,11 @@ def run(
             "every epoch.",
         ),
     ] = 10.0,
+    json_: Annotated[bool, typer.Option("--json", help="Print the results as one JSON list.")] = False,
+    log: Annotated[
+        Literal["none", "tensorboard"],
+        typer.Option(help="tensorboard: when a run ends, write its curves into results/tensorboard/."),
+    ] = "none",
     launcher: Annotated[
         str,
         _jobs(help="here: a process per run, one run per GPU at a time. slurm: a job per run, through submitit."),
@@ -141,6 +143,8 @@ def run(
     Finished runs are skipped; interrupted ones continue from their last checkpoint.
     """
     add_plugins(plugins)
+    from benchmark.tools import tensorboard
+
     given = {
         "dataset": dataset,
         "epochs": epochs,
@@ -152,7 +156,10 @@ def run(
     given = {name: value for name, value in given.items() if value is not None}
     settings, overrides = protocol_settings(protocol, given, set_ or [], rates=_rates(tune, budget), root=data)
     check_architectures(arch)
-    say(_announcement(settings, overrides))
+    if log == "tensorboard":
+        tensorboard.require()
+    if not json_:
+        remark(_announcement(settings, overrides))
     if launcher != "slurm":  # its machines may have other disks
         check_data(settings.dataset, data)
     labels, broken = chosen_architectures(arch)
@@ -160,6 +167,9 @@ def run(
     from benchmark.run import Request
     from benchmark.training.trial import Manner
 
+    fixed = _without_parameters(labels, settings) if seeds > 1 else []
+    if fixed and not json_:
+        remark(f"{', '.join(fixed)}: nothing to train, so every seed gives the same; run once, with seed {seed}")
     manner = Manner(
         device=device,
         precision=precision,
@@ -186,9 +196,22 @@ def run(
             allow_leakage=allow_leakage,
         )
         for label in labels
-        for number in range(seed, seed + seeds)
+        for number in range(seed, seed + (1 if label in fixed else seeds))
     ]
-    _launch(requests, launcher, job or [], broken=broken)
+    write_log = partial(tensorboard.write, results) if log == "tensorboard" else None
+    run_batch(requests, launcher, job or [], broken=broken, json_=json_, log=write_log)
+
+
+def _without_parameters(labels: Sequence[str], settings: "Protocol") -> list[str]:
+    """The entries in which there is nothing to train. One that cannot be built is left to its run."""
+    from benchmark.plugins import network, registry
+
+    found = []
+    for label in labels:
+        with suppress(Exception):
+            sketch = network.sketch(registry.load("architectures", label), settings)
+            found += [] if network.parameter_count(sketch) else [label]
+    return found
 
 
 def _announcement(settings: "Protocol", overrides: dict[str, Any]) -> str:
@@ -213,43 +236,6 @@ def _flags(manner: "Manner", *, data: Path | None, plugins: Path | None, allow_l
 def _command(label: str, protocol: str, seed: int, flags: Sequence[str]) -> str:
     """The command that repeats this run; the run itself adds its device and precision."""
     return shlex.join(["bench", "run", "--arch", label, "--protocol", Path(protocol).name, "--seed", str(seed), *flags])
-
-
-def _launch(requests: "Sequence[Request]", launcher: str, parameters: Sequence[str], *, broken: bool) -> None:
-    """Run all requests, print a line for each, and exit with 2 if one failed or, `broken`, a plugin was left out."""
-    from benchmark.launch import launch
-
-    failed = broken
-    with closing(launch(requests, launcher, parameters)) as outcomes:  # an exception here ends the runs
-        for request, outcome in outcomes:
-            try:
-                say(_summary(outcome))
-            except UserError as error:
-                if len(requests) == 1:
-                    raise
-                failed = True
-                complain(f"{request.architecture}, seed {request.seed}: {error}")
-    say(f"Compare: bench leaderboard{option('--results', requests[0].results, 'results')}")
-    if failed:
-        raise typer.Exit(2)
-
-
-def _summary(outcome: "Outcome | UserError") -> str:
-    """The result of a run in one line.
-
-    Raises:
-        UserError: the run failed, or the files of a run that finished earlier are damaged.
-    """
-    if isinstance(outcome, UserError):
-        raise outcome
-    start = f"{outcome.label}, seed {outcome.seed}: "
-    if outcome.status != "finished":
-        return f"{start}{outcome.status} ({outcome.message}), see {outcome.path}"
-    from benchmark.records import store
-
-    iou = mean_iou(outcome.path, store.read(outcome.path).headline_slice)
-    again = " (finished before; --force repeats it)" if outcome.again else ""
-    return f"{start}test IoU {100 * iou:.2f} % in {outcome.path}{again}"
 
 
 def _rates(tune: str | None, budget: int | None) -> int:

@@ -1,6 +1,7 @@
 """Write files and folders atomically, lock them, and turn errors of the disk into one line for the user."""
 
 import errno
+import fcntl
 import glob
 import os
 import platform
@@ -153,6 +154,18 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()  # while it is held: a process that waits for it notices, and makes a new one
         lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds this lock file now; False if it is gone or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment; whoever wants it asks again
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], object]) -> None:

@@ -32,6 +32,10 @@ DARKEST, BRIGHTEST = -20.0, 60.0
 """dB relative to the median magnitude of an image, if its scale is decibel."""
 _DYNAMICS = 1e-5
 """The median counts as at least this share of the largest magnitude: digital silence has none."""
+FAINTEST, LOUDEST = -23.0, 37.0
+"""dB relative to the steady noise at a frequency, if the scale is contrast."""
+_QUIETEST = 1e-8
+"""Steady noise counts as at least this share of the mean power: digital silence has none."""
 
 Real = NDArray[np.floating[Any]]
 Complex = NDArray[np.complexfloating[Any, Any]]
@@ -44,7 +48,8 @@ class Transform:
     The window is a multiple of the hop. `sides` 2: R = FFT length rows, row r shows the frequency (r + 1 - R / 2) / R
     of the sample rate, so 0 Hz is in the middle. `sides` 1: R = FFT length / 2 rows, 0 Hz in the last, the highest in
     the first; Nyquist has no row. `scale` linear: magnitudes from 1 on are white; decibel: -20 to 60 dB relative to
-    the median magnitude, so loudness does not matter.
+    the median magnitude, so loudness does not matter; contrast: -23 to 37 dB relative to the steady noise at the row's
+    frequency, so neither loudness nor the colour of the noise matters.
     """
 
     window: int = 128
@@ -167,6 +172,8 @@ class Transform:
             usual = max(float(np.median(size)), _DYNAMICS * float(size.max()))
             level = 20 * np.log10(np.maximum(size, 1e-30) / max(usual, 1e-20))
             size = np.maximum(level - DARKEST, 0) / (BRIGHTEST - DARKEST)
+        elif self.scale == "contrast":
+            size = contrast(spectrum)
         return np.asarray(self.unfold(np.round(255 * np.minimum(size, 1)).astype(np.uint8)))
 
     def image(self, samples: Real) -> NDArray[np.uint8]:
@@ -175,7 +182,7 @@ class Transform:
         Raises:
             ValueError: fewer samples than one window.
         """
-        if len(samples) < self.window or self.scale == "decibel":  # the median is of the whole
+        if len(samples) < self.window or self.scale != "linear":  # the other scales depend on the whole
             return self.render(self.stft(samples))
         result = np.empty((self.rows, self.frame_count(len(samples))), np.uint8)
         for frames, part in self._blocks(samples):
@@ -281,6 +288,15 @@ def steady_noise(power: Any) -> Any:
     ordered = library(power).sort(power, -1)
     ordered = getattr(ordered, "values", ordered)  # torch returns values and indices
     return ordered[..., int(QUIET * (power.shape[-1] - 1)), None] / -math.log(1 - QUIET)
+
+
+def contrast(spectrum: Any) -> Any:
+    """How far each bin is above the steady noise at its frequency, from 0 to 1: (..., K, T) -> (..., K, T)."""
+    power = abs(spectrum) ** 2
+    least = _QUIETEST * power.mean((-2, -1))[..., None, None] + 1e-30
+    maximum = library(power).maximum
+    level = 10 * library(power).log10(maximum(power, least * 1e-10) / maximum(steady_noise(power), least))
+    return ((level - FAINTEST) / (LOUDEST - FAINTEST)).clip(0, 1)
 
 
 def library(array: Any) -> Any:

@@ -1,6 +1,8 @@
 """The tables of architectures, datasets and protocols that `bench list` prints."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +23,19 @@ def tables(report: Report) -> Iterator[Table]:
     yield table
     yield _table("Datasets", ("name", "title", "--data", "paper"), _rows(catalogue.entries("datasets", report)))
     yield _table("Protocols", ("name", "title", "dataset"), _protocols())
+
+
+def facts(report: Report) -> dict[str, dict[str, Any]]:
+    """The same for scripts: architectures, datasets and protocols by name."""
+    kinds: tuple[registry.Kind, ...] = ("architectures", "datasets")
+    found: dict[str, dict[str, Any]] = {
+        kind: {name: asdict(each) for name, each in catalogue.entries(kind, report).items()} for kind in kinds
+    }
+    settings = {name: protocols.load(name) for name in protocols.names()}
+    return {
+        **found,
+        "protocols": {name: {"title": each.title, "dataset": each.dataset} for name, each in settings.items()},
+    }
 
 
 def citations(report: Report) -> Iterator[str]:

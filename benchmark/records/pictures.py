@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.common import files
 from benchmark.common.errors import printable
+from benchmark.records.tables import History
 
 # Okabe & Ito's blue and vermilion, which differ in every kind of colour vision.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
@@ -68,6 +71,33 @@ def draw_curve(path: Path, title: str, losses: Sequence[float], ious: Sequence[f
     right.annotate("selected", (selected, 2), color="0.4", fontsize=8, ha="right", rotation=90, va="bottom")
     right.set_ylim(0, 100)
     save(figure, path)
+
+
+def draw_curves(path: Path, title: str, runs: Mapping[str, Sequence[History]]) -> None:
+    """Draw training loss and validation IoU of several entries, a colour for each and a line for each of its runs.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure.suptitle(printable(title), fontsize=10, parse_math=False)
+    left, right = figure.subplots(1, 2)
+    for number, (label, histories) in enumerate(runs.items()):
+        style: dict[str, Any] = {"color": f"C{number % 10}", "linestyle": "-:"[number // 10 % 2], "linewidth": 1.2}
+        for index, history in enumerate(histories):
+            left.plot(history.epochs, history.losses, **style)
+            right.plot(history.epochs, 100 * np.asarray(history.ious), label="" if index else printable(label), **style)
+    left.set_ylabel("training loss")
+    right.set_ylabel("validation IoU (%)")
+    left.set_ylim(bottom=0)
+    right.set_ylim(0, 100)
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(color="0.9")
+    figure.legend(fontsize=8, loc="outside right upper")
+    written = partial(figure.savefig, format=path.suffix.removeprefix("."), dpi=150)
+    files.write_atomically(path, written)
 
 
 def save(figure: Figure, path: Path) -> None:

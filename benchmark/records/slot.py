@@ -1,15 +1,17 @@
 """The place of a run or a transfer in the results folder: one process at a time fills it, and it appears whole.
 
 results/unfinished/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/    checkpoints of a run under way
-results/unfinished/.../<run key, 12 digits>.lock                                held while a process works on it
+results/unfinished/.../<run key, 12 digits>.lock    held while a process works on it; says in JSON what that is
 results/unfinished/transfers/<run key>/<manifest digest>.lock                   the same for a transfer
 """
 
+import json
 import shutil
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.common import files
 from benchmark.common.errors import UserError
@@ -68,8 +70,8 @@ class Slot:
             return True
 
     @contextmanager
-    def claimed(self, report: Report) -> Iterator[None]:
-        """Hold the slot's lock; wait while another process holds it.
+    def claimed(self, report: Report, about: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Hold the slot's lock; wait while another process holds it. `about` is written into it, for `bench status`.
 
         Half-written folders of killed processes are removed, and a finished one that was being replaced is put back.
 
@@ -81,6 +83,9 @@ class Slot:
         try:
             with files.locked(lock, lambda: report("waiting", 0, 0, "another process is working on this run")):
                 files.clear_leftovers(self.path)
+                if about is not None:
+                    with suppress(OSError):
+                        lock.write_text(json.dumps(dict(about)), encoding="utf-8")
                 yield
         finally:
             if not self.work.exists():

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from benchmark.common.errors import UserError
 from benchmark.data import recordings
-from benchmark.tools.denoise import choose_run, section
+from benchmark.tools.denoise import section, trained
 from benchmark.tools.denoise.clean import transform_of
 from benchmark.tools.denoise.section import Section
 from benchmark.tools.denoise.settings import Settings
+from benchmark.tools.denoise.trained import Trained
 
 if TYPE_CHECKING:
     from benchmark.tools.denoise.cleaner import Cleaner
+
+Waves = NDArray[np.float32]
 
 
 def denoise_samples(
@@ -24,7 +27,7 @@ def denoise_samples(
     """Clean floats (S,) or (S, C) at `sample_rate` Hz; the result has their shape and type.
 
     `strength` is the share that is removed of what is no song. `run` is as for `bench denoise --run`, by default the
-    best one of the folder `results`. The network is loaded once.
+    network that ships. The network is loaded once.
 
     Raises:
         UserError: there is no such run, or the samples are no numbers, integers, or too few.
@@ -37,9 +40,17 @@ def denoise_samples(
         )
     recordings.check_numbers(given, "the array")
     waves = given.reshape(len(given), -1).astype(np.float32)  # (S, C)
-    settings = Settings(strength=strength)
-    path, found = choose_run.choose(Path("results"), str(run or choose_run.BEST), "")
-    cleaner = _loaded(path.resolve(), found.run_key)
+    cleaner = loaded(trained.named(Path("results"), str(run or trained.SHIPPED), ""))
+    cleaned = clean_samples(cleaner, waves, sample_rate, Settings(strength=strength))
+    return cleaned.reshape(given.shape).astype(given.dtype)
+
+
+def clean_samples(cleaner: "Cleaner", waves: Waves, sample_rate: int, settings: Settings) -> Waves:
+    """Clean (S, C) samples at `sample_rate` Hz, section by section: (S, C).
+
+    Raises:
+        UserError: there are too few samples, or the rate is impossible.
+    """
     transform = transform_of(cleaner, sample_rate, len(waves), "the array")
     size, margin = (length(cleaner, sample_rate) * sample_rate for length in (section.seconds, section.margin))
     cleaned = np.empty_like(waves)
@@ -48,13 +59,12 @@ def denoise_samples(
         for channel in range(waves.shape[1]):
             wave = np.ascontiguousarray(part[:, channel])
             cleaned[begin:end, channel] = here.clean(cleaner, wave, sample_rate, settings, show=False).cleaned
-    return cleaned.reshape(given.shape).astype(given.dtype)
+    return cleaned
 
 
 @lru_cache(maxsize=2)
-def _loaded(path: Path, run_key: str) -> "Cleaner":
-    del run_key  # another run in the same folder is loaded anew
-    from benchmark.records import store
+def loaded(chosen: Trained) -> "Cleaner":
+    """The network, ready to clean; the last two stay in memory."""
     from benchmark.tools.denoise.cleaner import Cleaner  # imports torch, which takes seconds
 
-    return Cleaner(path, store.read(path), "auto")
+    return Cleaner(chosen, "auto")

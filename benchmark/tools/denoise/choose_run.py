@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark.common.errors import UserError, first_line
 from benchmark.records import find, store, tables
 from benchmark.records.schema import Record
-from benchmark.records.store import HISTORY, RECORD, WEIGHTS
+from benchmark.records.store import HISTORY, RECORD
 
 BEST = "best"
 _NEARLY = 0.8
@@ -30,7 +30,6 @@ def choose(results: Path, run: str, table: str) -> Run:
         entry for entry in _candidates(results, run) if entry[1].status == "finished" and entry[1].dataset.rendering
     ]
     if not found:
-        # A network that ships with the program would be returned here, for `run` "best".
         name = "" if run == BEST else f" '{run}'"
         raise UserError(
             f"no finished run{name} in {results.absolute()} can clean recordings; name another folder of results with "
@@ -40,9 +39,8 @@ def choose(results: Path, run: str, table: str) -> Run:
     found = [entry for entry in found if entry[1].comparability_key.startswith(table)]
     if not found:
         raise UserError(f"no table in {results} has a key that begins with {table}; there are {_named_tables(every)}")
-    with_weights = [entry for entry in found if _has_weights(*entry)]
+    with_weights = [entry for entry in found if find.has_weights(*entry)]
     if not with_weights:
-        # As above: the shipped network, for `run` "best" without a table.
         raise UserError(f"no weights in {results.absolute()} (they are not committed); {_advice(found)}")
     several = _tables(with_weights)
     if len(several) > 1:
@@ -70,10 +68,6 @@ def _candidates(results: Path, run: str) -> Sequence[Run]:
         return [(path, store.read(path)) for path in paths]
     except (OSError, ValueError) as error:
         raise UserError(f"{run} cannot be read: {first_line(error)}") from error
-
-
-def _has_weights(path: Path, found: Record) -> bool:
-    return not found.architecture.parameter_count or (path / WEIGHTS).is_file()
 
 
 def _rank(entry: Run) -> tuple[float, str]:

@@ -117,7 +117,7 @@ def clean(cleaner: "Cleaner", source: Path, target: Path, settings: Settings, *,
                     found = part.clean(cleaner, wave, rate, settings, show=channel == 0)
                     cleaned[:, channel] = found.cleaned
                     measures.add_spectrum(found.before, found.weights)
-                    finder.add(part.frames.start, _marked(found, measures, cleaner.protocol.threshold))
+                    finder.add(part.frames.start, _marked(found, measures, cleaner.threshold))
                     if found.after is not None:
                         overview.add(part.frames, found.before, found.weights, found.after)
                 original = samples[begin - part.first : end - part.first]

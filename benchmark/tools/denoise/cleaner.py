@@ -1,23 +1,19 @@
-"""Apply a run's network to a sound: where the bird is, in Hz and seconds.
+"""Apply a network to a sound: where the bird is, in Hz and seconds.
 
 Legend: S samples at the network's rate, F frames of one of its images, G frames of the whole sound, K bins.
 """
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from benchmark import protocols
-from benchmark.contract import Rendering
 from benchmark.data import images, recordings
 from benchmark.data.spectrogram import Transform
-from benchmark.records import weights
-from benchmark.records.schema import Record
+from benchmark.tools.denoise.trained import Trained
 from benchmark.training import hardware
 from benchmark.training.batches import Normalisation
 from benchmark.training.hardware import Hardware
@@ -44,16 +40,16 @@ class Grid:
 
 
 class Cleaner:
-    """The network of a run with its weights, and the rendering of its data."""
+    """A trained network, and the rendering of its data."""
 
-    def __init__(self, path: Path, found: Record, device: str) -> None:
-        self.protocol = protocols.recorded(found.protocol.name, found.protocol.settings)
-        self.hardware: Hardware = hardware.resolve(device, "auto")
-        assert found.dataset.rendering is not None  # choose() checked it
-        self.rendering: Rendering = found.dataset.rendering
+    def __init__(self, trained: Trained, device: str) -> None:
+        self.rendering = trained.rendering
         self.transform = Transform.of(self.rendering)
-        self._network = weights.load(path, found, self.protocol).to(self.hardware.device).eval()
-        self._normalise = Normalisation(self.protocol, self.hardware.device)
+        self.threshold = trained.protocol.threshold
+        self._image_size = trained.protocol.image_size
+        self._hardware: Hardware = hardware.resolve(device, "auto")
+        self._network = trained.load().to(self._hardware.device).eval()
+        self._normalise = Normalisation(trained.protocol, self._hardware.device)
 
     @property
     def frames(self) -> int:
@@ -133,13 +129,13 @@ class Cleaner:
     def _image(self, window: recordings.Real) -> NDArray[np.uint8]:
         if self.rendering.peak is not None:
             window = window * (self.rendering.peak / np.abs(window).max())
-        return images.resize_image(self.transform.image(window), self.protocol.image_size)
+        return images.resize_image(self.transform.image(window), self._image_size)
 
     @torch.inference_mode()
     def _predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, H, W) images -> one-sided weights (n, K, F)."""
-        pixels = self._normalise(torch.from_numpy(pictures).to(self.hardware.device))
-        with self.hardware.autocast():
+        pixels = self._normalise(torch.from_numpy(pictures).to(self._hardware.device))
+        with self._hardware.autocast():
             logits = self._network(pixels)
         size = (self.transform.rows, self.frames)
         weights = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)[:, 0].sigmoid()

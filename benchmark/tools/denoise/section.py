@@ -63,7 +63,7 @@ class Section:
         wave = samples[start * hop - self.first :][:length]
         wave = np.pad(wave, (0, length - len(wave)))
         weights = self._weights(cleaner, samples, rate, start, stop)
-        weights = (weights >= cleaner.protocol.threshold).astype(np.float32) if settings.mask == "hard" else weights
+        weights = (weights >= cleaner.threshold).astype(np.float32) if settings.mask == "hard" else weights
         weights[self._frequencies(rate) > cleaner.band(rate)] = 1.0 if settings.above == "keep" else 0.0
         spectrum = self.transform.stft(wave)
         # Masking is linear: less strength is a share of the recording itself, to the last bit where nothing is removed.

@@ -2,7 +2,6 @@
 
 import math
 
-from benchmark.records.schema import Record
 from benchmark.tools.denoise.clean import Cleaned
 
 _QUIETEST = -60.0
@@ -11,10 +10,10 @@ _NOTHING, _EVERYTHING = 0.001, 0.8
 """Mean weights of a mask that hardly keeps or hardly removes anything."""
 
 
-def of_network(found: Record) -> list[str]:
-    """What is to be said of every recording that this network cleans."""
+def of_network(title: str) -> list[str]:
+    """What is to be said of every recording that a network cleans which was trained on data of this title."""
     # Whoever makes such a dataset says so in its title.
-    if "synthetic " in f"{found.dataset.title} ".lower():
+    if "synthetic " in f"{title} ".lower():
         return ["the network was trained on synthetic sounds only, and may take real birds for noise"]
     return []
 

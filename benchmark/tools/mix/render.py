@@ -75,7 +75,7 @@ def _song(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
     """The song, (L,): a window of a long recording, or the repetitions of a short one."""
     if mixture.song.seconds > settings.seconds:
         return _stem(mixture.song, mixture.song_start, settings, lowpass)
-    once = _prepared(mixture.song, 0.0, mixture.song.seconds, settings, lowpass)
+    once = passage(mixture.song, settings, lowpass)
     fade = min(round(_FADE * settings.sample_rate), len(once) // 2)
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / max(fade, 1))
     once[:fade] *= ramp
@@ -93,7 +93,7 @@ def _background(mixture: Mixture, settings: Settings, lowpass: float) -> Wave:
     source = mixture.background
     if source.seconds >= settings.seconds:
         return _stem(source, mixture.background_start, settings, lowpass)
-    once = _prepared(source, 0.0, source.seconds, settings, lowpass)
+    once = passage(source, settings, lowpass)
     fade = min(round(_CROSSFADE * settings.sample_rate), len(once) // 4)
     ramp = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade)  # the powers of both ramps add up to 1
     joint = once[len(once) - fade :] * ramp[::-1] + once[:fade] * ramp
@@ -114,6 +114,11 @@ def _stem(source: Source, start: float, settings: Settings, lowpass: float) -> W
     """The window of a recording from `start` seconds on, (L,)."""
     wave = _prepared(source, start, settings.seconds, settings, lowpass)[: settings.samples]
     return np.pad(wave, (0, settings.samples - len(wave)))  # rounding may cost a sample at a recording's end
+
+
+def passage(source: Source, settings: Settings, lowpass: float) -> Wave:
+    """The whole passage of a recording as it is mixed: without DC, at the common sample rate, in the common band."""
+    return _prepared(source, 0.0, source.seconds, settings, lowpass)
 
 
 def _prepared(source: Source, start: float, seconds: float, settings: Settings, lowpass: float) -> Wave:

@@ -49,7 +49,7 @@ class Settings(BaseModel):
     hop: Count = 64
     fft_length: Count = 1024
     sides: Annotated[int, Field(ge=1, le=2)] = 2
-    scale: Literal["linear", "decibel"] = "linear"
+    scale: Literal["linear", "decibel", "contrast"] = "linear"
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
