@@ -82,6 +82,10 @@ class ArchitectureSpec:
     pixelwise: bool = False
     """Whether each pixel is judged by itself and a fixed neighbourhood. A network that sees shapes must do better than
     such baselines; the leaderboard shows whether it does."""
+    loss: Callable[[Any, Any], Any] | None = None
+    """`loss(outputs, masks) -> Tensor`: a loss of the network's own, one number, for `--arch NAME:loss=own`. `outputs`
+    are what `forward` returns in training mode, which may be a list or tuple of which the first are the logits;
+    `masks` (N, 1, H, W) are 0 or 1. Without `loss=own` it trains with the protocol's loss of these logits, like all."""
     resolve: "Callable[[Mapping[str, Any]], ArchitectureSpec] | None" = None
     """Parameters -> the spec for them, if title, weights or reported numbers depend on the parameters."""
 
@@ -102,6 +106,7 @@ class ArchitectureSpec:
         _require(self, "reported", _all_are(Reported, self.reported), "a tuple of Reported")
         _require(self, "without_gradient", _all_are(str, self.without_gradient), "a tuple of names or patterns")
         _require(self, "pixelwise", isinstance(self.pixelwise, bool), "True or False")
+        _require(self, "loss", self.loss is None or callable(self.loss), "a function or None")
         _require(self, "resolve", self.resolve is None or callable(self.resolve), "a function or None")
 
 

@@ -12,7 +12,7 @@ from benchmark.common.progress import Report
 from benchmark.contract import DatasetSpec
 from benchmark.data import foreground
 from benchmark.data.cache import Cached
-from benchmark.plugins import datasets, network, registry
+from benchmark.plugins import datasets, network, parameters, registry
 from benchmark.plugins.blame import blaming
 from benchmark.plugins.network import Network
 from benchmark.plugins.registry import Plugin
@@ -125,6 +125,10 @@ def _describe_data(experiment: Experiment, report: Report) -> None:
     report("data", 0, 0, foreground.about(experiment.data, experiment.protocol.image_size))
     for line in foreground.warnings(experiment.data):
         report("warning", 0, 0, line)
+    plugin = experiment.architecture
+    if plugin.spec.loss and not parameters.wants_own_loss(plugin.parameters, plugin.spec):
+        own = f"{plugin.label}{',' if plugin.parameters else ':'}loss=own"
+        report("loss", 0, 0, f"{experiment.protocol.loss}, as for all; its own: --arch {own}")
 
 
 def _prepare(request: Request, report: Report) -> Experiment:

@@ -53,7 +53,7 @@ def resolve(*, root: Path, name: str = "", **_: object) -> DatasetSpec:
 def _pairs(root: Path) -> dict[str, Pairs]:
     found = own_folders.by_split(root)
     if found is None:
-        raise UserError(_unsplit(root))
+        raise UserError(own_folders.unsplit(root))
     for split, names in SPLITS.items():
         if split not in found:
             have = ", ".join(found)
@@ -62,20 +62,6 @@ def _pairs(root: Path) -> dict[str, Pairs]:
                 f"some of the recordings there, or put all images together and split them: bench data split"
             )
     return found
-
-
-def _unsplit(root: Path) -> str:
-    """Says what a folder without splits holds, and what to do."""
-    found = own_folders.find_pairs(root)
-    if found is None:
-        return (
-            f"{root} has neither the folders train/, val/, test/ (each with images/ and masks/) nor images/ and "
-            f"masks/, nor pairs such as x.jpg, x_mask.png; {own_folders.content(root)}"
-        )
-    return (
-        f"{root} has {len(found)} images with masks, but no splits: bench data split {root} --out {root}-split (with "
-        "--group REGEX, which finds the recording in a name); or write names into train.txt, val.txt and test.txt"
-    )
 
 
 def _compile(group: str) -> re.Pattern[str] | None:

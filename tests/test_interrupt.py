@@ -81,3 +81,30 @@ def test_an_interruption_of_several_runs(tmp_path: Path) -> None:
     assert len(working) == len(devices)
     assert [pid for pid in working if is_running(pid)] == []
     assert list(tmp_path.glob("results/unfinished/**/*.safetensors"))
+
+
+def until(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read what a process says until a line has this text."""
+    assert process.stdout
+    assert any(text in line for line in process.stdout), text
+
+
+def test_a_run_that_is_told_to_stop_saves_its_last_epoch(tmp_path: Path) -> None:
+    planted(tmp_path / "mine", "architectures", MORTAL)
+    words = ["run", "--arch", "planted", "--plugins", tmp_path / "mine", "--results", tmp_path / "results"]
+    words += ["--dataset", SMALL, "--image-size", "32", "--batch-size", "4", "--threads", "1", "--epochs", "100000"]
+    words += ["--checkpoint-every", "1000000"]
+    command = [sys.executable, "-m", "benchmark", *map(str, words)]
+    for awaited in ("training: epoch 2/", "continuing: after epoch"):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                until(process, awaited)
+                process.terminate()
+                said, _ = process.communicate(timeout=120)
+            finally:
+                process.kill()
+        assert process.returncode == 143
+        assert said.splitlines()[-1].startswith("bench: told to stop; finished work is kept")
+        assert "Traceback" not in said
+        assert list(tmp_path.glob("results/unfinished/**/epoch-*.safetensors"))
+    assert not list(tmp_path.glob("results/runs/**/run.json"))

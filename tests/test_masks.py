@@ -1,5 +1,6 @@
 """Masks of every tool: read by a known convention, or refused with what to do; never guessed in silence."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 from benchmark.common.errors import UserError
 from benchmark.data import masks
+from benchmark.records import checksums
 
 BIRD = np.zeros((60, 80), bool)
 BIRD[10:40, 20:50] = True
@@ -145,13 +147,37 @@ def test_a_run_says_how_many_masks_vanish_and_were_smoothed(bench: Bench, tmp_pa
     root = own(tmp_path / "own")
     speck, smooth = np.zeros((40, 60)), Image.fromarray(blobs(1)[1]).filter(ImageFilter.GaussianBlur(1))
     speck[3, 3] = 255
-    save(root / "train" / "masks" / "0.png", speck)
+    for split, name in (("train", "0"), ("test", "7")):
+        save(root / split / "masks" / f"{name}.png", speck)
     smooth.save(root / "train" / "masks" / "1.png")
     words = ("run", "--arch", "otsu", "--batch-size", "2", "--image-size", "16", "--results", tmp_path / "results")
     ran = bench(*words, "--dataset", "folder", "--data", root)
-    assert ran.err.count("1 of 8 masks become empty at 16 x 16 pixels") == 1
+    assert ran.err.count("2 of 8 masks become empty at 16 x 16 pixels") == 1
     between = ((np.asarray(smooth) > 63) & (np.asarray(smooth) < 192)).sum()
     assert f"1 masks are smoothed or compressed with loss: {between} pixels" in ran.err
+    board = bench("leaderboard", "--results", tmp_path / "results", "--format", "csv,md")
+    assert board.code == 0
+    text = (tmp_path / "results" / "leaderboard.md").read_text()
+    assert "0 test masks are empty, 1 more become empty at 16 x 16 px (IoU 0)" in text
+
+
+def test_a_run_has_the_iou_of_each_image(bench: Bench, tmp_path: Path) -> None:
+    """Their mean is the number of the table, so nobody needs the rule; runs of before lack the column."""
+    root = own(tmp_path / "own")
+    save(root / "test" / "masks" / "7.png", np.zeros((40, 60)))
+    words = ("--results", tmp_path / "results")
+    bench("run", "--arch", "otsu", "--batch-size", "2", "--image-size", "32", "--dataset", "folder", "--data", root,
+          *words)  # fmt: skip
+    (path,) = (tmp_path / "results").rglob("images.csv")
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert rows[1]["iou"] == "nan"
+    bench("leaderboard", *words, "--format", "csv")
+    table = next(csv.DictReader((tmp_path / "results" / "leaderboard.csv").read_text().splitlines()))
+    assert float(rows[0]["iou"]) == pytest.approx(float(table["iou"]), abs=0.01)
+    assert bench("verify", *words).code == 0
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    checksums.write(path.parent)
+    assert bench("verify", *words).code == 0
 
 
 def test_classes_are_refused_before_anything_is_trained(bench: Bench, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -303,6 +304,22 @@ def test_mistakes(bench: Bench, folders: Path, tmp_path: Path) -> None:
     for number in range(4):
         (broken / "background" / f"site_{number:02d}.wav").unlink()
     fails("backgrounds are without loud animals", out=tmp_path / "new", root=broken)
+
+
+def test_a_song_as_long_as_a_window_starts_at_once(folders: Path) -> None:
+    settings = checked(seconds=4.0)
+    source = sources.read_all("song", folders / "song", settings, silent)[0]
+    found = plan._place(replace(source, seconds=settings.seconds), settings, np.random.default_rng(0))
+    assert found == (0.0, (0.0,))
+
+
+def test_two_files_of_one_name_are_two_songs(folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(folders / "song", tmp_path / "song")
+    first = recordings.find(tmp_path / "song")[0]
+    soundfile.write(first.with_suffix(".flac"), np.random.default_rng(0).uniform(-0.5, 0.5, 5 * 32_000), 32_000)
+    found = sources.read_all("song", tmp_path / "song", checked(), silent)
+    names = [source.name for source in found]
+    assert len(set(names)) == len(names) == len(recordings.find(tmp_path / "song"))
 
 
 def test_birds_are_split_apart_where_six_are_named(tmp_path: Path) -> None:

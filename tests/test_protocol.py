@@ -59,6 +59,11 @@ CHANGES = {
     "augmentation": "time_roll",
     "selection": "last_epoch",
     "threshold": 0.4,
+    "focal_gamma": 1.0,
+    "tversky_missed": 0.5,
+    "gradient_clip": 1.0,
+    "warm_up": 1.0,
+    "flips": "both",
 }
 
 

@@ -111,6 +111,70 @@ def test_a_wav_that_lacks_its_end(tmp_path: Path) -> None:
         recordings.header(tmp_path / "cut.wav")
 
 
+def rewritten(content: bytes, riff: int, data: int) -> bytes:
+    """A WAV of 44 bytes before its samples, with other sizes in its header."""
+    return content[:4] + riff.to_bytes(4, "little") + content[8:40] + data.to_bytes(4, "little") + content[44:]
+
+
+@pytest.mark.parametrize(
+    ("riff", "data"),
+    [(0x7FFFFFFF + 36, 0x7FFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (8 * RATE + 80, 8 * RATE + 44)],
+    ids=["sox", "ffmpeg", "its own header counted"],
+)
+def test_a_wav_whose_header_is_a_guess_is_read_whole(tmp_path: Path, riff: int, data: int) -> None:
+    """ecoacoustics/known-problems FL005, ffmpeg-python 118, NAudio 688."""
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE)
+    soundfile.write(tmp_path / "whole.wav", samples, RATE)
+    (tmp_path / "guess.wav").write_bytes(rewritten((tmp_path / "whole.wav").read_bytes(), riff, data))
+    np.testing.assert_array_equal(
+        recordings.read(tmp_path / "guess.wav")[0], recordings.read(tmp_path / "whole.wav")[0]
+    )
+
+
+def test_a_file_that_is_longer_than_its_header_says_is_refused(tmp_path: Path) -> None:
+    """FL003: a recorder that lost power wrote the samples and not their number."""
+    soundfile.write(tmp_path / "whole.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE), RATE)
+    (tmp_path / "open.wav").write_bytes(rewritten((tmp_path / "whole.wav").read_bytes(), 4036, 4000))
+    with pytest.raises(UserError, match=r"open\.wav holds \d+ bytes, of which its header states 4044: .* ffmpeg"):
+        recordings.header(tmp_path / "open.wav")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64", ".rf64", ".ogg", ".opus", ".flac"])
+def test_a_file_that_lacks_its_end_is_refused(tmp_path: Path, suffix: str) -> None:
+    """FL012; an MP3 states no length, and the end of a CAF is not looked for."""
+    given = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".rf64": {"format": "RF64"}}.get(suffix, {})
+    whole = tmp_path / f"whole{suffix}"
+    soundfile.write(whole, np.random.default_rng(0).uniform(-0.5, 0.5, 48_000), 48_000, **given)
+    assert recordings.header(whole).samples == 48_000
+    for share in (1 / 2, 2 / 3, 0.99):
+        cut = tmp_path / f"cut{suffix}"
+        cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+        with pytest.raises(UserError, match=r"cut\.\w+ (is truncated|is not a readable|holds fewer samples)"):
+            recordings.read(cut)
+
+
+def test_a_flac_that_promises_too_much_is_one_line(tmp_path: Path) -> None:
+    """FL010."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, RATE), RATE)
+    content = bytearray(path.read_bytes())
+    facts = int.from_bytes(content[18:26], "big")
+    content[18:26] = (facts + (facts & (1 << 36) - 1)).to_bytes(8, "big")  # twice the samples
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.flac holds fewer samples than its header promises"):
+        recordings.read(path)
+
+
+def test_links_are_followed_and_litter_is_passed_over(tmp_path: Path) -> None:
+    for name in ("here/a.wav", "here/$RECYCLE.BIN/x.wav", "here/@eaDir/a.wav", "here/._a.wav", "there/b.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, tone(), RATE)
+    (tmp_path / "here" / "other-disk").symlink_to(tmp_path / "there")
+    (tmp_path / "here" / "loop").symlink_to(tmp_path / "here")
+    found = [path.relative_to(tmp_path / "here").as_posix() for path in recordings.find(tmp_path / "here")]
+    assert found == ["a.wav", "other-disk/b.wav"]
+
+
 def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (

@@ -236,6 +236,16 @@ def test_more_threads_than_any_machine_has_are_refused(bench: Bench, tmp_path: P
     assert "100000 threads are more than 256: choose fewer with --threads" in ran.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_streams_are_not_taken_for_granted() -> None:
+    """A full disk is one line, before a command begins too; a closed stderr stops no work."""
+    command = f"{sys.executable} -m benchmark"
+    full = subprocess.run(f"{command} --version >/dev/full", shell=True, capture_output=True, text=True, check=False)
+    assert (full.returncode, full.stderr.count("\n"), "No space left" in full.stderr) == (2, 1, True)
+    closed = subprocess.run(f"{command} list 2>&-", shell=True, capture_output=True, text=True, check=False)
+    assert (closed.returncode, "Architectures" in closed.stdout) == (0, True)
+
+
 def test_an_output_that_cannot_show_a_sign_shows_the_rest(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "benchmark", "list"]
     ran = subprocess.run(words, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})

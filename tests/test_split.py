@@ -37,9 +37,12 @@ def test_from_one_folder_to_a_run(bench: Bench, tmp_path: Path, make: object) ->
     refused = bench(*words, "--dataset", "folder", "--data", root)
     assert refused.code == 2
     assert f"has 12 images with masks, but no splits: bench data split {root} --out {root}-split" in refused.err
+    audited = bench("data", "audit", root)
+    assert (audited.code, "bench data split" in audited.err) == (2, True)
     before = {path: path.read_bytes() for path in root.rglob("*.*")}
     made = bench("data", "split", root, "--out", f"{root}-split", "--group", "site[0-9]")
     assert made.out.startswith("6 train, 3 val, 3 test images in")
+    assert "The test has 1 recording(s) by --group; tables rank from 5 on" in made.out
     assert {path: path.read_bytes() for path in root.rglob("*.*")} == before
     ran = bench(*words, "--dataset", "folder:group=site[0-9]", "--data", f"{root}-split")
     assert ran.code == 0, ran.err

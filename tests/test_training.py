@@ -13,7 +13,7 @@ from torch import nn
 from benchmark import protocols, scores, training
 from benchmark.common.progress import silent
 from benchmark.data import cache, images
-from benchmark.training import evaluator, hardware, steps
+from benchmark.training import evaluator, hardware, losses, steps
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.hardware import Hardware
 
@@ -157,9 +157,53 @@ def test_dice_loss_by_hand() -> None:
     p = logits.sigmoid()
     cross = -(masks * p.log() + (1 - masks) * (1 - p).log()).mean()
     dice = [(2 * (p[i] * masks[i]).sum() + 1) / (p[i].sum() + masks[i].sum() + 1) for i in range(2)]
-    both = steps.loss_function(logits, masks, SETTINGS.override({"loss": "bce_dice"}))
+    both = losses.loss_function(logits, masks, SETTINGS.override({"loss": "bce_dice"}))
     torch.testing.assert_close(both, cross + 1 - (dice[0] + dice[1]) / 2)
-    torch.testing.assert_close(steps.loss_function(logits, masks, SETTINGS), cross)
+    torch.testing.assert_close(losses.loss_function(logits, masks, SETTINGS), cross)
+
+
+def test_losses_of_the_library_by_hand() -> None:
+    logits, masks = torch.randn(2, 1, 3, 3), (torch.rand(2, 1, 3, 3) > 0.5).float()
+    p = logits.sigmoid()
+    hit, missed, wrong = (p * masks).sum(), ((1 - p) * masks).sum(), (p * (1 - masks)).sum()
+    right = torch.where(masks > 0, p, 1 - p)
+    expected = {
+        "dice": 1 - 2 * hit / (2 * hit + missed + wrong),
+        "focal": (-((1 - right) ** 2) * right.log()).mean(),
+        "tversky": 1 - hit / (hit + 0.7 * missed + 0.3 * wrong),
+    }
+    for name, value in expected.items():
+        found = losses.loss_function(logits, masks, SETTINGS.override({"loss": name}))
+        torch.testing.assert_close(found, value, msg=name)
+
+
+def test_flips_take_image_and_mask_along() -> None:
+    images = torch.arange(4 * 2 * 3 * 4).view(4, 2, 3, 4).float()
+    flipped = steps._flip(images, torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]]))
+    expected = [images[0], images[1].flip(-1), images[2].flip(-2), images[3].flip(-1, -2)]
+    assert torch.equal(flipped, torch.stack(expected))
+
+
+@pytest.mark.parametrize(
+    "change", [{"flips": "both"}, {"flips": "time"}, {"gradient_clip": 1e-3}, {"warm_up": 3.0}, {"loss": "dice"}]
+)
+def test_settings_that_researchers_change_train(cached: cache.Cached, change: dict[str, object]) -> None:
+    """Each changes the training, and the same seed gives the same again."""
+    plain, *twice = (train(pixelwise(), cached, SETTINGS.override(given)) for given in ({}, change, change))
+    curves = [[epoch.loss for epoch in trained.history] for trained in (plain, *twice)]
+    assert curves[1] == curves[2] != curves[0]
+
+
+def test_warm_up_raises_the_rate(cached: cache.Cached) -> None:
+    settings = SETTINGS.override({"warm_up": 1.0, "epochs": 2, "schedule": "constant"})
+    data = DeviceSplit(cached.splits["train"], settings, FP32.device)
+    course = steps.Steps(pixelwise(), data, settings, seed=0, hardware=FP32)
+    rates: list[float] = []
+    for _ in range(2):
+        course.epoch(lambda _: rates.append(course.optimiser.param_groups[0]["lr"]))
+    half = len(rates) // 2
+    assert rates[:half] == pytest.approx([0.01 * (step + 1) / half for step in range(half)])
+    assert rates[half:] == [0.01] * half
 
 
 def test_divergence_is_a_result(cached: cache.Cached) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 import benchmark
-from benchmark.common import files, progress
+from benchmark.common import files, progress, stopping
 from benchmark.common.errors import UserError, first_line, one_line, printable
 
 app = typer.Typer(
@@ -41,20 +41,23 @@ P = ParamSpec("P")
 
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Print every error as one line. A user's mistake exits with code 2, Ctrl-C with 130, a bug with 1."""
+    """Print every error as one line. A user's mistake exits with 2, Ctrl-C with 130, SIGTERM with 143, a bug with 1."""
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            command(*arguments, **options)
+            with stopping.heeded():
+                command(*arguments, **options)
         except UserError as error:
             if os.environ.get("BENCH_DEBUG"):
                 raise
             complain(str(error))
             sys.exit(2)
-        except KeyboardInterrupt:
-            complain("interrupted; finished work is kept: give the same command again to continue")
-            sys.exit(130)
+        except KeyboardInterrupt as error:
+            told = isinstance(error, stopping.Stopped)
+            what = "told to stop" if told else "interrupted"
+            complain(f"{what}; finished work is kept: give the same command again to continue")
+            sys.exit(143 if told else 130)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # the exit code that the command chose; a closed pipe, e.g. to `head`
         except Exception as error:

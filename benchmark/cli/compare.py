@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.cli.common import Results, complain, one_line_errors, say
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, one_line_errors, say
 from benchmark.common.errors import UserError
 
 
@@ -15,6 +15,7 @@ def compare(
     first: Annotated[str, typer.Argument(help="A network, as the leaderboard names it.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Another, e.g. 'custom_resnet34 (fp32)'.", metavar="B")],
     results: Results = Path("results"),
+    plugins: Plugins = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Only tables of this protocol. Repeatable.")] = None,
     format_: Annotated[Literal["terminal", "json"], typer.Option("--format", help="Print text or JSON.")] = "terminal",
 ) -> None:
@@ -22,6 +23,7 @@ def compare(
 
     Compares them image by image, on every table that has both.
     """
+    add_plugins(plugins)
     from rich.console import Console
 
     from benchmark.leaderboard import compare, selection, tables

@@ -1,5 +1,6 @@
 """`bench data`: make a dataset from recordings, or inspect one."""
 
+import re
 import shlex
 from functools import partial
 from pathlib import Path
@@ -113,11 +114,18 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the draw.", min=0)] = 0,
 ) -> None:
     """Split a folder of images and masks into train, val and test. Files are linked or copied, never moved."""
+    from benchmark.scores.intervals import FEWEST_GROUPS
     from benchmark.tools import split as splitting
 
     made = splitting.split(root, out, group=group, mask_suffix=mask_suffix, shares=shares, seed=seed)
     counts = ", ".join(f"{len(names)} {name}" for name, names in made.items())
     say(f"{counts} images in {out}{'' if group else '; recordings are not known (--group REGEX keeps them together)'}")
+    tested = len({match[0] for name in made["test"] if group and (match := re.search(group, name))})
+    if 0 < tested < FEWEST_GROUPS:
+        say(
+            f"The test has {tested} recording(s) by --group; tables rank from {FEWEST_GROUPS} on: add recordings, or "
+            "give a larger share to the test with --shares"
+        )
     dataset = shlex.quote(f"folder:group={group}" if group else "folder")
     folder = shlex.quote(str(out))
     say(f"Next: bench data audit {folder}, then bench run --arch unet --dataset {dataset} --data {folder}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.common import Results, complain, one_line_errors, say
+from benchmark.cli.common import Plugins, Results, add_plugins, complain, one_line_errors, say
 from benchmark.common.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _FORMATS = ("terminal", "md", "csv", "tex", "html", "json")
 def leaderboard(
     *,
     results: Results = Path("results"),
+    plugins: Plugins = None,
     format_: Annotated[
         list[str] | None,
         typer.Option("--format", help="terminal, md, csv, tex, html, json; several with commas. [default: all]"),
@@ -55,6 +56,7 @@ def leaderboard(
     the tables are only printed, unless --format or --out asks for files. Files of runs are read, not hashed: bench
     verify and --check find files that were changed.
     """
+    add_plugins(plugins)
     from rich.console import Console
 
     from benchmark.leaderboard import formats, page

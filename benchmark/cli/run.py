@@ -74,7 +74,8 @@ def run(
             "--set",
             metavar="NAME=VALUE",
             help="Any setting: image_size, channels, normalisation, weights, loss, optimiser, learning_rate, "
-            "learning_rates, weight_decay, schedule, epochs, batch_size, augmentation, selection, threshold.",
+            "learning_rates, weight_decay, gradient_clip, schedule, warm_up, epochs, batch_size, augmentation, flips, "
+            "focal_gamma, tversky_missed, selection, threshold.",
         ),
     ] = None,
     tune: Annotated[

@@ -6,20 +6,18 @@ Images and masks lie in two folders (`images/`, `masks/`, also with folders belo
 """
 
 import codecs
-import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from benchmark.common.errors import UserError
-from benchmark.data import images
+from benchmark.data import images, walk
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 IMAGES = ("images", "imgs", "image", "img")
 MASKS = ("masks", "labels", "annotations", "mask", "label", "segmentations")
 SUFFIX = "_mask"
-_LITTER = ("$RECYCLE.BIN", "@eaDir", "__MACOSX")
 
 Pairs: TypeAlias = dict[str, tuple[Path, Path]]
 """Name of a sample, with folders (`site/a`) and without suffix -> its image and its mask."""
@@ -108,6 +106,24 @@ def find_pairs(folder: Path, suffix: str = SUFFIX) -> Pairs | None:
     return None if image_folder or mask_folder else _side_by_side(folder, suffix) or None
 
 
+def unsplit(root: Path) -> str:
+    """Says what a folder without splits holds, and what to do.
+
+    Raises:
+        UserError: an image has no mask, or a mask no image.
+    """
+    found = find_pairs(root)
+    if found is None:
+        return (
+            f"{root} has neither the folders train/, val/, test/ (each with images/ and masks/) nor images/ and "
+            f"masks/, nor pairs such as x.jpg, x{SUFFIX}.png; {content(root)}"
+        )
+    return (
+        f"{root} has {len(found)} images with masks, but no splits: bench data split {root} --out {root}-split (with "
+        "--group REGEX, which finds the recording in a name); or write names into train.txt, val.txt and test.txt"
+    )
+
+
 def content(folder: Path) -> str:
     """What a folder holds, in words."""
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -156,7 +172,7 @@ def _joined(originals: dict[str, Path], masks: dict[str, Path], image_folder: Pa
 
 def _unread(folders: Iterable[Path]) -> str:
     """Names the files whose format is not read, if there are some: their partners are missed."""
-    others = [path for folder in folders for path in _files(folder) if path.suffix.lower() not in images.SUFFIXES]
+    others = [path for folder in folders for path in walk.files(folder) if path.suffix.lower() not in images.SUFFIXES]
     if not others:
         return ""
     known = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
@@ -179,20 +195,7 @@ def _named(folder: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path, *, nested: bool = True) -> list[Path]:
-    return [path for path in _files(folder, nested=nested) if path.suffix.lower() in images.SUFFIXES]
-
-
-def _files(folder: Path, *, nested: bool = True) -> Iterator[Path]:
-    """The files below a folder in the order of their names; links are followed, what systems leave is passed over."""
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if nested and not name.startswith(".") and name not in _LITTER)
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith(".") and name != "Thumbs.db")
+    return [path for path in walk.files(folder, nested=nested) if path.suffix.lower() in images.SUFFIXES]
 
 
 def _key(name: str) -> str:

@@ -20,6 +20,7 @@ from scipy.io import wavfile
 
 from benchmark.common import files
 from benchmark.common.errors import UserError
+from benchmark.data import containers, walk
 
 SUFFIXES = frozenset(
     {
@@ -77,7 +78,7 @@ def find(path: Path) -> list[Path]:
         raise UserError(f"no file or folder {path}")
     if not path.is_dir():
         return [path]
-    found = [file for file in _visible(path) if file.suffix.lower() in SUFFIXES]
+    found = [file for file in sorted(walk.files(path)) if file.suffix.lower() in SUFFIXES]
     if not found:
         raise UserError(f"{path} holds no recordings ({', '.join(sorted(SUFFIXES))})")
     return found
@@ -85,12 +86,7 @@ def find(path: Path) -> list[Path]:
 
 def others(folder: Path) -> list[Path]:
     """The files below a folder that are no recordings by their suffix."""
-    return [file for file in _visible(folder) if file.suffix.lower() not in SUFFIXES]
-
-
-def _visible(folder: Path) -> list[Path]:
-    inside = (file for file in folder.rglob("*") if not file.is_dir())
-    return sorted(file for file in inside if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+    return [file for file in sorted(walk.files(folder)) if file.suffix.lower() not in SUFFIXES]
 
 
 def header(path: Path) -> Header:
@@ -259,17 +255,19 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         if state.st_size == 0:
             raise UserError(f"{path} is empty")
         with soundfile.SoundFile(path) as file:
+            if why := containers.fault(path):
+                raise UserError(f"{path} {why}")
             if file.frames == 0:
                 raise UserError(f"{path} holds no samples")
             if not 0 < file.samplerate <= HIGHEST_RATE:
                 raise UserError(
                     f"{path} states a sample rate of {file.samplerate} Hz; export it at up to {HIGHEST_RATE}"
                 )
-            if _shorter_than_it_says(path):
-                raise UserError(f"{path} is truncated: it ends before its header says; copy it again")
             yield file
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+        if "psf_fseek" in str(reason):  # of a FLAC
+            raise UserError(f"{path} holds fewer samples than its header promises; copy or export it again") from error
         raise UserError(f"{path} is not a readable recording ({str(reason).rstrip('.')})") from error
 
 
@@ -285,14 +283,6 @@ def quiet_decoder() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def _shorter_than_it_says(path: Path) -> bool:
-    """Whether a RIFF file lacks its end; libsndfile would read the rest without a warning."""
-    with path.open("rb") as file:
-        kind, size = file.read(4), int.from_bytes(file.read(4), "little")
-    unknown = size in (0, 0xFFFF_FFFF)  # written to a stream, where the header cannot be corrected
-    return kind == b"RIFF" and not unknown and size + 8 > path.stat().st_size + 1  # an odd end may lack its pad
 
 
 # ---------------------------------------------------------------- samples -> samples

@@ -25,8 +25,8 @@ def check_root(name: str, spec: DatasetSpec, root: Path | None) -> None:
         raise UserError(f"dataset '{name}' is read from a folder: say which with --data ROOT ({spec.title})")
     if root is not None and spec.embedded:
         raise UserError(
-            f"dataset '{name}' is embedded and reads no folder: leave out --data, or choose the folder's reader with "
-            "--dataset (bench list shows them)"
+            f"dataset '{name}' is embedded and reads no folder: leave out --data, or name the dataset that reads "
+            "it, e.g. --dataset folder for images and masks of your own (bench list shows all)"
         )
     check_folder(root)
 

@@ -89,7 +89,7 @@ class Table:
 
     `references` are not entries. `snr_bins` are the lower ends of the intervals of `by_snr` in dB. `images` describe
     the test images, None if the manifest is missing. `distinction` is added to the heading if two tables would have
-    the same.
+    the same. `vanished` test masks are empty only at the protocol's size.
     """
 
     key: str
@@ -99,6 +99,7 @@ class Table:
     snr_bins: tuple[float, ...]
     images: Images | None = None
     distinction: str = ""
+    vanished: int = 0
 
     @property
     def has_sounds(self) -> bool:

@@ -18,8 +18,8 @@ from benchmark.scores import (
     SOUND_COLUMNS,
     SOUND_SCORES,
     Score,
-    image_iou,
     improvement,
+    shown_iou,
     truth_is_empty,
 )
 
@@ -31,7 +31,8 @@ _AT_ONCE = 500
 class Scored:
     """A run with its scores on the headline slice and on the other slices.
 
-    Per image of the test split, (N,): `ids`, `ious` (NaN for an empty mask) and `gains` of SI-SDR in dB.
+    Per image of the test split, (N,): `ids`, `ious` (NaN for an empty mask) and `gains` of SI-SDR in dB. `vanished`
+    of its masks are empty only at the protocol's size.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Scored:
     ids: tuple[str, ...] = ()
     ious: NDArray[np.float64] | None = None
     gains: NDArray[np.float64] | None = None
+    vanished: int = 0
 
 
 def score_all(runs: Sequence[tuple[Path, Record]], problems: list[str]) -> Iterator[Scored]:
@@ -115,8 +117,9 @@ def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
     headline = first.headline_slice
     scores = _by_run(every, by_slice[headline])
     others = {name: _by_run(shown, part) for name, part in by_slice.items() if name != headline}
-    ious = np.where(truth_is_empty(stacked), np.nan, image_iou(stacked))
+    ious = shown_iou(stacked)
     gains = improvement(stacked, "sisdr") if with_sounds else None
+    vanished = (~truth_is_empty(stacked) & (stacked["tp"] + stacked["fn"] == 0)).sum(-1)
     for index, (folder, record, counts) in enumerate(runs):
         yield Scored(
             folder,
@@ -126,6 +129,7 @@ def _score(runs: Sequence[tuple[Path, Record, Columns]]) -> Iterator[Scored]:
             tuple(counts["id"]),
             ious[index],
             None if gains is None else gains[index],
+            int(vanished[index]),
         )
 
 

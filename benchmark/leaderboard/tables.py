@@ -20,7 +20,7 @@ from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.stratum_means import stratum_means
-from benchmark.records import store, verify
+from benchmark.records import renames, store, verify
 from benchmark.records.schema import Record, shown
 from benchmark.scores import intervals, ranks
 from benchmark.scores.intervals import Kinds
@@ -38,15 +38,16 @@ def build(results: Path) -> Board:
         UserError: the results folder cannot be read.
     """
     read, problems = store.read_all(results)
-    found = [(path, shown(one)) for path, one in read]
+    renamed = renames.read(results)
+    found = [(path, renames.shown(shown(one), renamed)) for path, one in read]
     groups: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
         groups.setdefault(run.record.comparability_key, []).append(run)
     sources = cache(verify.current_sources)
     tables = sorted((_table(results, key, runs, sources, problems) for key, runs in groups.items()), key=_table_order)
-    names = Counter(table.heading for table in tables)
+    headings = Counter(table.heading for table in tables)
     tables = [
-        replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
+        replace(table, distinction=f" (table {table.key[:6]})") if headings[table.heading] > 1 else table
         for table in tables
     ]
     return Board(
@@ -76,6 +77,7 @@ def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, pr
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and with_sounds and references else (),
         images=images,
+        vanished=max(run.vanished for run in runs),
     )
 
 

@@ -4,7 +4,7 @@ import copy
 import inspect
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,14 +25,47 @@ from benchmark.protocols import Protocol
 class Network(nn.Module):
     """Pads images at the right and bottom to the architecture's size multiple, and crops its logits.
 
-    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, because black would mean silence.
+    (N, C, H, W) float -> (N, 1, H, W). The border is repeated, because black would mean silence. `own_loss` is the
+    plugin's loss if the network is to train with it. Of the outputs of a training pass, `side_outputs` says, the first
+    are the logits.
     """
 
-    def __init__(self, core: nn.Module, size_multiple: int, label: str) -> None:
+    def __init__(
+        self,
+        core: nn.Module,
+        size_multiple: int,
+        label: str,
+        *,
+        own_loss: Callable[[Any, Tensor], Tensor] | None = None,
+        side_outputs: bool = False,
+    ) -> None:
         super().__init__()
         self.core = core
         self.size_multiple = size_multiple
         self.label = label
+        self.own_loss = own_loss
+        self.side_outputs = side_outputs
+
+    def outputs(self, image: Tensor, mask: Tensor) -> tuple[Any, Tensor]:
+        """All that the architecture returns of the padded images, and the masks (N, 1, H, W) padded alike."""
+        return self.core(self._padded(image)), self._padded(mask)
+
+    def loss_of(self, outputs: Any, mask: Tensor) -> Tensor:
+        """The plugin's own loss, of outputs in 32 bits.
+
+        Raises:
+            UserError: it is not one number that depends on the outputs.
+        """
+        assert self.own_loss is not None
+        found: object = self.own_loss(_in_32_bits(outputs), mask)
+        if not isinstance(found, Tensor) or found.numel() != 1 or not found.requires_grad:
+            what = f"a tensor of {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise UserError(f"{self.label}: loss() returns {what}; it must be one number that depends on the outputs")
+        return found.reshape(())
+
+    def _padded(self, image: Tensor) -> Tensor:
+        down, right = (-size % self.size_multiple for size in image.shape[-2:])
+        return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the padded image, cropped.
@@ -41,10 +74,10 @@ class Network(nn.Module):
             UserError: the architecture's logits are not (N, 1, H, W).
         """
         height, width = image.shape[-2:]
-        down, right = (-size % self.size_multiple for size in (height, width))
-        if down or right:
-            image = F.pad(image, (0, right, 0, down), mode="replicate")
+        image = self._padded(image)
         logits: object = self.core(image)
+        if self.training and self.side_outputs and isinstance(logits, list | tuple):
+            logits = logits[0]
         expected = (len(image), 1, *image.shape[-2:])
         if not isinstance(logits, Tensor):
             raise UserError(f"{self.label}: forward() returns {_instead(logits)}")
@@ -59,6 +92,14 @@ class Network(nn.Module):
                 f"must be dense floats on {image.device}"
             )
         return logits[..., :height, :width]
+
+
+def _in_32_bits(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    if isinstance(outputs, Mapping):
+        return {name: _in_32_bits(value) for name, value in outputs.items()}
+    return [_in_32_bits(value) for value in outputs] if isinstance(outputs, list | tuple) else outputs
 
 
 def _instead(output: object) -> str:
@@ -121,7 +162,8 @@ def build(plugin: Plugin, protocol: Protocol, seed: int) -> Network:
         raise UserError(f"{plugin.label}: {type(core).__name__} has no forward(); write forward(self, image)")
     if any(isinstance(parameter, UninitializedParameter) for parameter in core.parameters()):
         raise UserError(f"{plugin.label} has lazy layers, whose sizes are unknown when it is built: state their sizes")
-    return Network(core, spec.size_multiple, plugin.label)
+    own = spec.loss if parameters.wants_own_loss(plugin.parameters, spec) else None
+    return Network(core, spec.size_multiple, plugin.label, own_loss=own, side_outputs=spec.loss is not None)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_type_hints
 from benchmark.common.errors import UserError, nearest
 from benchmark.contract import ArchitectureSpec
 
-_WEIGHTS = "weights"
-"""The parameter that the core adds to architectures."""
-_ADDED = inspect.Parameter(_WEIGHTS, inspect.Parameter.KEYWORD_ONLY, default=None)
+_WEIGHTS, _LOSS = "weights", "loss"
+_ADDED: Mapping[str, Any] = {_WEIGHTS: Literal["none"], _LOSS: Literal["own"]}
+"""The parameters that the core adds to architectures, and their values."""
 
 
 def label(name: str, parameters: Mapping[str, Any]) -> str:
@@ -52,7 +52,7 @@ def resolved(spec: ArchitectureSpec, parameters: Mapping[str, Any], text: str) -
     Published numbers belong to the plugin at its defaults, not to another size.
 
     Raises:
-        UserError: `weights=none` of a plugin without pretrained weights.
+        UserError: `weights=none` of a plugin without pretrained weights, `loss=own` of one without a loss.
     """
     own = own_parameters(parameters, spec.build)
     if spec.resolve is not None:
@@ -62,11 +62,17 @@ def resolved(spec: ArchitectureSpec, parameters: Mapping[str, Any], text: str) -
     if not parameters:
         return spec
     spec = replace(spec, reported=())
-    if own == parameters:
-        return spec
-    if spec.pretrained is None:
+    added = parameters.keys() - own.keys()
+    if _LOSS in added and spec.loss is None:
+        raise UserError(f"'{text}': it has no loss of its own; leave out {_LOSS}=own")
+    if _WEIGHTS in added and spec.pretrained is None:
         raise UserError(f"'{text}': it has no pretrained weights; leave out {_WEIGHTS}=none")
-    return replace(spec, pretrained=None, licence=None)
+    return replace(spec, pretrained=None, licence=None) if _WEIGHTS in added else spec
+
+
+def wants_own_loss(parameters: Mapping[str, Any], spec: ArchitectureSpec) -> bool:
+    """Whether the architecture trains with the loss of its plugin."""
+    return _LOSS in parameters.keys() - own_parameters(parameters, spec.build).keys()
 
 
 def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -75,8 +81,8 @@ def accepted(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def own_parameters(parameters: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters that the plugin takes: without the core's `weights`, if the plugin has none of that name."""
-    return {name: value for name, value in parameters.items() if name != _WEIGHTS or _WEIGHTS in accepted(function)}
+    """The parameters that the plugin takes: without those that the core adds, if the plugin has none of that name."""
+    return {name: value for name, value in parameters.items() if name not in _ADDED or name in accepted(function)}
 
 
 def defaults(spec: Any) -> dict[str, Any]:
@@ -95,8 +101,11 @@ def _taken(spec: Any) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     function = _builder(spec)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     known = _free(spec)
-    if isinstance(spec, ArchitectureSpec) and (spec.pretrained or spec.resolve) and _WEIGHTS not in known:
-        known[_WEIGHTS], hints[_WEIGHTS] = _ADDED, Literal["none"]
+    if isinstance(spec, ArchitectureSpec):
+        for name, there in ((_WEIGHTS, spec.pretrained or spec.resolve), (_LOSS, spec.loss)):
+            if there and name not in known:
+                known[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+                hints[name] = _ADDED[name]
     return known, hints
 
 

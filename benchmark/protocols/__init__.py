@@ -56,16 +56,27 @@ class Protocol(BaseModel):
     channels: Literal[1, 3] = 3
     normalisation: Literal["none", "imagenet"] = "imagenet"
     weights: Literal["none", "pretrained"] = "pretrained"
-    loss: Literal["bce", "bce_dice"] = "bce"
+    loss: Literal["bce", "bce_dice", "dice", "focal", "tversky"] = "bce"
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    """Of the focal loss: how far easy pixels count less."""
+    tversky_missed: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Of the Tversky loss: the weight of missed foreground; that of false alarms is the rest of 1."""
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-4
     learning_rates: tuple[PositiveFloat, ...] = ()
     """Each network takes the one with the best validation IoU; if empty, all take `learning_rate`. Ascending."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    """The largest norm of all gradients together; 0: any."""
     schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs in which the learning rate rises to the schedule's."""
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 16
     augmentation: Literal["none", "time_roll"] = "none"
+    """`time_roll` shifts each image in time around its edge."""
+    flips: Literal["none", "time", "both"] = "none"
+    """Each image is mirrored in time (left-right), or also upside down, with a chance of one half each."""
     selection: Literal["best_validation_iou", "last_epoch"] = "best_validation_iou"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 

@@ -86,6 +86,7 @@ def architecture(plugin: Plugin, net: Network, settings: Protocol) -> schema.Arc
         weights=network.weights(spec, settings) if count else "no parameters",
         weights_licence=spec.licence if network.starts_pretrained(spec, settings) else None,
         pixelwise=spec.pixelwise,
+        own_loss=net.own_loss is not None,
         parameter_count=count,
         gflops=round(network.gigaflops(net, settings), 4),
         reported=list(spec.reported),

@@ -90,6 +90,8 @@ class ArchitectureRecord(Part):
     weights_licence: str | None = None
     pixelwise: bool = False
     """Whether it classifies each pixel by a fixed neighbourhood: the baseline of its table."""
+    own_loss: bool = False
+    """Whether it was trained with the loss of its plugin, not with the protocol's."""
 
 
 class DeviceRecord(Part):

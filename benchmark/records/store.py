@@ -2,7 +2,7 @@
 
     results/runs/<protocol>/<dataset>/<architecture>/<run key, 12 digits>/
         run.json            what was run, on what, and how long it took
-        images.csv          per test image: integer counts, from which every score is computed, and sound scores in dB
+        images.csv          per test image: integer counts, from which every score is computed, sound scores in dB, IoU
         logits.csv          per test image: histograms of the logits over background and over foreground
         history.csv         per epoch: loss and validation IoU
         candidates.csv      the same for every learning rate, where the protocol has several to choose from

@@ -18,12 +18,14 @@ from benchmark.scores import COUNT_COLUMNS, LOGIT_BINS, SOUND_COLUMNS, separatio
 HISTORY = ("epoch", "loss", "validation_iou", "seconds")
 LOGITS = tuple(f"{name}_{number}" for name in ("background", "foreground") for number in range(LOGIT_BINS))
 IMAGES = ("id", "slice", *COUNT_COLUMNS)
+IOU = "iou"
+"""For readers of images.csv: the IoU of the image in per cent, nan for an empty mask. Runs of before lack it."""
 
 MOST_PIXELS = 10**12
 """The most pixels an image may have: sums over a test split still fit into 64 bits."""
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
-"""Column name -> values (N,): `id` and `slice` are strings, counts int64, scores of sounds float64 in dB."""
+"""Column name -> values (N,): `id` and `slice` are strings, counts int64, scores of sounds (dB) and IoU float64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,7 @@ def read_images(paths: Sequence[Path]) -> list[Columns]:
     headers = [text.partition("\n")[0] for text in texts]
     found: list[Columns] = [{} for _ in paths]
     for header in dict.fromkeys(headers):
-        _require_columns(header, IMAGES, [*IMAGES, *SOUND_COLUMNS])
+        _require_columns(header.removesuffix(f",{IOU}"), IMAGES, [*IMAGES, *SOUND_COLUMNS])
         members = [index for index, other in enumerate(headers) if other == header]
         for index, columns in zip(members, _parsed(header, [texts[index] for index in members]), strict=True):
             found[index] = columns
@@ -137,7 +139,7 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
     import pandas as pd
 
     kinds = {name: _kind(name) for name in header.split(",")}
-    decibels = [name for name, kind in kinds.items() if kind is np.float64]
+    floats = [name for name, kind in kinds.items() if kind is np.float64]
     bodies = [text.partition("\n")[2] for text in texts]
     together = "".join(bodies)
     ends = np.cumsum([body.count("\n") for body in bodies])
@@ -146,7 +148,7 @@ def _parsed(header: str, texts: Sequence[str]) -> list[Columns]:
         dtype=kinds,
         usecols=list(kinds),
         keep_default_na=False,
-        na_values={name: ["nan"] for name in decibels},
+        na_values={name: ["nan"] for name in floats},
     )
     if len(table) != ends[-1]:
         raise ValueError("it has a quoted line break, an empty line, or no line end at its end")

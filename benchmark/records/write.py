@@ -115,9 +115,10 @@ def write_evaluation(target: Path, split: cache.CachedSplit, evaluation: Evaluat
 
 
 def write_counts(target: Path, split: cache.CachedSplit, evaluation: Evaluation) -> None:
-    """Write images.csv: the counts of each image, and its sound scores if the clean sound is known."""
+    """Write images.csv: the counts of each image, its sound scores if the clean sound is known, and its IoU."""
     columns: dict[str, list[Any]] = {name: evaluation.counts[name].tolist() for name in scores.COUNT_COLUMNS}
     columns |= _decibels({name: evaluation.sounds[name] for name in scores.SOUND_COLUMNS if evaluation.sounds})
+    columns[tables.IOU] = [f"{100 * value:.4f}" for value in scores.shown_iou(evaluation.counts)]
     _write_columns(target / store.IMAGES, split, columns)
 
 

@@ -15,7 +15,7 @@ from benchmark.scores.counts import (
     surface,
     surface_tolerance,
 )
-from benchmark.scores.overlap import SCORES, image_iou, truth_is_empty
+from benchmark.scores.overlap import SCORES, image_iou, shown_iou, truth_is_empty
 from benchmark.scores.score import Score
 from benchmark.scores.sounds import SOUND_COLUMNS, SOUND_SCORES, improvement
 
@@ -32,6 +32,7 @@ __all__ = [
     "confusion",
     "image_iou",
     "improvement",
+    "shown_iou",
     "surface",
     "surface_tolerance",
     "truth_is_empty",

@@ -30,6 +30,11 @@ def image_iou(counts: Counts) -> NDArray[np.float64]:
     return per_image(counts["tp"], counts["tp"] + counts["fp"] + counts["fn"])
 
 
+def shown_iou(counts: Counts) -> NDArray[np.float64]:
+    """The same, NaN where the mask is empty: their mean is the IoU of the table."""
+    return np.where(truth_is_empty(counts), np.nan, image_iou(counts))
+
+
 def _over_images(prefix: str, numerator: str, denominator: str) -> Over:
     """Mean over images with non-empty truth of a ratio of sums, e.g. "tp" over "tp fp fn"; letters may repeat."""
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from benchmark.common import stopping
 from benchmark.common.progress import Report
 from benchmark.protocols import Protocol
 from benchmark.training import state
@@ -104,6 +105,7 @@ def train(
 
     Raises:
         ExecutionError: the network cannot be compiled.
+        Stopped: the process was told to end; the last epoch is in a checkpoint.
     """
     if not trainable(network):
         return Trained(status="finished", history=(), best_epoch=0, images_per_second=None)
@@ -112,23 +114,33 @@ def train(
     course = _Course(network, steps, given.machine.device)
     if checkpoints is not None and course.resume(checkpoints):
         report("continuing", 0, 0, f"after epoch {course.number} of {protocol.epochs}")
-    saved = time.perf_counter()
-    for number in range(course.number + 1, protocol.epochs + 1):
-        state.seed_epoch(given.seed, number)
-        started = time.perf_counter()
-        losses = steps.epoch(lambda step: report("training", step, steps.total, course.note(protocol)))
-        seconds = time.perf_counter() - started
-        loss = float(losses[-1])
-        if not math.isfinite(loss):
-            course.add(Epoch(epoch=number, loss=loss, validation_iou=math.nan, seconds=seconds), best=False)
-            return course.result("diverged", None, _where_it_diverged(number, losses[:-1]))
-        iou = validate(network)
-        epoch = Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds)
-        course.add(epoch, best=iou > course.best_iou or protocol.selection == "last_epoch")
-        report("training", steps.done, steps.total, course.note(protocol))
-        if checkpoints is not None and time.perf_counter() - saved >= given.checkpoint_seconds:
-            course.save(checkpoints)
-            saved = time.perf_counter()
+    saved, saved_epoch = time.perf_counter(), course.number
+    with stopping.deferred() as told_to_stop:
+
+        def tell(step: int) -> None:
+            if told_to_stop() and (checkpoints is None or course.number == saved_epoch):
+                raise stopping.Stopped  # nothing would be gained by the rest of the epoch
+            report("training", step, steps.total, course.note(protocol))
+
+        for number in range(course.number + 1, protocol.epochs + 1):
+            state.seed_epoch(given.seed, number)
+            started = time.perf_counter()
+            losses = steps.epoch(tell)
+            seconds = time.perf_counter() - started
+            loss = float(losses[-1])
+            if not math.isfinite(loss):
+                course.add(Epoch(epoch=number, loss=loss, validation_iou=math.nan, seconds=seconds), best=False)
+                return course.result("diverged", None, _where_it_diverged(number, losses[:-1]))
+            iou = validate(network)
+            epoch = Epoch(epoch=number, loss=loss, validation_iou=iou, seconds=seconds)
+            course.add(epoch, best=iou > course.best_iou or protocol.selection == "last_epoch")
+            report("training", steps.done, steps.total, course.note(protocol))
+            due = told_to_stop() or time.perf_counter() - saved >= given.checkpoint_seconds
+            if checkpoints is not None and due:
+                course.save(checkpoints)
+                saved, saved_epoch = time.perf_counter(), number
+            if told_to_stop():
+                raise stopping.Stopped
     state.put_weights(network, course.best_weights)
     return course.result("finished", len(data) / median(epoch.seconds for epoch in course.history), "")
 

@@ -8,18 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from benchmark.common.errors import UserError
+from benchmark.plugins.network import Network
 from benchmark.protocols import Protocol
 from benchmark.training.batches import DeviceSplit
 from benchmark.training.execution import EAGER, Execution, compiled
 from benchmark.training.hardware import Hardware
+from benchmark.training.losses import loss_function
 
 
 class Steps:
     """The optimiser, the random order and the step of one training.
 
     No step waits for the device: losses stay there until the epoch ends.
+
+    Raises:
+        UserError: a network with a loss of its own is to be compiled.
     """
 
     def __init__(
@@ -38,6 +43,11 @@ class Steps:
         self.total = math.ceil(len(data) / protocol.batch_size) * protocol.epochs
         self.order = torch.Generator().manual_seed(seed)  # order and augmentation
         self.optimiser = _optimiser(network, protocol)
+        self._own = network if isinstance(network, Network) and network.own_loss else None
+        if self._own and execution.mode == "compiled":
+            raise UserError(
+                f"{self._own.label} trains with a loss of its own, which is not compiled: leave out --execution"
+            )
         self._fast = compiled(network) if execution.mode == "compiled" else network
 
     def epoch(self, report: Callable[[int], None]) -> Tensor:
@@ -53,9 +63,9 @@ class Steps:
         """Do the steps of these batches without waiting for the device; the losses (steps + 1,) stay on it."""
         losses = torch.zeros(len(batches) + 1, device=self._data.device)
         total = torch.zeros((), device=self._data.device)
-        for number, (indices, offsets) in enumerate(batches):
+        for number, (indices, moves) in enumerate(batches):
             self._set_rate()
-            loss = self._step(indices, offsets)
+            loss = self._step(indices, moves)
             if number + 1 < len(batches):
                 self._data.prefetch(batches[number + 1][0])
             losses[number] = loss
@@ -69,48 +79,70 @@ class Steps:
         """Do one step of the first images and wait for the device."""
         self._network.train()
         indices = torch.arange(min(images, len(self._data)), device=self._data.index_device)
-        self._step(indices, torch.zeros(len(indices), 1, dtype=torch.int64, device=self._data.device))
+        self._step(indices, torch.zeros(len(indices), 3, dtype=torch.int64, device=self._data.device))
         self._hardware.synchronise()
 
     def _batches(self) -> list[tuple[Tensor, Tensor]]:
-        """Indices (n,) and time offsets (n, 1) of each batch, drawn at once so that they travel together."""
-        order = torch.randperm(len(self._data), generator=self.order).split(self._protocol.batch_size)
-        width = self._protocol.image_size[1]
-        if self._protocol.augmentation == "time_roll":
-            offsets = [torch.randint(width, (len(indices), 1), generator=self.order) for indices in order]
-        else:
-            offsets = [torch.zeros(len(indices), 1, dtype=torch.int64) for indices in order]
-        indices = torch.cat(order).to(self._data.index_device).split(self._protocol.batch_size)
-        shifts = torch.cat(offsets).to(self._data.device).split(self._protocol.batch_size)
-        return list(zip(indices, shifts, strict=True))
+        """Indices (n,) and moves (n, 3) of each batch, drawn at once so that they travel together.
 
-    def _step(self, indices: Tensor, offsets: Tensor) -> Tensor:
+        A move is a shift in columns, and whether to mirror in time and in height.
+        """
+        order = torch.randperm(len(self._data), generator=self.order)
+        moves = torch.zeros(len(order), 3, dtype=torch.int64)
+        if self._protocol.augmentation == "time_roll":
+            width = self._protocol.image_size[1]
+            sizes = [len(indices) for indices in order.split(self._protocol.batch_size)]
+            moves[:, 0] = torch.cat([torch.randint(width, (size,), generator=self.order) for size in sizes])
+        if self._protocol.flips != "none":
+            axes = 1 if self._protocol.flips == "time" else 2
+            moves[:, 1 : 1 + axes] = torch.randint(2, (len(order), axes), generator=self.order)
+        parts = (order.to(self._data.index_device), moves.to(self._data.device))
+        return list(zip(*(part.split(self._protocol.batch_size) for part in parts), strict=True))
+
+    def _step(self, indices: Tensor, moves: Tensor) -> Tensor:
         """One step of a batch; returns its mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
         size = self._micro_batch or len(indices)
-        parts = [values.split(size) for values in (*self._data.pixels(indices), offsets)]
+        parts = [values.split(size) for values in (*self._data.pixels(indices), moves)]
         total = torch.zeros((), device=self._data.device)
-        for images, masks, shifts in zip(*parts, strict=True):
-            total += self._add_gradients(images, masks, shifts, len(images) / len(indices))
+        for images, masks, moved in zip(*parts, strict=True):
+            total += self._add_gradients(images, masks, moved, len(images) / len(indices))
+        if self._protocol.gradient_clip:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._protocol.gradient_clip)
         self.optimiser.step()
         return total
 
-    def _add_gradients(self, pixels: Tensor, truth: Tensor, offsets: Tensor, share: float) -> Tensor:
+    def _add_gradients(self, pixels: Tensor, truth: Tensor, moves: Tensor, share: float) -> Tensor:
         """Add the gradients of images that are `share` of their batch; returns their share of its mean loss."""
         images = self._data.normalise(pixels)  # (n, C, H, W)
         masks = truth.float().unsqueeze(1)  # (n, 1, H, W)
         if self._protocol.augmentation == "time_roll":
-            images, masks = _roll(images, offsets), _roll(masks, offsets)
+            images, masks = (_roll(values, moves[:, :1]) for values in (images, masks))
+        if self._protocol.flips != "none":
+            images, masks = (_flip(values, moves[:, 1:]) for values in (images, masks))
+        loss = (self._own_loss(images, masks) if self._own else self._common_loss(images, masks)) * share
+        loss.backward()
+        return loss.detach()
+
+    def _common_loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """The protocol's loss of images (n, C, H, W) and masks (n, 1, H, W)."""
         # The compiled network takes full batches only; a smaller last batch would be compiled again.
         network = self._fast if len(images) == self._protocol.batch_size else self._network
         with self._hardware.autocast():
             logits = network(images)  # (n, 1, H, W)
-        loss = loss_function(logits.float(), masks, self._protocol) * share
-        loss.backward()
-        return loss.detach()
+        return loss_function(logits.float(), masks, self._protocol)
+
+    def _own_loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """The loss that the plugin brings."""
+        assert self._own is not None
+        with self._hardware.autocast():
+            outputs, masks = self._own.outputs(images, masks)
+        return self._own.loss_of(outputs, masks)
 
     def _set_rate(self) -> None:
         rate = self._protocol.learning_rate * _SCHEDULES[self._protocol.schedule](self.done / self.total)
+        rising = self._protocol.warm_up * self.total / self._protocol.epochs  # steps
+        rate *= min(1.0, (self.done + 1) / rising) if rising else 1.0
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
@@ -122,22 +154,18 @@ _SCHEDULES: Mapping[str, Callable[[float], float]] = {
 """Factor on the learning rate by the share of steps done."""
 
 
-def loss_function(logits: Tensor, masks: Tensor, protocol: Protocol) -> Tensor:
-    """Binary cross-entropy on logits (the paper's equation 1); `bce_dice` adds one minus the soft Dice per image."""
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, masks)
-    if protocol.loss == "bce":
-        return cross_entropy
-    probability = logits.sigmoid()
-    both = (probability * masks).sum((1, 2, 3))  # (n,)
-    either = probability.sum((1, 2, 3)) + masks.sum((1, 2, 3))  # (n,)
-    return cross_entropy + (1 - (2 * both + 1) / (either + 1)).mean()
-
-
 def _roll(images: Tensor, offsets: Tensor) -> Tensor:
     """Shift each image (n, C, H, W) in time by its offset (n, 1) in columns, around the edge."""
     width = images.shape[-1]
     columns = (torch.arange(width, device=images.device) + offsets) % width  # (n, W)
     return images.gather(3, columns.view(-1, 1, 1, width).expand_as(images))
+
+
+def _flip(images: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror images (n, C, H, W) left-right and upside down where `flipped` (n, 2) says so."""
+    for axis, which in ((3, flipped[:, 0]), (2, flipped[:, 1])):
+        images = torch.where(which.view(-1, 1, 1, 1) > 0, images.flip(axis), images)
+    return images
 
 
 def _optimiser(network: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:

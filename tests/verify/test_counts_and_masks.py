@@ -35,8 +35,16 @@ def roundtrip_changed(store: Store) -> None:
 def sound_removed(store: Store) -> None:
     store.edit(
         "images.csv",
-        lambda text: "".join(line.rsplit(",", len(scores.SOUND_COLUMNS))[0] + "\n" for line in text.splitlines()),
+        lambda text: "".join(line.rsplit(",", len(scores.SOUND_COLUMNS) + 1)[0] + "\n" for line in text.splitlines()),
     )
+
+
+def iou_changed(store: Store) -> None:
+    def flatter(text: str) -> str:
+        header, first, *others = text.splitlines(keepends=True)
+        return "".join([header, first.rpartition(",")[0] + ",99.9999\n", *others])
+
+    store.edit("images.csv", flatter)
 
 
 def count_negative(store: Store) -> None:
@@ -104,6 +112,7 @@ SEALED: list[tuple[Tampering, str, str]] = [
     (native_truth_changed, "images.csv", r"test-00001: native_tp \+ native_fn is not the manifest's foreground"),
     (roundtrip_changed, "images.csv", r"test-00001: roundtrip_tp \+ roundtrip_fn is not"),
     (sound_removed, "images.csv", "either the scores or the manifest has sounds, but not both"),
+    (iou_changed, "images.csv", "test-00000: its iou is not that of its counts"),
     (count_negative, "images.csv", "column tp does not hold counts of pixels"),
     (row_removed, "images.csv", "has 5 images, the manifest's test split has 6"),
     (row_duplicated, "images.csv", "has 7 images, the manifest's test split has 6"),

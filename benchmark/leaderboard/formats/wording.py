@@ -35,8 +35,10 @@ def about(table: Table) -> list[str]:
     dataset, settings = table.head.dataset, table.head.protocol.settings
     size = " x ".join(str(side) for side in settings["image_size"])
     counts = "/".join(str(dataset.images[split]) for split in ("train", "val", "test"))
+    vanished = f", {table.vanished} more become empty at {size} px (IoU 0)" if table.vanished else ""
     return [
-        f"{dataset.title}: {counts} images to train/validate/test, {dataset.empty_masks['test']} test masks are empty",
+        f"{dataset.title}: {counts} images to train/validate/test, {dataset.empty_masks['test']} test masks are empty"
+        f"{vanished}",
         *_slices(table),
         *(_seen(name, dataset.test_slices[name], part) for name, part in dataset.slices.items()),
         f"{size} px, {settings['epochs']} epochs, batch {settings['batch_size']}, {settings['optimiser']} "
@@ -56,6 +58,14 @@ def remarks(table: Table) -> list[str]:
         number = columns.published_iou(row)
         if number is not None:
             lines.append(f"{row.label}: published IoU {number.value:.2f} % ({number.source}); {comparable(number)}.")
+        old = {
+            run.architecture.name for run in row.runs if not run.architecture.label.startswith(run.architecture.name)
+        }
+        lines += [f"{row.label} is recorded as {name}." for name in sorted(old)]
+        if row.runs and row.runs[0].architecture.own_loss:
+            lines.append(
+                f"{row.label} was trained with a loss of its own, not with {table.head.protocol.settings['loss']}."
+            )
         lines += [f"{row.label}, seed {run.seed}: {run.status}. {run.message}." for run in row.failed]
         lines += [
             f"{row.label}, seed {run.seed}: every pixel of {split} was predicted as {found}."

@@ -121,8 +121,8 @@ def check_splits(source: Source) -> str:
 
 def check_order(source: Source) -> None:
     """`load` lists the samples in the same order the second time."""
-    again = source.load()
-    for split, samples in source.splits.items():
+    first, again = source.splits, source.load()
+    for split, samples in first.items():
         if [sample.id for sample in samples] != [sample.id for sample in again[split]]:
             raise ContractError(f"load() lists {split} in another order the second time: sort the files")
 

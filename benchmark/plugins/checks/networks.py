@@ -94,8 +94,10 @@ def run(net: nn.Module, batch: Tensor) -> Tensor:
     return logits
 
 
-def loss(net: nn.Module, batch: Tensor) -> Tensor:
-    """Cross-entropy against the bright half of the images."""
+def loss(net: Network, batch: Tensor) -> Tensor:
+    """Cross-entropy against the bright half of the images; if asked for, the network's own loss instead."""
+    if net.own_loss:
+        return net.loss_of(*net.outputs(batch, (batch[:, :1] > 0).float()))
     return F.binary_cross_entropy_with_logits(run(net, batch).float(), (batch[:, :1] > 0).float())
 
 

@@ -19,6 +19,7 @@ ANY_RUN: tuple[Check[RunFolder], ...] = (
 FINISHED_RUN: tuple[Check[RunFolder], ...] = (
     counts.check_slices,
     counts.check_sums,
+    counts.check_iou,
     counts.check_sounds,
     counts.check_logits,
     counts.check_predictions,
@@ -31,6 +32,7 @@ TRANSFER: tuple[Check[TransferFolder], ...] = (
     transfer_json.check_run,
     counts.check_slices,
     counts.check_sums,
+    counts.check_iou,
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import scores
+from benchmark.records import tables
 from benchmark.records.store import IMAGES, LOGITS, PREDICTIONS
 from benchmark.records.tables import Columns
 from benchmark.records.verify.run_files import Fault, Folder, RunFolder
@@ -35,6 +36,14 @@ def check_sums(folder: Folder) -> Iterator[Fault]:
         yield from _first(folder, IMAGES, wrong, f"the {prefix}counts do not add up to the pixels of its file")
         wrong = counts[f"{prefix}tp"] + counts[f"{prefix}fn"] != foreground
         yield from _first(folder, IMAGES, wrong, f"{prefix}tp + {prefix}fn is not the manifest's foreground")
+
+
+def check_iou(folder: Folder) -> Iterator[Fault]:
+    """The IoU of an image, where it is written down, is that of its counts."""
+    if tables.IOU in folder.images:
+        expected = 100 * scores.shown_iou(folder.images)
+        close = np.isclose(folder.images[tables.IOU], expected, rtol=0, atol=1e-4, equal_nan=True)
+        yield from _first(folder, IMAGES, ~close, "its iou is not that of its counts")
 
 
 def check_sounds(run: RunFolder) -> Iterator[Fault]:

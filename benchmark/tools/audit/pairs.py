@@ -49,7 +49,7 @@ def find(root: Path) -> list[Split]:
     folders = {split: layout.folder(root, spellings) for split, spellings in layout.SPLITS.items()}
     splits = [_split(name, folder) for name, folder in folders.items() if folder is not None]
     if not splits:
-        raise UserError(f"{root} has no folder Train/, Valid/ or Test/; give the dataset's top folder")
+        raise UserError(own_folders.unsplit(root))
     if not any(split.images for split in splits):
         places = ", ".join(f"{split.folder.name}/{layout.IMAGES[0]}" for split in splits)
         raise UserError(f"{root} holds no image; put the images into {places}")

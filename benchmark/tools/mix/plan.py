@@ -112,7 +112,7 @@ def _place(song: Source, settings: Settings, random: np.random.Generator) -> tup
             if active[int(start / song.frame_seconds) :][:frames].mean() >= _ACTIVE_SHARE:
                 return start, (0.0,)
         return _busy(active, frames, song.frame_seconds, spare, random), (0.0,)
-    times = [round(float(random.uniform(0, min(-spare, 0.5))), 3)]
+    times = [round(float(random.uniform(0, min(abs(spare), 0.5))), 3)]
     while True:
         following = times[-1] + song.seconds + float(random.uniform(*_GAP))
         if following + song.seconds > settings.seconds:

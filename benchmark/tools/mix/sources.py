@@ -5,8 +5,9 @@ Legend: F frames of 10 ms.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,8 +77,11 @@ def read_all(role: Role, folder: Path, settings: Settings, report: Report) -> li
     root = folder if folder.is_dir() else folder.parent
     patterns = _patterns(settings, ("bird", "species") if role == "song" else ("site",))
     found: list[Source] = []
+    twice = {name for name, count in Counter(path.with_suffix("") for path in paths).items() if count > 1}
     for number, path in enumerate(paths, start=1):
         source = _read_source(path, root, settings, patterns)
+        if path.with_suffix("") in twice:  # rec.wav beside rec.flac: two sounds, two names
+            source = replace(source, name=f"{source.name}{path.suffix}")
         if role == "background" and source.seconds < settings.seconds:
             raise UserError(f"{path} lasts {source.seconds:.2f} s, less than a window; remove it, or lower --seconds")
         found.append(source)
