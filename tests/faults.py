@@ -90,7 +90,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/(leaderboard\.|tables/)"}
 """What a command may change of what was there before."""
-VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|tables/[\w.-]+|curve\.png")
+VARIES = re.compile(
+    r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|tables/[\w.-]+|curve\.png"
+)
 """Files with times in them."""
 STAYS = re.compile(r"\.lock$|/\.tmp-|^results/unfinished/|/\.unfinished/")
 """What a command that succeeds may leave where nothing can be removed."""
