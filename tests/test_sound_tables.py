@@ -127,7 +127,8 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
 def test_every_format_shows_them(tmp_path: Path) -> None:
     write_runs(tmp_path)
     board = tables.build(tmp_path)
-    markdown = formats.pages(board)["quick"]
+    pages = formats.pages(board)
+    markdown = pages["quick"] + pages["columns"]
     assert "## SI-SDR gain (dB) by input SNR, with 95 % intervals (none for" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown

@@ -244,6 +244,8 @@ def _check(results: Path) -> None:
         for path, text in texts.items():
             if not path.is_file() or path.read_bytes() != text.encode():
                 lines.append(f"{path} is not what the records give; write it again: bench leaderboard")
+        stale = sorted({*(results / "tables").glob("*.md")} - texts.keys())
+        lines += [f"{path} is of no table that the records give; delete it" for path in stale]
     for line in lines:
         complain(line)
     if lines:

@@ -68,7 +68,7 @@ class _Layout:
         return cls(
             width=width,
             name=name,
-            bar=min(max(width - name - (42 if sounds else 32), 0), 50),
+            bar=min(max(width - name - (44 if sounds else 34), 0), 50),
             low=max(10 * math.floor(min(ends, default=0) / 10), 0),
             high=min(10 * math.ceil(max(ends, default=100) / 10), 100),
             sounds=sounds,
