@@ -88,11 +88,16 @@ class Table:
     """All rows that can be compared: they share the protocol digest and the manifest digest.
 
     `references` are not entries. `snr_bins` are the lower ends of the intervals of `by_snr` in dB. `images` describe
-    the test images, None if the manifest is missing. `distinction` is added to the heading if two tables would have
-    the same. `vanished` test masks are empty only at the protocol's size.
+    the test images, None if the manifest is missing. `name` is short, for file names, links and filters: the protocol,
+    with the beginning of the key unless it is the only table of the protocol as it stands. `distinction` is added to
+    the heading if two tables would have the same.
+
+    `rows` stand in groups, see `groups`, by IoU within each. `verdict` are the sentences that sum the whole table up.
+    `vanished` test masks are empty only at the protocol's size.
     """
 
     key: str
+    name: str = ""
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
     slices: tuple[str, ...]
@@ -100,6 +105,7 @@ class Table:
     images: Images | None = None
     distinction: str = ""
     vanished: int = 0
+    verdict: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_sounds(self) -> bool:
@@ -114,11 +120,20 @@ class Table:
     @property
     def heading(self) -> str:
         """The protocol with its changes, and the dataset."""
+        return f"{self.head.protocol.name}{self.changes} on {self.head.dataset.label}{self.distinction}"
+
+    @property
+    def title(self) -> str:
+        """The table in words, with its name."""
+        return f"{self.head.protocol.title}{self.changes} ({self.name})"
+
+    @property
+    def changes(self) -> str:
+        """What the protocol was changed in, and an old revision; "" if it stands as it is."""
         protocol = self.head.protocol
         changed = ", ".join(f"{name} = {_listed(value)}" for name, value in sorted(protocol.overrides.items()))
         revision = f", revision {protocol.revision}" if protocol.revision != REVISION else ""
-        start = f"{protocol.name}{f' with {changed}' if changed else ''}{revision}"
-        return f"{start} on {self.head.dataset.label}{self.distinction}"
+        return f"{f' with {changed}' if changed else ''}{revision}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
