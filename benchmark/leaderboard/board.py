@@ -88,11 +88,15 @@ class Table:
     """All rows that can be compared: they share the protocol digest and the manifest digest.
 
     `references` are not entries. `snr_bins` are the lower ends of the intervals of `by_snr` in dB. `images` describe
-    the test images, None if the manifest is missing. `distinction` is added to the heading if two tables would have
-    the same.
+    the test images, None if the manifest is missing. `name` is short, for file names, links and filters: the protocol,
+    with the beginning of the key unless it is the only table of the protocol as it stands. `distinction` is added to
+    the heading if two tables would have the same.
+
+    `rows` stand in groups, see `groups`, by IoU within each.
     """
 
     key: str
+    name: str = ""
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
     slices: tuple[str, ...]

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from benchmark import scores
 from benchmark.common.errors import UserError, nearest
 from benchmark.contract import Reported
+from benchmark.leaderboard import groups
 from benchmark.leaderboard.board import Row, Table
 from benchmark.records.schema import Record
 from benchmark.scores import Score
@@ -246,6 +247,7 @@ _DEFINITIONS = {
     "rank": "the ranks that the entry may have; entries whose ranks overlap are not ordered",
     "architecture": "the plugin, with the parameters that differ from its defaults",
     "status": "finished, or why no seed finished",
+    "group": "whether the entry may be the best, is behind another, is a baseline, or is not ranked yet",
     "seeds": "trainings that finished, each from another seed; the scores are means over them",
     "weights": "the weights that training started from",
     "iou_half_width": "half the 95 % interval of IoU, over other recordings and other seeds",
@@ -288,6 +290,7 @@ COMMON = [
     _common("rank", "Rank", "entry", ranks_text, priority=2, order=lambda row: sum(row.ranks or ())),
     _common("architecture", "Architecture", "entry", lambda row: row.label, priority=0),
     _common("status", "Status", "entry", lambda row: row.status),
+    _common("group", "Group", "entry", lambda row: str(groups.of(row))),
     _common("seeds", "Seeds", "entry", _seeds, priority=3, order=lambda row: len(row.runs) if row.finished else 0),
     _common("weights", "Weights", "entry", _first(lambda run: run.architecture.weights), priority=13),
     *_mask_columns(),

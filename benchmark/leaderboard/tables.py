@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.common.errors import one_line
 from benchmark.contract import Reported
-from benchmark.leaderboard import baseline, references, strata, transfer_matrix
+from benchmark.leaderboard import baseline, groups, references, strata, transfer_matrix
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
@@ -39,14 +39,19 @@ def build(results: Path) -> Board:
     """
     read, problems = store.read_all(results)
     found = [(path, shown(one)) for path, one in read]
-    groups: dict[str, list[Scored]] = {}
+    by_key: dict[str, list[Scored]] = {}
     for run in score_all(found, problems):
-        groups.setdefault(run.record.comparability_key, []).append(run)
+        by_key.setdefault(run.record.comparability_key, []).append(run)
     sources = cache(verify.current_sources)
-    tables = sorted((_table(results, key, runs, sources, problems) for key, runs in groups.items()), key=_table_order)
-    names = Counter(table.heading for table in tables)
+    tables = sorted((_table(results, key, runs, sources, problems) for key, runs in by_key.items()), key=_table_order)
+    headings = Counter(table.heading for table in tables)
+    names = Counter(table.head.protocol.name for table in tables if not table.head.protocol.overrides)
     tables = [
-        replace(table, distinction=f" (table {table.key[:6]})") if names[table.heading] > 1 else table
+        replace(
+            table,
+            name=_name(table, names),
+            distinction=f" (table {table.key[:6]})" if headings[table.heading] > 1 else "",
+        )
         for table in tables
     ]
     return Board(
@@ -60,23 +65,29 @@ def build(results: Path) -> Board:
 
 def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, problems: list[str]) -> Table:
     runs = _with_equal_scores(runs, problems)
-    groups: dict[tuple[str, ...], list[Scored]] = {}
+    entries: dict[tuple[str, ...], list[Scored]] = {}
     for run in runs:
-        groups.setdefault(_identity(run.record), []).append(run)
+        entries.setdefault(_identity(run.record), []).append(run)
     images, references = _images(results, runs, problems)
-    rows = [_row(members, _distinction(names, groups), images, sources) for names, members in groups.items()]
+    rows = [_row(members, _distinction(names, entries), images, sources) for names, members in entries.items()]
     if images:
         rows = _with_strata(rows, images)
     slices = dict.fromkeys(name for run in runs for name in run.slice_scores)
     with_sounds = any(run.gains is not None for run in runs)
     return Table(
         key=key,
-        rows=tuple(sorted(baseline.compare_with_baselines(rank(rows, images), images), key=_row_order)),
+        rows=groups.ordered(sorted(baseline.compare_with_baselines(rank(rows, images), images), key=_row_order)),
         references=references,
         slices=tuple(slices),
         snr_bins=tuple(stratum.low for stratum in images.by_snr()) if images and with_sounds and references else (),
         images=images,
     )
+
+
+def _name(table: Table, names: Counter[str]) -> str:
+    protocol = table.head.protocol
+    plain = not protocol.overrides and names[protocol.name] == 1
+    return protocol.name if plain else f"{protocol.name}-{table.key[:6]}"
 
 
 def _with_equal_scores(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:
@@ -241,17 +252,19 @@ def _identity(record: Record) -> tuple[str, ...]:
 # ---------------------------------------------------------------- order, and published numbers
 
 
-def _row_order(row: Row) -> tuple[bool, bool, float, str]:
-    """By IoU: ranked rows, then rows that are not ranked, then rows without a score."""
+def _row_order(row: Row) -> tuple[bool, float, str]:
+    """By IoU, then rows without a score."""
     iou = row.scores.get("iou", float("nan"))
     none = bool(np.isnan(iou))
-    return none, row.ranks is None, 0.0 if none else -iou, row.label
+    return none, 0.0 if none else -iou, row.label
 
 
-def _table_order(table: Table) -> tuple[str, bool, str, str]:
-    """Unchanged protocols come before changed ones."""
+def _table_order(table: Table) -> tuple[bool, bool, bool, str, str, str]:
+    """Tables with ranks come first, unchanged protocols before changed ones, and real birds before all others."""
     protocol = table.head.protocol
-    return protocol.name, bool(protocol.overrides), table.head.dataset.label, table.key
+    ranked = any(row.ranks for row in table.rows)
+    first = protocol.name == "dawn-quick"
+    return not ranked, bool(protocol.overrides), not first, protocol.name, table.head.dataset.label, table.key
 
 
 def _published(tables: Sequence[Table]) -> list[Published]:
