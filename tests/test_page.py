@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+from benchmark.datasets import synthetic
 from helpers import Bench
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +23,12 @@ from test_leaderboard import _counts, write
 
 from benchmark import scores
 from benchmark.common.errors import UserError
+from benchmark.contract import Audio
 from benchmark.leaderboard import page as report
 from benchmark.leaderboard import tables
-from benchmark.leaderboard.page import charts, encoding, gallery, page
+from benchmark.leaderboard.page import charts, encoding, gallery, page, sounds
 from benchmark.records import pictures, store
+from benchmark.records.sounds import sounds_of
 from benchmark.records.tables import write_csv
 
 EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
@@ -325,6 +329,36 @@ def test_thumbnails_are_small_webp_files() -> None:
         assert (image.format, image.size) == ("WEBP", (125, 160))
 
 
+def heard(text: str) -> tuple[np.ndarray, int]:
+    return soundfile.read(io.BytesIO(base64.b64decode(text)))
+
+
+def test_sounds_under_masks() -> None:
+    """The whole recording comes back under a mask of everything, nothing under an empty one; loudness is kept."""
+    (sample,) = [sample for sample in synthetic.load(root=None, test=3, ood=0)["test"] if sample.id == "test-00002"]
+    audio = sample.read().audio
+    masks = {"all": np.ones((8, 16), dtype=bool), "none": np.zeros((8, 16), dtype=bool)}
+    found = {name: heard(text) for name, text in sounds.players(audio, masks, synthetic.DATASET.rendering).items()}
+    assert {rate for _, rate in found.values()} == {32_000}
+    noisy = found["noisy"][0]
+    assert np.abs(noisy).max() == pytest.approx(0.9, abs=0.03)
+    np.testing.assert_allclose(found["all"][0], noisy, atol=0.06)
+    assert np.abs(found["none"][0]).max() < 0.001
+    ratio = np.abs(audio.clean).max() / np.abs(audio.noisy).max()
+    assert np.abs(found["clean"][0]).max() == pytest.approx(0.9 * ratio, rel=0.06)
+
+
+def test_sounds_are_made_again_only_if_they_are_those_of_the_manifest(tmp_path: Path) -> None:
+    results = Path(__file__).parent.parent / "results"
+    table = next(table for table in tables.build(results).tables if table.name == "quick")
+    data = table.head.dataset
+    (made,) = sounds_of(results, data, ["test-00003"]).values()
+    assert made.noisy.shape == made.clean.shape == (16_448,)
+    assert sounds_of(tmp_path, data, ["test-00003"]) == {}  # no manifest
+    assert sounds_of(results, data.model_copy(update={"label": "dawn"}), ["test-00003"]) == {}  # not embedded
+    assert sounds_of(results, data.model_copy(update={"label": "synthetic:test=2"}), ["test-00003"]) == {}
+
+
 # ---------------------------------------------------------------- in a browser
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -478,6 +512,19 @@ def test_two_rows_are_compared(opened: Opened) -> None:
     assert "cannot be tested" in region.inner_text()
     page.get_by_label("Compare alone").uncheck()
     assert not region.is_visible()
+
+
+def test_embedded_sounds_can_be_played(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(tmp_path)
+    wave = np.sin(np.arange(128 + 64 * 7))
+    audio = {f"image-{index}": Audio(noisy=wave, clean=wave / 2, sample_rate=8000) for index in range(8)}
+    monkeypatch.setattr(gallery, "sounds_of", lambda *_: audio)
+    found = Opened(browser, written(tmp_path))
+    played = found.page.get_by_label("cleaned by good").first
+    seconds = played.evaluate("a => new Promise(r => { a.onloadedmetadata = () => r(a.duration); a.load(); })")
+    assert seconds == pytest.approx(576 / 8000, abs=0.01)
+    assert found.said == []
+    found.page.close()
 
 
 def test_dot_line_and_row_light_up_together(opened: Opened) -> None:

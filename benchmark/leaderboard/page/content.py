@@ -32,15 +32,16 @@ _WIDE = ("seeds", "gflops", "badge", "learning_rate")
 """Columns that only a wide screen shows."""
 
 
-def part(table: Table, results: Path, *, worst: int | None, private: bool) -> dict[str, Any]:
+def part(table: Table, results: Path, *, worst: int | None, private: bool, listen: bool) -> dict[str, Any]:
     """Everything that the template shows of a table.
 
-    `worst`: how many of the worst images of each entry to show, None: no pictures at all.
+    `worst`: how many of the worst images of each entry to show, None: no pictures at all. `listen`: with sounds, if
+    they may be published.
     """
     ids = _ids(table)
     scale = charts.iou_scale(table.rows)
     header = _header(table)
-    found = None if worst is None else gallery.gather(table, results, ids, worst=worst, private=private)
+    found = None if worst is None else gallery.gather(table, results, ids, worst=worst, private=private, listen=listen)
     shelves = found["shelves"] if found else {}
     drawn = _curves(table)
     entries = {

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contract import Rendering
+from benchmark.leaderboard import groups
 from benchmark.leaderboard.board import Row, Table
+from benchmark.leaderboard.groups import Group
 from benchmark.leaderboard.page.encoding import encode, pictures, predictions, shrink
+from benchmark.leaderboard.page.sounds import players
 from benchmark.leaderboard.strata import Images
 from benchmark.leaderboard.tables import with_mask
+from benchmark.records.schema import Record
+from benchmark.records.sounds import sounds_of
 
 FAILED = 0.5
 """Below this IoU an image counts as failed."""
@@ -25,11 +30,14 @@ Shown: TypeAlias = dict[str, Any]
 """An image: its `index`, the `entry` whose mask is drawn ("": the truth), a `caption`, and `says` for a reader."""
 
 
-def gather(table: Table, results: Path, ids: Mapping[str, str], *, worst: int, private: bool) -> dict[str, Any] | None:
+def gather(
+    table: Table, results: Path, ids: Mapping[str, str], *, worst: int, private: bool, listen: bool = False
+) -> dict[str, Any] | None:
     """Choose the pictures of a table; None if the results store has no true masks of its test images.
 
     `ids` are those of the entries, by label. `shelves` has for each label three `examples` and its `worst` images;
-    `hero` are the masks of a few entries on one image; `failed` are the images that no network manages; `drawn` is the
+    `heroes` are two images with the masks of a few entries, and with their sounds if the dataset is embedded and the
+    caller wants to `listen`; `failed` are the images that no network manages; `drawn` is the
     data that the script of the page draws: each image and each mask once.
     """
     test_images, head = table.images, table.head
@@ -54,6 +62,9 @@ def gather(table: Table, results: Path, ids: Mapping[str, str], *, worst: int, p
     shelves = {row.label: shelf.of(row, ids[row.label], masks[row.label], kept, worst, shared) for row in able}
     for index, _ in failed[:MOST_FAILED]:
         shelf.image(index)
+    heroes = _heroes(able, kept, shelf, masks, ids)
+    if listen and pictures(results, head.dataset.manifest, size, private=False)[1]:
+        _add_sounds(heroes, test_images, masks, head, results)
     if thumbnails:
         for place, image in shelf.images.items():
             image["image"] = base64.b64encode(thumbnails[int(place)]).decode()
@@ -62,7 +73,7 @@ def gather(table: Table, results: Path, ids: Mapping[str, str], *, worst: int, p
         "has_thumbnails": bool(thumbnails),
         "axes": _axes(head.dataset.rendering),
         "shelves": shelves,
-        "hero": _hero(able, kept, shelf, masks, ids),
+        "heroes": heroes,
         "failed": [
             {"index": index, "entry": "", "caption": shelf.named(index), "says": f"best IoU {_percent(best)}"}
             for index, best in failed[:MOST_FAILED]
@@ -130,22 +141,40 @@ class _Shelf:
         }
 
 
-def _hero(
+def _heroes(
     rows: Sequence[Row], kept: NDArray[np.intp], shelf: _Shelf, masks: Mapping[str, Masks], ids: Mapping[str, str]
 ) -> list[Shown]:
-    """The best, the middle and the last trained entry and the best baseline, on the median image of the best."""
-    trained = [row for row in rows if not row.deterministic and row.ranks]
-    if not trained:
+    """The best and the middle network, the pixel-wise baseline and the best untrained one, on two images.
+
+    These are the median image of the best entry and a harder one, at its lower quartile.
+    """
+    networks = [row for row in rows if groups.of(row) in (Group.BEST, Group.BEHIND)]
+    if not networks:
         return []
-    first = trained[0]
+    first = networks[0]
+    baselines = [row for row in rows if groups.of(row) is Group.BASELINE]
+    floors = [row for row in baselines if not row.deterministic][:1]
+    chosen = [first, networks[len(networks) // 2], *floors, *[row for row in baselines if row.deterministic][:1]]
     order = sorted(kept.tolist(), key=lambda index: (first.ious[0][index], index))
-    index = order[len(order) // 2]
-    chosen = [first, trained[len(trained) // 2], trained[-1], *[row for row in rows if row.deterministic][:1]]
     found = []
-    for row in {row.label: row for row in chosen}.values():
-        shown = shelf.shown(ids[row.label], masks[row.label][index], index, row.ious[0][index])
-        found.append(shown | {"label": row.label, "iou": _percent(row.ious[0][index]), "image": shelf.named(index)})
+    for index in dict.fromkeys((order[len(order) // 2], order[len(order) // 4])):
+        marks = []
+        for row in {row.label: row for row in chosen}.values():
+            shown = shelf.shown(ids[row.label], masks[row.label][index], index, row.ious[0][index])
+            marks.append(shown | {"label": row.label, "iou": _percent(row.ious[0][index])})
+        found.append({"index": index, "name": shelf.named(index), "marks": marks, "sounds": {}})
     return found
+
+
+def _add_sounds(
+    heroes: Sequence[Shown], test_images: Images, masks: Mapping[str, Masks], head: Record, results: Path
+) -> None:
+    """Give each of the images its noisy and clean sound, and the cleaned sound of each mask, by label."""
+    sounds = sounds_of(results, head.dataset, [test_images.ids[hero["index"]] for hero in heroes])
+    for hero in heroes:
+        if audio := sounds.get(test_images.ids[hero["index"]]):
+            marked = {mark["label"]: masks[mark["label"]][hero["index"]] for mark in hero["marks"]}
+            hero["sounds"] = players(audio, marked, head.dataset.rendering)
 
 
 def _divisive(rows: Sequence[Row], kept: NDArray[np.intp]) -> list[int]:

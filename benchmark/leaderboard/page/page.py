@@ -50,7 +50,9 @@ def rendered(board: Board, results: Path, *, sort: str = "iou", private: bool = 
 
 
 def _attempt(board: Board, results: Path, *, worst: int | None, sort: str, private: bool) -> str:
-    parts = [part(table, results, worst=worst, private=private) for table in board.tables]
+    # The sounds of a dataset once, in its first table.
+    first = {table.head.dataset.label.partition(":")[0]: table.key for table in reversed(board.tables)}.values()
+    parts = [part(table, results, worst=worst, private=private, listen=table.key in first) for table in board.tables]
     runs = [run for table in board.tables for row in table.rows for run in row.runs]
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
