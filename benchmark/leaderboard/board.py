@@ -92,7 +92,7 @@ class Table:
     with the beginning of the key unless it is the only table of the protocol as it stands. `distinction` is added to
     the heading if two tables would have the same.
 
-    `rows` stand in groups, see `groups`, by IoU within each.
+    `rows` stand in groups, see `groups`, by IoU within each. `verdict` are the sentences that sum the whole table up.
     """
 
     key: str
@@ -103,6 +103,7 @@ class Table:
     snr_bins: tuple[float, ...]
     images: Images | None = None
     distinction: str = ""
+    verdict: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_sounds(self) -> bool:
@@ -117,11 +118,19 @@ class Table:
     @property
     def heading(self) -> str:
         """The protocol with its changes, and the dataset."""
+        return f"{self.head.protocol.name}{self._changes} on {self.head.dataset.label}{self.distinction}"
+
+    @property
+    def title(self) -> str:
+        """The table in words, with its name."""
+        return f"{self.head.protocol.title}{self._changes} ({self.name})"
+
+    @property
+    def _changes(self) -> str:
         protocol = self.head.protocol
         changed = ", ".join(f"{name} = {_listed(value)}" for name, value in sorted(protocol.overrides.items()))
         revision = f", revision {protocol.revision}" if protocol.revision != REVISION else ""
-        start = f"{protocol.name}{f' with {changed}' if changed else ''}{revision}"
-        return f"{start} on {self.head.dataset.label}{self.distinction}"
+        return f"{f' with {changed}' if changed else ''}{revision}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

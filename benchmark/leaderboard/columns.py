@@ -110,6 +110,16 @@ def ranks_text(row: Row) -> str | None:
     return str(best) if best == worst else f"{best}–{worst}"
 
 
+def iou_text(row: Row) -> str:
+    """IoU in per cent with half its interval, e.g. "47.1 ± 8.0"; with two decimals if the interval is below a point."""
+    iou = 100 * row.scores.get("iou", math.nan)
+    if row.interval is None:
+        return "–" if math.isnan(iou) else f"{iou:.1f}"
+    half = 100 * row.interval.half_width()
+    digits = 1 if half >= 1 else 2
+    return f"{iou:.{digits}f} ± {half:.{digits}f}"
+
+
 # ---------------------------------------------------------------- columns of scores
 
 

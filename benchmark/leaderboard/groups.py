@@ -15,11 +15,16 @@ class Group(StrEnum):
     UNRANKED = "Not ranked yet"
 
 
+def is_baseline(row: Row) -> bool:
+    """Whether an entry has nothing to train, or sees no shapes."""
+    return row.deterministic or row.runs[0].architecture.pixelwise
+
+
 def of(row: Row) -> Group:
-    """The group of an entry. A baseline has nothing to train, or sees no shapes."""
+    """The group of an entry."""
     if row.ranks is None:
         return Group.UNRANKED
-    if row.deterministic or row.runs[0].architecture.pixelwise:
+    if is_baseline(row):
         return Group.BASELINE
     return Group.BEST if row.ranks[0] == 1 else Group.BEHIND
 

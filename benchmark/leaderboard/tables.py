@@ -1,5 +1,6 @@
 """Build the leaderboard: group records into tables, score them from their counts, and rank the entries."""
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.common.errors import one_line
 from benchmark.contract import Reported
-from benchmark.leaderboard import baseline, groups, references, strata, transfer_matrix
+from benchmark.leaderboard import baseline, groups, references, strata, transfer_matrix, verdict
 from benchmark.leaderboard.board import Board, Comparison, Published, Row, Table
 from benchmark.leaderboard.scoring import Scored, score_all
 from benchmark.leaderboard.strata import Images
@@ -45,12 +46,13 @@ def build(results: Path) -> Board:
     sources = cache(verify.current_sources)
     tables = sorted((_table(results, key, runs, sources, problems) for key, runs in by_key.items()), key=_table_order)
     headings = Counter(table.heading for table in tables)
-    names = Counter(table.head.protocol.name for table in tables if not table.head.protocol.overrides)
+    names = Counter(_safe(table.head.protocol.name) for table in tables if not table.head.protocol.overrides)
     tables = [
         replace(
             table,
             name=_name(table, names),
             distinction=f" (table {table.key[:6]})" if headings[table.heading] > 1 else "",
+            verdict=verdict.of(table),
         )
         for table in tables
     ]
@@ -85,9 +87,13 @@ def _table(results: Path, key: str, runs: Sequence[Scored], sources: Sources, pr
 
 
 def _name(table: Table, names: Counter[str]) -> str:
-    protocol = table.head.protocol
-    plain = not protocol.overrides and names[protocol.name] == 1
-    return protocol.name if plain else f"{protocol.name}-{table.key[:6]}"
+    name = _safe(table.head.protocol.name)
+    return name if names[name] == 1 and not table.head.protocol.overrides else f"{name}-{table.key[:6]}"
+
+
+def _safe(name: str) -> str:
+    """The name as part of the name of a file."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
 
 
 def _with_equal_scores(runs: Sequence[Scored], problems: list[str]) -> list[Scored]:

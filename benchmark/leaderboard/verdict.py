@@ -3,35 +3,73 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.leaderboard import groups
 from benchmark.leaderboard.baseline import is_pixelwise
 from benchmark.leaderboard.board import Row, Table
-from benchmark.leaderboard.columns import test_speed
+from benchmark.leaderboard.columns import iou_text, test_speed
+from benchmark.leaderboard.groups import Group
+from benchmark.scores.intervals import FEWEST_SEEDS
 
 _NAMED = 6
 """So many entries are named in a sentence; of more, the number is given."""
+_SEEDS = {"rank": 3, "separate": 5}
+"""Seeds of the commands that rank an entry, and that may tell the leaders apart."""
+_FIRST = 3
+"""Leaders that the command names."""
+_BESIDE = ("noisereduce_stationary", "wiener", "truth_mask")
 
 
 def verdict(table: Table) -> list[str]:
-    """The sentences, the most important first."""
-    found = [_best(table), _fastest(_candidates(table)), *_floor(table), *_places(table), _sound(table), _next(table)]
-    return [sentence for sentence in found if sentence]
+    """The sentences, the most important first, without their full stops."""
+    return list(table.verdict.values())
 
 
-def _candidates(table: Table) -> list[Row]:
-    """The entries that may be the best, the highest IoU first."""
-    return sorted((row for row in table.rows if row.ranks and row.ranks[0] == 1), key=lambda row: -_iou(row))
+def of(table: Table) -> dict[str, str]:
+    """The sentences on a whole table by what they are about; only those that it has something for."""
+    found = {
+        "best": _best(table),
+        "floor": _floor(table),
+        "fall": _fall(table),
+        "fastest": _fastest(_leaders(table)),
+        "sound": _sound(table),
+        "unranked": _unranked(table),
+        "next": _next(table),
+    }
+    return {about: sentence for about, sentence in found.items() if sentence}
+
+
+def _leaders(table: Table) -> list[Row]:
+    """The networks that may be the best, the highest IoU first."""
+    return sorted(groups.grouped(table.rows).get(Group.BEST, ()), key=lambda row: -_iou(row))
+
+
+def _networks(table: Table) -> list[Row]:
+    """The finished entries that are no baselines."""
+    return [row for row in table.rows if row.finished and not groups.is_baseline(row)]
 
 
 def _best(table: Table) -> str:
-    title = table.head.protocol.title
-    best = _candidates(table)
-    ranked = sum(row.ranks is not None for row in table.rows)
+    best, ranked = _leaders(table), [row for row in table.rows if row.ranks]
+    networks = [row for row in ranked if not groups.is_baseline(row)]
+    if not ranked:
+        return "Nothing is ranked yet" + "".join(
+            f"; the highest so far is {row.label} with {_percent(row)} IoU" for row in table.rows[:1] if row.finished
+        )
     if not best:
-        return f"{title}: nothing is ranked yet"
-    first = f"{best[0].label} is ahead with {_percent(best[0])} IoU"
+        first = max(ranked, key=_iou)
+        return f"{first.label}, a baseline, is ahead with {_percent(first)} IoU; no ranked network may be the best"
     if len(best) == 1:
-        return f"{title}: {first}; it is the best of {ranked} ranked entries"
-    return f"{title}: {first}; {len(best)} of {ranked} ranked entries may be the best: {_names(best)}"
+        text = f"{best[0].label} is the best of {len(networks)} ranked networks, with {_percent(best[0])} IoU"
+        text = (
+            text if len(networks) > 1 else f"{best[0].label} is the only ranked network, with {_percent(best[0])} IoU"
+        )
+    else:
+        text = (
+            f"{best[0].label} is ahead with {_percent(best[0])} IoU; {len(best)} of {len(networks)} ranked networks "
+            f"may be the best: {_names(best)}"
+        )
+    beside = [row for row in ranked if groups.is_baseline(row) and row.ranks and row.ranks[0] == 1]
+    return text + (f"; so may the baseline {_names(beside)}" if beside else "")
 
 
 def _fastest(best: Sequence[Row]) -> str:
@@ -40,40 +78,60 @@ def _fastest(best: Sequence[Row]) -> str:
     fastest = max(best, key=lambda row: float(test_speed(row) or 0))
     smallest = min(best, key=lambda row: row.runs[0].architecture.parameter_count)
     if fastest is smallest:
-        return f"The fastest and smallest of them is {fastest.label}"
-    return f"The fastest of them is {fastest.label}, the smallest {smallest.label}"
+        return f"The fastest and smallest of those that may be the best is {fastest.label}"
+    return f"The fastest of those that may be the best is {fastest.label}, the smallest {smallest.label}"
 
 
-def _floor(table: Table) -> list[str]:
-    """How many networks are clearly above the pixel-wise baseline, by slice."""
+def _floor(table: Table) -> str:
+    """Which networks are clearly above the pixel-wise baseline, by slice."""
     floors = [row for row in table.rows if is_pixelwise(row)]
-    if not floors:
-        return []
-    found = {}
+    counts = {}
     for place in (table.head.headline_slice, *table.slices):
-        tested = [row for row in table.rows if place in row.above]
-        above = [row for row in tested if row.above[place]]
+        tested = [row for row in _networks(table) if place in row.above]
         if tested:
-            names = f": {_names(above)}" if 0 < len(above) <= _NAMED else ""
-            count = f"{len(above) or 'none'} of {len(tested)}"
-            found[place] = f"{count} are clearly above {floors[0].label}, which sees no shapes{names}"
-    if len(found) > 1 and len(set(found.values())) == 1:
-        return [f"On every slice of the test {next(iter(found.values()))}"]
-    return [
-        f"Slice {place}: {text}" if len(found) > 1 else text[:1].upper() + text[1:] for place, text in found.items()
-    ]
+            counts[place] = sum(row.above[place] for row in tested), len(tested)
+    if not counts:
+        return ""
+    floor = f"the pixel-wise floor {floors[0].label} ({100 * _iou(floors[0]):.1f} % IoU), which sees no shapes"
+    (main, (above, of)), *others = counts.items()
+    everywhere = len(counts) > 1 and len(set(counts.values())) == 1
+    text = f"{_share(above, of)} clearly above {floor}" + (", on any slice of the test" if everywhere else "")
+    below = [row for row in _networks(table) if not row.above.get(main, True)]
+    if above and below:
+        text += f"; not {_names(below)}"
+    shares: dict[str, list[str]] = {}
+    for place, (count, tested_there) in () if everywhere else others:
+        shares.setdefault(_share(count, tested_there), []).append(place)
+    said = [f"on slice {', '.join(places)} {share[:1].lower()}{share[1:]}" for share, places in shares.items()]
+    return "; ".join([text, *said])
 
 
-def _places(table: Table) -> list[str]:
-    """The best IoU on each further slice of the test."""
-    finished = [row for row in table.rows if row.finished]
-    sentences = []
-    for place in table.slices:
-        known = [row for row in finished if not math.isnan(_iou(row, place))]
-        if place != table.head.headline_slice and known:
-            best = max(known, key=lambda row: _iou(row, place))
-            sentences.append(f"{place}: {100 * _iou(best, place):.1f} % IoU ({best.label})")
-    return [f"The highest on other slices: {'; '.join(sentences)}"] if sentences else []
+def _share(count: int, of: int) -> str:
+    if of == 1:
+        return "The network is" if count else "The network is not"
+    return (
+        "No network is" if not count else f"All {of} networks are" if count == of else f"{count} of {of} networks are"
+    )
+
+
+def _fall(table: Table) -> str:
+    """The slice of the test on which the best network loses most."""
+    networks = _networks(table)
+    best = {
+        place: max(known, key=lambda row: _iou(row, place))
+        for place in table.slices
+        if (known := [row for row in networks if not math.isnan(_iou(row, place))])
+    }
+    if not best:
+        return ""
+    place = min(best, key=lambda place: _iou(best[place], place))
+    there, main = _iou(best[place], place), max(_iou(row) for row in networks)
+    if not there < main:
+        return ""
+    return (
+        f"The greatest fall is on slice {place}: the best network there is {best[place].label} with "
+        f"{100 * there:.1f} % IoU, where the best on {table.head.headline_slice} has {100 * main:.1f}"
+    )
 
 
 def _sound(table: Table) -> str:
@@ -87,21 +145,51 @@ def _sound(table: Table) -> str:
     )
 
 
-_BESIDE = ("noisereduce_stationary", "wiener", "truth_mask")
+def _few(table: Table) -> list[Row]:
+    """The entries that are not ranked only because they have too few seeds, the highest IoU first."""
+    few = [row for row in table.rows if not row.ranks and row.complete and len(row.runs) < FEWEST_SEEDS]
+    return sorted((row for row in few if not row.deterministic), key=lambda row: -_iou(row))
+
+
+def _unranked(table: Table) -> str:
+    """The entries that are not ranked for other reasons than few seeds."""
+    few = _few(table)
+    reasons: dict[str, list[Row]] = {}
+    for row in table.rows:
+        if row.unranked and row not in few:
+            reasons.setdefault(row.unranked, []).append(row)
+    found = [f"{_names(rows)} ({reason})" for reason, rows in reasons.items()]
+    return f"Not ranked: {'; '.join(found)}" if found else ""
 
 
 def _next(table: Table) -> str:
-    """The entries that have too few seeds, and the command that ranks the first of them."""
-    few = [row for row in table.rows if row.runs and not row.ranks and len(row.runs) == 1 and not row.deterministic]
-    if not few:
-        return ""
-    few.sort(key=lambda row: -_iou(row))
-    best = _candidates(table)
-    ahead = [row for row in few if best and _iou(row) > _iou(best[0])]
-    start = f"With one seed, so not ranked: {_names(few)}" + (
-        f"; {len(ahead)} of them are ahead so far" if ahead else ""
-    )
-    return f"{start}. Next: bench run --arch {few[0].label} --seeds 3 --protocol {table.head.protocol.name}"
+    """The command that ranks the entries that have too few seeds, or else that may tell the leaders apart."""
+    few, best = _few(table), _leaders(table)
+    if few:
+        ahead = [row for row in few if best and _iou(row) > _iou(best[0])]
+        higher = f"; {len(ahead)} of them higher than all that are" if ahead else ""
+        return f"Not ranked yet, with one seed: {_names(few)}{higher}. Next: {_command(few, _SEEDS['rank'])}"
+    if len(best) > 1 and max(len(row.runs) for row in best) < _SEEDS["separate"]:
+        return f"More seeds may tell the first of them apart: {_command(best[:_FIRST], _SEEDS['separate'])}"
+    return ""
+
+
+def _command(rows: Sequence[Row], seeds: int) -> str:
+    """The recorded command of the first row, with more seeds, for all rows that differ from it by the network only."""
+    commands = [_settings(row.runs[0].command) for row in rows]
+    same = [row for row, settings in zip(rows, commands, strict=True) if settings == commands[0]]
+    names = dict.fromkeys(f"--arch {row.runs[0].architecture.label}" for row in same)
+    return " ".join(["bench run", *names, *commands[0], f"--seeds {seeds}"])
+
+
+def _settings(command: str) -> list[str]:
+    """The options of a recorded command but those of the network, the seed and the threads."""
+    words = command.split()
+    dropped = {index + step for index, word in enumerate(words) for step in (0, 1) if word in _DROPPED}
+    return [word for index, word in enumerate(words) if index > 1 and index not in dropped]
+
+
+_DROPPED = ("--arch", "--seed", "--seeds", "--threads")
 
 
 def _iou(row: Row, place: str = "") -> float:
@@ -114,8 +202,7 @@ def _gain(row: Row) -> float:
 
 
 def _percent(row: Row) -> str:
-    text = f"{100 * _iou(row):.1f}"
-    return f"{text} ± {100 * row.interval.half_width():.1f} %" if row.interval else f"{text} %"
+    return f"{iou_text(row)} %"
 
 
 def _names(rows: Sequence[Row]) -> str:
