@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from test_baseline import build, ious
 from test_leaderboard import _counts, write
 
 from benchmark import scores
@@ -26,7 +27,7 @@ from benchmark.common.errors import UserError
 from benchmark.contract import Audio
 from benchmark.leaderboard import page as report
 from benchmark.leaderboard import tables
-from benchmark.leaderboard.page import charts, encoding, gallery, page, sounds
+from benchmark.leaderboard.page import cards, charts, encoding, gallery, page, published, sounds
 from benchmark.records import pictures, store
 from benchmark.records.sounds import sounds_of
 from benchmark.records.tables import write_csv
@@ -303,6 +304,42 @@ def test_a_collapsed_entry_does_not_stretch_the_scale(tmp_path: Path) -> None:
     assert scale.low > 100 * table.rows[-1].scores["iou"]
     assert [places[label]["off"] for label in ("a", "b", "lost")] == [False, False, True]
     assert places["lost"]["middle"] == 0
+
+
+def test_the_cards_answer(tmp_path: Path) -> None:
+    rows = {"net": ious(0.8, 0.4, 0), "floor": ious(0.6, 0.4, 1), "twin": ious(0.8, 0.3, 2), "low": ious(0.2, 0, 3)}
+    (tmp_path / "sure").mkdir()
+    best, fastest, watch = cards.cards(build(tmp_path / "sure", rows)[0])
+    assert best.title == "2 share first place"
+    assert fastest.kind == "Fastest and smallest of the 2"
+    assert watch.title == "New sounds"
+    assert watch.text.endswith("; net keeps most.")
+    (tmp_path / "level").mkdir()
+    level = {"net": ious(0.6, 0.6, 0), "floor": ious(0.6, 0.6, 1), "twin": ious(0.6, 0.6, 2)}
+    *_, watch = cards.cards(build(tmp_path / "level", level)[0])
+    assert watch.title == "Nobody clearly beats the floor"
+    (tmp_path / "single").mkdir()
+    (best,) = cards.cards(build(tmp_path / "single", {"net": ious(0.7, 0.4, 0)[:1]})[0])
+    assert best.title == "Nobody yet"
+
+
+def test_published_numbers_stand_once_a_row_for_each_system(tmp_path: Path) -> None:
+    number = {"dataset": "theirs", "source": "paper A", "comparable": "no: other masks"}
+    reported = [
+        number | {"split": "test", "metric": "IoU", "value": 60.04},
+        number | {"split": "validation", "metric": "IoU", "value": 61.0},
+        number | {"split": "test", "metric": "IoU", "value": 65.0, "source": "paper B"},
+        number | {"split": "test", "metric": "SDR", "value": 9.0},
+    ]
+    write(tmp_path, label="net", architecture__title="A Net", architecture__reported=reported)
+    found = published.published(tables.build(tmp_path).published)
+    (iou, sdr) = dict(found["rows"])["A Net"][0], dict(found["rows"])["A Net"][found["metrics"].index("SDR")]
+    notes = {text: number for number, text in enumerate(found["notes"], start=1)}
+    first = notes["paper A, on theirs. Not comparable: other masks."]
+    second = notes["paper B, on theirs. Not comparable: other masks."]
+    assert sorted(iou) == sorted([("60.0", "61.0", first), ("65.0", "–", second)])
+    assert sdr == [("9.0", "–", first)]
+    assert len({title for title, _ in found["rows"]}) == len(found["rows"])
 
 
 def test_what_every_entry_fails_at(tmp_path: Path) -> None:

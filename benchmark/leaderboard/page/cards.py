@@ -30,17 +30,13 @@ def cards(table: Table) -> list[Card]:
 
 def next_steps(table: Table) -> list[tuple[str, str]]:
     """What a reader may want to do next, and the command."""
+    about, _, command = table.verdict.get("next", "").rpartition(": ")
     steps = [
         ("Clean my recordings", "bench denoise my/recordings"),
         ("Add my network", "bench new arch my_net --to mine"),
+        (about, command),
     ]
-    protocol = table.head.protocol
-    leaders = [row for row in groups.grouped(table.rows).get(Group.BEST, ()) if not row.deterministic][:2]
-    if len(leaders) == 2 and not protocol.overrides:
-        names = " ".join(f"--arch {row.runs[0].architecture.label}" for row in leaders)
-        seeds = 2 * max(len(row.runs) for row in leaders)
-        steps.append(("Separate the first two", f"bench run {names} --seeds {seeds} --protocol {protocol.name}"))
-    return steps
+    return [(name, text) for name, text in steps if text]
 
 
 def _best(best: Sequence[Row]) -> Card:

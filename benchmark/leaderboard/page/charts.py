@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from benchmark.leaderboard.board import Interval, Row
 
 WIDTH, HEIGHT = 340.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 38.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 12.0, 38.0
 _LETTER, _LINE = 5.9, 11.0
 
 

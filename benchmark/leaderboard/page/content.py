@@ -13,7 +13,6 @@ from benchmark.leaderboard.page import charts, gallery
 from benchmark.leaderboard.page.cards import cards, next_steps
 from benchmark.leaderboard.page.charts import Drawing
 from benchmark.leaderboard.page.pairs import pairs
-from benchmark.leaderboard.verdict import verdict
 from benchmark.records.store import HISTORY
 from benchmark.records.tables import History, read_history
 
@@ -63,7 +62,7 @@ def part(table: Table, results: Path, *, worst: int | None, private: bool, liste
         "id": table.name,
         "title": wording.title(table),
         "heading": table.heading,
-        "verdict": verdict(table),
+        "verdict": [sentence for about, sentence in table.verdict.items() if about != "next"],
         "cards": cards(table),
         "next": next_steps(table),
         "about": wording.about(table),
@@ -145,10 +144,8 @@ def _cell(column: Column, row: Row) -> dict[str, Any]:
     text, reach = column.text(row), ""
     if isinstance(value, float) and not column.order:
         text = brief(float(column.value(row) or 0))
-    if column.name == "iou" and row.interval is not None and isinstance(value, float):
-        half = charts.half_width(row)
-        digits = 1 if half >= 1 else 2
-        text, reach = f"{value:.{digits}f}", f"± {half:.{digits}f}"
+    if column.name == "iou":
+        text, _, reach = columns.iou_text(row).partition(" ")
     if column.order and value is not None:
         value = column.order(row)
     key = "" if value is None else str(value)

@@ -112,7 +112,9 @@ class _Shelf:
             str(species[index]).removeprefix("species/") if species is not None else "",
         ]
         snr = self.test_images.snr[index]
-        return ", ".join([part for part in parts if part] + ([f"SNR {snr:.0f} dB"] if np.isfinite(snr) else []))
+        return ", ".join(
+            [part for part in parts if part] + ([f"SNR {round(float(snr))} dB"] if np.isfinite(snr) else [])
+        )
 
     def shown(self, entry: str, mask: Masks, index: int, iou: float, word: str = "") -> Shown:
         """Add the mask (H, W) of an entry on an image."""

@@ -41,6 +41,7 @@
       const chosen = panelOf(tab) === panel;
       tab.setAttribute("aria-selected", String(chosen));
       tab.tabIndex = chosen ? 0 : -1;
+      if (chosen) tab.parentNode.scrollLeft = tab.offsetLeft - tab.parentNode.offsetLeft - 40;
     }
   };
   document.getElementById("tabs").setAttribute("role", "tablist");
@@ -200,7 +201,10 @@
     }
     return bits;
   };
-  const COLOURS = { nothing: [20, 24, 26], both: [244, 244, 240], missed: [86, 180, 233], invented: [213, 94, 0] };
+  const COLOURS = {
+    nothing: [20, 24, 26], both: [244, 244, 240], missed: [86, 180, 233], invented: [213, 94, 0],
+    inner: [255, 255, 255], outer: [0, 0, 0],
+  };
   const MAGMA = [[0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 89, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
   const magma = (share) => {
     const place = Math.min(share, 0.9999) * (MAGMA.length - 1);
@@ -234,9 +238,14 @@
     const sound = image.image ? await brightness(image.image, w, h, folded) : null;
     const at = (bits, x, y) => x >= 0 && y >= 0 && x < w && y < h && bits[Math.floor(y / ZOOM) * width + Math.floor(x / ZOOM)];
     const grey = (i) => (sound ? COLOURS.nothing.map((value) => value + 70 * sound[i]) : COLOURS.nothing);
-    const edge = (x, y) => at(truth, x, y) && !(at(truth, x - 1, y) && at(truth, x + 1, y) && at(truth, x, y - 1) && at(truth, x, y + 1));
+    // A white line inside the truth, and a black one around it, which stands out of bright noise.
+    const touches = (x, y, value) => [[-1, 0], [1, 0], [0, -1], [0, 1]].some(([dx, dy]) => Boolean(at(truth, x + dx, y + dy)) === value);
+    const outlined = (x, y) => {
+      if (at(truth, x, y)) return touches(x, y, false) ? COLOURS.inner : magma(sound[y * w + x]);
+      return touches(x, y, true) ? COLOURS.outer : magma(sound[y * w + x]);
+    };
     const kinds = {
-      sound: (x, y) => (edge(x, y) ? [255, 255, 255] : magma(sound[y * w + x])),
+      sound: outlined,
       truth: (x, y) => (at(truth, x, y) ? COLOURS.both : COLOURS.nothing),
       errors: (x, y) => {
         if (at(mask, x, y)) return at(truth, x, y) ? COLOURS.both : COLOURS.invented;
