@@ -358,6 +358,7 @@
       const pictures = differing(table, first, second);
       duel.replaceChildren(make("p", verdictOf(table, first, second), "answer"), legend, overlay(first, second));
       if (pictures.children.length) duel.append(make("p", "Where they differ most, of the images on which all entries differ most:", "small"), pictures);
+      duel.scrollIntoView({ block: "nearest" });
     });
   }
 
