@@ -88,9 +88,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "speed": ("speed", "blur", "--plugins", "plugins", "--out", "figures/speed.csv"),
     "new arch": ("new", "arch", "brand_new", "--to", "mine"),
 }
-REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/leaderboard\."}
+REPLACED = {"run --force": r"results/runs/", "leaderboard": r"results/(leaderboard\.|tables/)"}
 """What a command may change of what was there before."""
-VARIES = re.compile(r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|curve\.png")
+VARIES = re.compile(
+    r"run\.json|history\.csv|SHA256SUMS|verification\.json|transfer\.json|leaderboard\.\w+|tables/[\w.-]+|curve\.png"
+)
 """Files with times in them."""
 STAYS = re.compile(r"\.lock$|/\.tmp-|^results/unfinished/|/\.unfinished/")
 """What a command that succeeds may leave where nothing can be removed."""

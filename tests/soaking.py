@@ -43,7 +43,7 @@ PLACES = (
     (r"^results/runs/.*/\.tmp-[^/]+/(examples|private)", "pictures"),
     (r"^results/runs/.*/\.tmp-[^/]+/.", "run folder"),
     (r"^results/runs/", "run folder, its rename"),
-    (r"^results/leaderboard", "leaderboard"),
+    (r"^results/(leaderboard|tables)", "leaderboard"),
 )
 STAGES = {"decoding": "decoding", "training": "training", "testing": "testing"}
 ANY = "any time"

@@ -66,7 +66,7 @@ def test_from_a_run_to_the_leaderboard(bench: Bench, tmp_path: Path) -> None:
 
     again = bench("run", "--arch", "unet:width=4", *TINY, "--results", tmp_path)
     assert "finished before; --force repeats it" in again.out
-    board = bench("leaderboard", "--results", tmp_path)
+    board = bench("leaderboard", "--full", "--results", tmp_path)
     assert board.code == 0
     assert "unet:width=4" in board.out
     assert "species 8/4/6 disjoint" in " ".join(board.out.split())

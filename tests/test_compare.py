@@ -192,7 +192,7 @@ def test_what_cannot_be_tested_is_shown_with_the_reason(
     assert score.total.estimate is score.adjusted is None
     scores = [100 * row.scores["iou"] for row in (comparison.first, comparison.second)]
     assert score.total.difference == pytest.approx(scores[0] - scores[1])
-    ran = bench("compare", "a", "b", "--results", tmp_path)
+    ran = bench("compare", "a", "b", "--full", "--results", tmp_path)
     assert ran.code == 0
     text = " ".join(ran.out.split())
     assert f"A - B = {scores[0] - scores[1]:+.2f}. Not tested ({reason})." in text
@@ -220,7 +220,7 @@ def test_a_score_without_images_is_a_dash(bench: Bench, tmp_path: Path) -> None:
     write_manifest(tmp_path, data)
     for label in ("a", "b"):
         write_entry(tmp_path, data, label, drawn(random, 0.6, 2, 48), gains=np.full((2, 48), np.nan))
-    ran = bench("compare", "a", "b", "--results", tmp_path)
+    ran = bench("compare", "a", "b", "--full", "--results", tmp_path)
     assert ran.code == 0, ran.err
     assert "A –, B –: A - B = –. Not tested (no such image)." in ran.out
 
@@ -242,7 +242,7 @@ def test_every_table_that_has_both_is_shown(bench: Bench, tmp_path: Path, stored
             tmp_path, stored["data"], label, drawn(random, 0.5, 2, 60), comparability_key="f" * 64,
             protocol__name="paper",
         )  # fmt: skip
-    assert bench("compare", "net:x=1", "other", "--results", tmp_path).out.count("A = net:x=1") == 2
+    assert bench("compare", "net:x=1", "other", "--results", tmp_path).out.count("net:x=1 or other? ") == 2
     ran = bench("compare", "net:x=1", "other", "--results", tmp_path, "--protocol", "paper", "--format", "json")
     assert [found["title"] for found in json.loads(ran.out)] == ["paper on toy"]
     ran = bench("compare", "net:x=1", "third", "--results", tmp_path, "--format", "json")
@@ -306,7 +306,7 @@ def test_the_terminal_is_80_columns_wide_and_says_what_json_says(
     for label, middle in zip(labels, (0.7, 0.65), strict=True):
         gains = random.normal(10 * middle, 1, (3, 60))
         write_entry(tmp_path, data, label, drawn(random, middle, 3, 60), gains=gains)
-    text = bench("compare", *labels, "--results", tmp_path).out
+    text = bench("compare", *labels, "--full", "--results", tmp_path).out
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     flat = re.sub(r"\s+", "", text)
@@ -340,3 +340,45 @@ def test_the_terminal_is_80_columns_wide_and_says_what_json_says(
             numbers = [f"{image['snr_db']:.1f}", f"{image['A']:.2f}", f"{image['B']:.2f}"]
             assert [*numbers, f"{image['difference']:+.2f}"] in [row[-4:] for row in rows]
     assert "which is the only pair of its table" in " ".join(text.split())
+
+
+def test_five_lines_begin_with_names(bench: Bench, tmp_path: Path, stored: dict[str, Any]) -> None:
+    del stored
+    text = " ".join(bench("compare", "other", "net:x=1", "--results", tmp_path).out.split())
+    score = only(tmp_path, "other", "net:x=1").scores[0]
+    assert score.total.estimate is not None
+    difference, half = -score.total.difference, score.total.estimate.half_width()
+    assert text.startswith("other or net:x=1? Quick (quick); seeds: 4 and 3. Overlap: other ")
+    assert f"net:x=1 is ahead by {difference:.1f} ± {half:.1f}; for this pair alone that is clear (p = " in text
+    assert "among all 3 pairs of the table clear (" in text
+    assert f"of 47 images other is better on {score.ahead[0]}, net:x=1 on {score.ahead[1]}." in text
+    assert "Cost: other 1.5 M parameters, 50 test images/s; net:x=1 1.5 M" in text
+    assert "A = " not in text
+
+
+def test_three_names_give_a_matrix_of_pairs(bench: Bench, tmp_path: Path, stored: dict[str, Any]) -> None:
+    del stored
+    labels = ["net:x=1", "other", "third"]
+    lines = bench("compare", *labels, "--results", tmp_path).out.splitlines()
+    assert [line.partition(":")[0] for line in lines[1:4]] == ["1 = net", "2 = other", "3 = third"]
+    cells = {}
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        score = only(tmp_path, labels[one], labels[other]).scores[0]
+        assert score.total.estimate is not None
+        half = score.total.estimate.half_width()
+        cells[one, other] = f"{score.total.difference:+.1f} ± {half:.1f}, p {score.adjusted:.2g}"
+    first, second = (re.split("  +", line.strip()) for line in lines[6:8])
+    assert first == ["1", cells[0, 1], cells[0, 2]]
+    assert second == ["2", cells[1, 2]]
+    found = json.loads(bench("compare", *labels, "--results", tmp_path, "--format", "json").out)
+    assert [(one["A"], one["B"]) for one in found] == [
+        (labels[0], labels[1]),
+        (labels[0], labels[2]),
+        (labels[1], labels[2]),
+    ]
+
+
+def test_one_name_is_not_enough(bench: Bench, tmp_path: Path) -> None:
+    ran = bench("compare", "a", "--results", tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("bench: name two networks to compare")

@@ -64,3 +64,19 @@ def test_a_table_edited_by_hand_is_refused(
     assert ran.code == 2
     assert f"leaderboard.{suffix} is not what the records give" in ran.err
     assert ran.err.count("bench: ") == 1
+
+
+def test_a_whole_table_edited_by_hand_or_left_over_is_refused(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bench("run", "--arch", "otsu", *TINY).code == 0
+    assert bench("leaderboard").code == 0
+    (path,) = (tmp_path / "results" / "tables").glob("quick*.md")
+    (path.parent / "left-over.md").write_text("# Of a table that was")
+    path.write_text(path.read_text().replace("otsu", "0tsu", 1))
+    ran = bench("leaderboard", "--check")
+    assert ran.code == 2
+    assert f"{path.name} is not what the records give" in ran.err
+    assert "left-over.md is of no table that the records give" in ran.err
+    assert ran.err.count("bench: ") == 2

@@ -138,21 +138,21 @@ def test_rows_of_the_leaderboard(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     words = ("run", "--arch", "otsu", *TINY, "--results", tmp_path)
     pretend(monkeypatch)
     assert bench(*words).err.count(REMEDY) == 1
-    shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
+    shown = bench("leaderboard", "--results", tmp_path, "--width", 200, "--full").out
     assert f"Missing references {', '.join(NAMES)}: {separation.REMEDY}." in shown
     assert REMEDY not in bench("leaderboard", "--results", tmp_path, "--columns", "iou").out
     pretend(monkeypatch, *NAMES)
     ran = bench(*words)
     assert "finished before" in ran.out
     assert REMEDY not in ran.err
-    shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
+    shown = bench("leaderboard", "--results", tmp_path, "--width", 200, "--full").out
     assert "Missing references" not in shown
     assert all(name in shown for name in separation.REFERENCES)
     (table,) = tables.build(tmp_path).tables
     assert [row.label for row in table.references] == list(separation.REFERENCES)
     assert all(len(row.by_snr) == len(table.snr_bins) > 0 for row in table.references)
     assert bench("verify", "--results", tmp_path).code == 0
-    markdown = (tmp_path / "leaderboard.md").read_text()
+    markdown = (tmp_path / "tables" / "columns.md").read_text()
     assert all(f"- **{name}**: " in markdown for name in separation.REFERENCES)
     assert "No reference" not in markdown
 

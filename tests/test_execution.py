@@ -202,5 +202,5 @@ def test_out_of_memory_suggests_half_the_batch_which_fits(bench: Bench, mortal: 
     assert small.status == whole.status == "finished"
     assert small.training.last_losses == pytest.approx(whole.training.last_losses, rel=1e-4)
     assert "--micro-batch 4" in small.command
-    board = bench("leaderboard", "--results", tmp_path / "results", "--width", 250)
+    board = bench("leaderboard", "--results", tmp_path / "results", "--width", 250, "--full")
     assert "micro-batches of 4" in board.out

@@ -101,11 +101,11 @@ def shown_by(table: Table) -> dict[str, Column]:
 
 def test_every_table_of_text_says_what_the_columns_say(board: Board) -> None:
     """Each text is parsed, and every cell of every column and row compared."""
-    markdown, latex = formats.markdown(board), formats.latex(board)
+    latex = formats.latex(board)
     for table in board.tables:
         titles = shown_by(table)
         for grids in (
-            grids_of_markdown(of_table(markdown, "\n## ", table)),
+            grids_of_markdown(formats.pages(board)[table.name]),
             grids_of_latex(of_table(latex, "\\begin{table}", table)),
         ):
             seen = set()
@@ -332,5 +332,8 @@ def test_a_part_of_the_board_overwrites_no_file_unless_asked(
     bench("leaderboard", "--results", tmp_path, *words, "--out", tmp_path / "part")
     assert files() == whole
     assert set(files(tmp_path / "part")) == set(whole)
-    bench("leaderboard", "--results", tmp_path, *words, "--format", "csv")
+    ran = bench("leaderboard", "--results", tmp_path, *words, "--format", "csv")
+    assert ran.out.startswith("table,protocol,dataset,")
+    assert files() == whole
+    bench("leaderboard", "--results", tmp_path, *words, "--format", "csv", "--out", tmp_path)
     assert {name for name, content in files().items() if content != whole[name]} == {"leaderboard.csv"}

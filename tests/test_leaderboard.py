@@ -80,8 +80,14 @@ TEMPLATE: dict[str, Any] = {
 
 def write_tables(results: Path) -> None:
     board = tables.build(results)
-    for suffix, text in formats.WRITERS.items():
-        (results / f"leaderboard.{suffix}").write_text(text(board, ()), encoding="utf-8")
+    for name, text in formats.files(board).items():
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_text(text, encoding="utf-8")
+
+
+def written(results: Path) -> dict[str, bytes]:
+    found = [*results.glob("leaderboard.*"), *results.glob("tables/*.md")]
+    return {path.relative_to(results).as_posix(): path.read_bytes() for path in found}
 
 
 def write(
@@ -145,7 +151,7 @@ def test_an_entry_that_only_diverged_is_shown_last(tmp_path: Path) -> None:
     write(tmp_path, label="net", hits=3)
     board = tables.build(tmp_path)
     assert [row.label for row in board.tables[0].rows] == ["net", "lost"]
-    text = formats.markdown(board)
+    text = "\n".join(formats.pages(board).values())
     assert "lost, seed 0: diverged. the loss was not finite in epoch 2." in text
 
 
@@ -154,7 +160,7 @@ def test_a_seed_that_diverged_does_not_vanish(tmp_path: Path) -> None:
     write(tmp_path, hits=7, seed=1)
     write(tmp_path, seed=2, status="diverged", message="too bold")
     board = tables.build(tmp_path)
-    text = formats.markdown(board)
+    text = "\n".join(formats.pages(board).values())
     assert "2 of 3" in text
     assert "net, seed 2: diverged. too bold." in text
     assert board.tables[0].rows[0].scores["iou"] == pytest.approx(0.7)
@@ -177,10 +183,11 @@ def test_every_format_says_the_same_and_says_it_again(tmp_path: Path) -> None:
         }
     ])  # fmt: skip
     write_tables(tmp_path)
-    first = {path.name: path.read_bytes() for path in tmp_path.glob("leaderboard.*")}
-    assert set(first) == {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.json"}
+    first = written(tmp_path)
+    files = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.json"}
+    assert set(first) == files | {f"tables/{name}.md" for name in ("quick", "columns", "published")}
     write_tables(tmp_path)
-    assert first == {path.name: path.read_bytes() for path in tmp_path.glob("leaderboard.*")}
+    assert first == written(tmp_path)
 
     rows = list(csv.DictReader(io.StringIO(first["leaderboard.csv"].decode())))
     assert [(row["architecture"], row["iou"], row["iou_ood"], row["iou_sd"]) for row in rows] == [
@@ -192,7 +199,10 @@ def test_every_format_says_the_same_and_says_it_again(tmp_path: Path) -> None:
         ("net:width=2", 70.0, None),
         ("u_net", 60.0, 62.25),
     ]
-    markdown, tex = first["leaderboard.md"].decode(), first["leaderboard.tex"].decode()
+    markdown, tex = (
+        "".join(first[f"tables/{name}.md"].decode() for name in ("quick", "published")),
+        first["leaderboard.tex"].decode(),
+    )
     assert "A \\| B, Table 1" in markdown
     assert "no: other data" in markdown
     assert "u\\_net" in tex
@@ -291,7 +301,7 @@ def test_the_leaderboard_needs_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "60.00" in done.stdout
+    assert "60.0" in done.stdout
 
 
 def test_the_committed_leaderboard_is_what_the_committed_records_give(tmp_path: Path) -> None:
@@ -302,9 +312,9 @@ def test_the_committed_leaderboard_is_what_the_committed_records_give(tmp_path: 
         pytest.skip("this is no git checkout with results")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(tmp_path, filter="data")
-    committed = {path.name: path.read_bytes() for path in (tmp_path / "results").glob("leaderboard.*")}
+    committed = written(tmp_path / "results")
     board = tables.build(tmp_path / "results")
     assert board.tables
     assert board.problems == ()
     write_tables(tmp_path / "results")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "results").glob("leaderboard.*")} == committed
+    assert written(tmp_path / "results") == committed

@@ -123,7 +123,7 @@ def test_networks_run_on_it(bench: Bench, sounds: Path, tmp_path: Path) -> None:
     ran = bench(*words, "--data", tmp_path / "made", "--results", tmp_path / "results")
     assert ran.code == 0, ran.err
     assert "slices" not in ran.err
-    shown = bench("leaderboard", "--results", tmp_path / "results").out
+    shown = bench("leaderboard", "--results", tmp_path / "results", "--full").out
     assert "new-noise" in shown
     by_noise = bench("leaderboard", "--results", tmp_path / "results", "--by", "noise")
     assert re.search(r"main +rain +\d", by_noise.out)

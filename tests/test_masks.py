@@ -169,7 +169,7 @@ def test_two_own_folders_are_two_names(bench: Bench, tmp_path: Path) -> None:
         ran = bench(*words, "--dataset", "folder", "--data", own(tmp_path / name))
         assert ran.code == 0, ran.err
     bench(*words, "--dataset", "folder:name=third", "--data", own(tmp_path / "elsewhere", inverted=True))
-    board = bench("leaderboard", "--results", tmp_path / "results")
+    board = bench("leaderboard", "--full", "--results", tmp_path / "results")
     text = " ".join(board.out.split())
     for name in ("camvid", "my_photos", "third"):
         assert f"on folder:name={name}" in text

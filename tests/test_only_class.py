@@ -39,7 +39,7 @@ def test_a_run_that_predicts_one_class_says_so_everywhere(bench: Bench, tmp_path
         assert f"warning: every pixel of {split} is predicted as background" in ran.err
     (found,) = runs(tmp_path)
     assert found.only_class == {"val": "background", "test": "background"}
-    board = bench("leaderboard", "--results", tmp_path)
+    board = bench("leaderboard", "--full", "--results", tmp_path)
     assert "all_background, seed 0: every pixel of test was predicted as background." in board.out
     content = json.loads(found.model_dump_json(by_alias=True))
     del content["only_class"]  # as in records of before

@@ -96,7 +96,7 @@ def test_what_cannot_be_ranked_says_why_in_every_format(tmp_path: Path, reason: 
     found = rows(tmp_path)
     assert {(row.ranks, row.interval, row.unranked) for row in found.values()} == {(None, None, reason)}
     board = tables.build(tmp_path)
-    assert f"Not ranked ({reason}): best, twin-" in formats.markdown(board)
+    assert f"Not ranked ({reason}): best, twin-" in "\n".join(formats.pages(board).values())
     assert f"Not ranked ({reason}): best, twin-" in formats.latex(board)
     assert f"Not ranked ({reason}): best, twin-" in " ".join(terminal(tmp_path).split())
     for line in csv.DictReader(io.StringIO(formats.csv(board))):
@@ -154,7 +154,7 @@ def test_two_tables_of_five_trained_entries_say_how_far_they_agree(tmp_path: Pat
     assert (found.first, found.second) == ("first on toy", "second on toy")
     assert (found.agreement.entries, found.agreement.tau) == (5, pytest.approx(0.8))  # one of ten pairs out of order
     line = "first on toy and second on toy have 5 entries in common; Kendall's tau is 0.80 ("
-    assert line in formats.markdown(board)
+    assert line in "\n".join(formats.pages(board).values())
     assert line in terminal(tmp_path)
     (written,) = json.loads(formats.as_json(board))["agreement"]
     assert (written["tables"], written["tau"], written["entries"]) == (["first on toy", "second on toy"], 0.8, 5)

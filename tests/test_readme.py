@@ -23,7 +23,7 @@ def test_add_your_architecture(bench: Bench, tmp_path: Path, monkeypatch: pytest
     for words in commands:
         ran = bench(*words, *(TINY if words[0] == "run" else ()))
         assert ran.code == 0, ran.err
-    assert any(line.split()[:1] == ["my_net"] for line in ran.out.splitlines())
+    assert any(line.split()[1:2] == ["my_net"] for line in ran.out.splitlines())
 
 
 def test_the_plugin_and_the_test_that_are_shown(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_leakage_is_refused_unless_the_user_says_otherwise(bench: Bench, birdsou
     assert "leakage: train/XC101 and test/XC101_right have the same recording XC101 (1 such case)" in refused.err
     assert not (tmp_path / "r").exists()
     assert bench(*words, "--allow-leakage").code == 0
-    assert "recording 4/2/2 shared" in bench("leaderboard", "--results", tmp_path / "r").out
+    assert "recording 4/2/2 shared" in bench("leaderboard", "--full", "--results", tmp_path / "r").out
     (found,) = runs(tmp_path / "r")
     assert "--data ROOT --allow-leakage --device cpu --precision " in found.command
 

@@ -81,7 +81,7 @@ def test_a_run_stores_them_and_the_leaderboard_shows_them(bench: Bench, tmp_path
     assert found.dataset.slices["main"].unseen["species"] == found.dataset.test_slices["main"]
     assert set(scores.SOUND_COLUMNS) < set(store.read_counts([path])[0])
     assert store.references_path(tmp_path, found.dataset.manifest, found.protocol.revision).is_file()
-    shown = bench("leaderboard", "--results", tmp_path, "--width", 200).out
+    shown = bench("leaderboard", "--results", tmp_path, "--width", 200, "--full").out
     assert "SI-SDR gain (dB)" in shown
     for name in separation.REFERENCES:
         assert name in shown

@@ -127,8 +127,9 @@ def test_means_references_and_intervals(tmp_path: Path) -> None:
 def test_every_format_shows_them(tmp_path: Path) -> None:
     write_runs(tmp_path)
     board = tables.build(tmp_path)
-    markdown = formats.markdown(board)
-    assert "### SI-SDR gain (dB) by input SNR, with 95 % intervals (none for" in markdown
+    pages = formats.pages(board)
+    markdown = pages["quick"] + pages["columns"]
+    assert "## SI-SDR gain (dB) by input SNR, with 95 % intervals (none for" in markdown
     assert "| truth_mask" in markdown
     assert "- **phase_sensitive**: " in markdown
     assert "slice main: 48 images, song 8, bird 1; new to the network: song in 48 of them\n" in markdown

@@ -65,10 +65,10 @@ def test_every_entry_with_a_transfer_on_every_test(tmp_path: Path) -> None:
 def test_every_format_shows_it(tmp_path: Path) -> None:
     carry(tmp_path, write(tmp_path, label="net", hits=8), hits=4)
     board = tables.build(tmp_path)
-    line = next(line for line in formats.markdown(board).splitlines() if line.startswith("| quick on toy"))
+    line = next(line for line in formats.pages(board)["across"].splitlines() if line.startswith("| quick on toy"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["quick on toy", "net", "(80.00)", "(60.00)", "40.00", "30.00"]
-    assert "## Trained here, tested there" in formats.markdown(board)
+    assert "## Trained here, tested there" in formats.pages(board)["across"]
     assert "(80.00)" in formats.latex(board)
     cells = json.loads(formats.as_json(board))["generalisation"]
     assert [(cell["tested_on"], cell["iou"], cell["at_home"]) for cell in cells] == [
@@ -83,7 +83,7 @@ def test_without_transfers_nothing_is_said(tmp_path: Path) -> None:
     write(tmp_path)
     board = tables.build(tmp_path)
     assert board.matrix is None
-    assert "tested there" not in formats.markdown(board)
+    assert "across" not in formats.pages(board)
 
 
 @pytest.mark.parametrize("file", ["transfer.json", "images.csv"])
@@ -114,4 +114,4 @@ def test_leakage_and_missing_seeds_are_said(tmp_path: Path) -> None:
     path = carry(tmp_path, runs[0], hits=4)
     made = json.loads((path / transfers.NAME).read_text())
     (path / transfers.NAME).write_text(json.dumps({**made, "leakage": {"recording": 1}}))
-    assert "40.00 [1/2], leakage" in formats.markdown(tables.build(tmp_path))
+    assert "40.00 [1/2], leakage" in formats.pages(tables.build(tmp_path))["across"]

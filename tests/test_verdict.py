@@ -20,9 +20,10 @@ def test_who_may_be_the_best_and_who_is_above_the_floor(tmp_path: Path) -> None:
     )
     said = table.verdict
     assert re.search(r"is ahead with (79|80)\.\d ± 1\.\d % IoU", said["best"])
-    assert "2 of 3 ranked networks may be the best: " in said["best"]
+    assert "2 of 3 ranked networks may be the best" in said["best"]
     assert said["floor"].startswith("2 of 3 networks are clearly above the pixel-wise floor floor (6")
-    assert said["floor"].endswith("which sees no shapes; not low; on slice ood no network is")
+    assert said["floor"].endswith("which sees no shapes; on slice ood no network is")
+    assert said["below"] == "Not clearly above that floor: low"
     assert re.match(
         r"The greatest fall is on slice ood: the best network there is \w+ with 4\d\.\d % IoU", said["fall"]
     )

@@ -118,15 +118,16 @@ class Table:
     @property
     def heading(self) -> str:
         """The protocol with its changes, and the dataset."""
-        return f"{self.head.protocol.name}{self._changes} on {self.head.dataset.label}{self.distinction}"
+        return f"{self.head.protocol.name}{self.changes} on {self.head.dataset.label}{self.distinction}"
 
     @property
     def title(self) -> str:
         """The table in words, with its name."""
-        return f"{self.head.protocol.title}{self._changes} ({self.name})"
+        return f"{self.head.protocol.title}{self.changes} ({self.name})"
 
     @property
-    def _changes(self) -> str:
+    def changes(self) -> str:
+        """What the protocol was changed in, and an old revision; "" if it stands as it is."""
         protocol = self.head.protocol
         changed = ", ".join(f"{name} = {_listed(value)}" for name, value in sorted(protocol.overrides.items()))
         revision = f", revision {protocol.revision}" if protocol.revision != REVISION else ""

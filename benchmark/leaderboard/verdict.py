@@ -10,6 +10,8 @@ from benchmark.leaderboard.columns import iou_text, test_speed
 from benchmark.leaderboard.groups import Group
 from benchmark.scores.intervals import FEWEST_SEEDS
 
+COMMAND = "bench run "
+"""Begins the command that a sentence ends with."""
 _NAMED = 6
 """So many entries are named in a sentence; of more, the number is given."""
 _SEEDS = {"rank": 3, "separate": 5}
@@ -24,11 +26,17 @@ def verdict(table: Table) -> list[str]:
     return list(table.verdict.values())
 
 
+def stopped(sentence: str) -> str:
+    """The sentence with its full stop, unless it ends in a command."""
+    return sentence if COMMAND in sentence else f"{sentence}."
+
+
 def of(table: Table) -> dict[str, str]:
     """The sentences on a whole table by what they are about; only those that it has something for."""
     found = {
         "best": _best(table),
         "floor": _floor(table),
+        "below": _below(table),
         "fall": _fall(table),
         "fastest": _fastest(_leaders(table)),
         "sound": _sound(table),
@@ -66,7 +74,7 @@ def _best(table: Table) -> str:
     else:
         text = (
             f"{best[0].label} is ahead with {_percent(best[0])} IoU; {len(best)} of {len(networks)} ranked networks "
-            f"may be the best: {_names(best)}"
+            "may be the best"
         )
     beside = [row for row in ranked if groups.is_baseline(row) and row.ranks and row.ranks[0] == 1]
     return text + (f"; so may the baseline {_names(beside)}" if beside else "")
@@ -93,17 +101,23 @@ def _floor(table: Table) -> str:
     if not counts:
         return ""
     floor = f"the pixel-wise floor {floors[0].label} ({100 * _iou(floors[0]):.1f} % IoU), which sees no shapes"
-    (main, (above, of)), *others = counts.items()
+    (_, (above, of)), *others = counts.items()
     everywhere = len(counts) > 1 and len(set(counts.values())) == 1
     text = f"{_share(above, of)} clearly above {floor}" + (", on any slice of the test" if everywhere else "")
-    below = [row for row in _networks(table) if not row.above.get(main, True)]
-    if above and below:
-        text += f"; not {_names(below)}"
     shares: dict[str, list[str]] = {}
     for place, (count, tested_there) in () if everywhere else others:
         shares.setdefault(_share(count, tested_there), []).append(place)
     said = [f"on slice {', '.join(places)} {share[:1].lower()}{share[1:]}" for share, places in shares.items()]
     return "; ".join([text, *said])
+
+
+def _below(table: Table) -> str:
+    """The networks that are not clearly above the pixel-wise baseline, if others are."""
+    tested = [(row, row.above[table.head.headline_slice]) for row in _networks(table) if row.above]
+    below = [row for row, above in tested if not above]
+    return (
+        f"Not clearly above that floor: {', '.join(row.label for row in below)}" if 0 < len(below) < len(tested) else ""
+    )
 
 
 def _share(count: int, of: int) -> str:
@@ -179,7 +193,7 @@ def _command(rows: Sequence[Row], seeds: int) -> str:
     commands = [_settings(row.runs[0].command) for row in rows]
     same = [row for row, settings in zip(rows, commands, strict=True) if settings == commands[0]]
     names = dict.fromkeys(f"--arch {row.runs[0].architecture.label}" for row in same)
-    return " ".join(["bench run", *names, *commands[0], f"--seeds {seeds}"])
+    return COMMAND + " ".join([*names, *commands[0], f"--seeds {seeds}"])
 
 
 def _settings(command: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Lay out rows and columns as text, for every format that draws tables."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from tabulate import tabulate
@@ -13,6 +14,7 @@ from benchmark.leaderboard.columns import Column, Group
 SCORES = "Scores"
 _GROUPS: Mapping[Group, str] = {"scores": SCORES, "sounds": "Sound", "variants": "Other averages", "cost": "Cost"}
 
+T = TypeVar("T")
 Grid = tuple[list[str], list[list[str]]]
 """The header, and the cells of every row."""
 
@@ -123,3 +125,8 @@ def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
     """Whether a column holds numbers only, perhaps with marks for LaTeX."""
     texts = [row[index].strip("\x02\x03\x04") for row in rows]
     return all(text.replace(".", "").replace("-", "").isdigit() or text == "–" for text in texts)
+
+
+def fitted(render: Callable[[int], list[T]], most: int, limit: int) -> list[T]:
+    """The lines that `render` gives for the greatest number of rows, at most `most`, that fit into `limit` lines."""
+    return next((lines for rows in range(most, 1, -1) if len(lines := render(rows)) <= limit), render(1))
