@@ -12,19 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+from benchmark.datasets import synthetic
 from helpers import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from test_baseline import build, ious
 from test_leaderboard import _counts, write
 
 from benchmark import scores
 from benchmark.common.errors import UserError
+from benchmark.contract import Audio
 from benchmark.leaderboard import page as report
 from benchmark.leaderboard import tables
-from benchmark.leaderboard.page import charts, encoding, gallery, page
+from benchmark.leaderboard.page import cards, charts, encoding, gallery, page, published, sounds
 from benchmark.records import pictures, store
+from benchmark.records.sounds import sounds_of
 from benchmark.records.tables import write_csv
 
 EVIL = """<script>window.hacked=1</script>"'&{{ 7 * 7 }}<img src=x onerror="window.hacked=1">"""
@@ -37,10 +42,14 @@ def written(results: Path) -> Path:
 
 
 def furnish(results: Path) -> Path:
-    """Two entries with three seeds each, one with a single one, on eight images of eight recordings, with pictures."""
+    """Three entries with three seeds, one with a single one, on eight images of eight recordings, with pictures.
+
+    "good" is the best, "poor:width=2" and "bad" are certainly behind, "alone" is not ranked.
+    """
     for seed in range(3):
         entry(results, "good", 8, seed)
         entry(results, "poor:width=2", 3, seed, architecture__gflops=9.0)
+        entry(results, "bad", 2, seed)
     entry(results, "alone", 5, 0)
     lines = [
         {
@@ -104,8 +113,14 @@ def made(results: Path) -> str:
 def test_the_page_asks_for_nothing_but_itself(tmp_path: Path) -> None:
     text = made(furnish(tmp_path))
     assert "default-src 'none'" in text
-    for attribute in re.findall(r"""(?:src|href|action|data|poster)=["']([^"']*)["']""", text):
-        assert attribute.startswith(("#", "data:")), attribute
+    links = set(re.findall(r"""(?:src|href|action|data|poster)=["']([^"']*)["']""", text))
+    beside = {f"leaderboard.{suffix}" for suffix in ("csv", "json", "tex", "md")}
+    assert {link for link in links if not link.startswith(("#", "data:"))} == {
+        *beside,
+        "../README.md",
+        "../docs/add-a-network.md",
+    }  # followed when they are clicked
+    assert not re.search(r"""(?:src|action|poster)=["'](?!data:)""", text)
     assert not re.search(r"@import|url\(", text)
 
 
@@ -141,9 +156,9 @@ def test_every_string_of_a_user_is_escaped(tmp_path: Path) -> None:
 
 def test_ids_in_the_data_of_the_script_cannot_end_it(tmp_path: Path) -> None:
     text = made(furnish(tmp_path))
-    (data,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', text, re.DOTALL)
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert "<" not in data
-    assert set(json.loads(data)) == {"t0"}
+    assert set(json.loads(data)) == {tables.build(tmp_path).tables[0].name}
 
 
 def test_pictures_stand_once_and_thumbnails_of_others_only_where_asked_for(tmp_path: Path) -> None:
@@ -198,7 +213,7 @@ def test_a_damaged_file_leaves_the_rest(tmp_path: Path, name: str, kept: int) ->
     furnish(tmp_path)
     path = next(tmp_path.glob("runs/*/*/good/*")) / name
     path.write_bytes(path.read_bytes()[:kept])
-    assert ">poor:width=2</button>" in made(tmp_path)
+    assert 'aria-label="Compare poor:width=2"' in made(tmp_path)
 
 
 def test_a_loss_that_is_no_number_ends_the_curve(tmp_path: Path) -> None:
@@ -272,20 +287,69 @@ def test_the_front_is_what_nobody_beats(points: list[tuple[int, int]], more: boo
 
 @given(st.floats(0.01, 100))
 def test_scales_are_round(value: float) -> None:
-    top = charts._round_up(value)
+    top = charts.round_up(value)
     assert top >= value * 0.999999
-    ticks = charts._ticks(top)
+    ticks = charts.Scale(low=0.0, high=top).ticks()
     assert 3 <= len(ticks) <= 7
     assert ticks[0].text == "0"
     assert all(tick.place >= charts.TOP - 0.01 for tick in ticks)
 
 
+def test_a_collapsed_entry_does_not_stretch_the_scale(tmp_path: Path) -> None:
+    for label, hits in (("a", 8), ("b", 7), ("lost", 1)):
+        entry(tmp_path, label, hits, 0)
+    (table,) = tables.build(tmp_path).tables
+    scale = charts.iou_scale(table.rows)
+    places = {row.label: charts.whisker(row, scale) for row in table.rows}
+    assert scale.low > 100 * table.rows[-1].scores["iou"]
+    assert [places[label]["off"] for label in ("a", "b", "lost")] == [False, False, True]
+    assert places["lost"]["middle"] == 0
+
+
+def test_the_cards_answer(tmp_path: Path) -> None:
+    rows = {"net": ious(0.8, 0.4, 0), "floor": ious(0.6, 0.4, 1), "twin": ious(0.8, 0.3, 2), "low": ious(0.2, 0, 3)}
+    (tmp_path / "sure").mkdir()
+    best, fastest, watch = cards.cards(build(tmp_path / "sure", rows)[0])
+    assert best.title == "2 share first place"
+    assert fastest.kind == "Fastest and smallest of the 2"
+    assert watch.title == "New sounds"
+    assert watch.text.endswith("; net keeps most.")
+    (tmp_path / "level").mkdir()
+    level = {"net": ious(0.6, 0.6, 0), "floor": ious(0.6, 0.6, 1), "twin": ious(0.6, 0.6, 2)}
+    *_, watch = cards.cards(build(tmp_path / "level", level)[0])
+    assert watch.title == "Nobody clearly beats the floor"
+    (tmp_path / "single").mkdir()
+    (best,) = cards.cards(build(tmp_path / "single", {"net": ious(0.7, 0.4, 0)[:1]})[0])
+    assert best.title == "Nobody yet"
+
+
+def test_published_numbers_stand_once_a_row_for_each_system(tmp_path: Path) -> None:
+    number = {"dataset": "theirs", "source": "paper A", "comparable": "no: other masks"}
+    reported = [
+        number | {"split": "test", "metric": "IoU", "value": 60.04},
+        number | {"split": "validation", "metric": "IoU", "value": 61.0},
+        number | {"split": "test", "metric": "IoU", "value": 65.0, "source": "paper B"},
+        number | {"split": "test", "metric": "SDR", "value": 9.0},
+    ]
+    write(tmp_path, label="net", architecture__title="A Net", architecture__reported=reported)
+    found = published.published(tables.build(tmp_path).published)
+    (iou, sdr) = dict(found["rows"])["A Net"][0], dict(found["rows"])["A Net"][found["metrics"].index("SDR")]
+    notes = {text: number for number, text in enumerate(found["notes"], start=1)}
+    first = notes["paper A, on theirs. Not comparable: other masks."]
+    second = notes["paper B, on theirs. Not comparable: other masks."]
+    assert sorted(iou) == sorted([("60.0", "61.0", first), ("65.0", "–", second)])
+    assert sdr == [("9.0", "–", first)]
+    assert len({title for title, _ in found["rows"]}) == len(found["rows"])
+
+
 def test_what_every_entry_fails_at(tmp_path: Path) -> None:
     furnish(tmp_path)
     (table,) = tables.build(tmp_path).tables
-    found = gallery.gather(table, tmp_path, worst=2, private=False)
+    found = gallery.gather(table, tmp_path, {row.label: row.label for row in table.rows}, worst=2, private=False)
     assert found is not None
-    assert (found["failed_count"], found["trained"]) == (0, 3)
+    assert (found["failed_count"], found["trained"]) == (0, 4)
+    worst = found["shelves"]["good"]["worst"][0]
+    assert worst["says"] == "found 73 %, missed 18 %, invented 9 %"  # 8 of 11, 2 of 11, 1 of 11
     assert [shown["index"] for shown in found["shelves"]["good"]["worst"]] == [4, 2]
     poor = [row for row in table.rows if row.label != "good"]
     assert gallery._failed_by_all(poor, np.arange(6)) == []  # "alone" comes to 0.5
@@ -300,6 +364,36 @@ def test_thumbnails_are_small_webp_files() -> None:
     second = packed["thumbnails"][packed["ends"][0] : packed["ends"][1]].tobytes()
     with Image.open(io.BytesIO(second)) as image:
         assert (image.format, image.size) == ("WEBP", (125, 160))
+
+
+def heard(text: str) -> tuple[np.ndarray, int]:
+    return soundfile.read(io.BytesIO(base64.b64decode(text)))
+
+
+def test_sounds_under_masks() -> None:
+    """The whole recording comes back under a mask of everything, nothing under an empty one; loudness is kept."""
+    (sample,) = [sample for sample in synthetic.load(root=None, test=3, ood=0)["test"] if sample.id == "test-00002"]
+    audio = sample.read().audio
+    masks = {"all": np.ones((8, 16), dtype=bool), "none": np.zeros((8, 16), dtype=bool)}
+    found = {name: heard(text) for name, text in sounds.players(audio, masks, synthetic.DATASET.rendering).items()}
+    assert {rate for _, rate in found.values()} == {32_000}
+    noisy = found["noisy"][0]
+    assert np.abs(noisy).max() == pytest.approx(0.9, abs=0.03)
+    np.testing.assert_allclose(found["all"][0], noisy, atol=0.06)
+    assert np.abs(found["none"][0]).max() < 0.001
+    ratio = np.abs(audio.clean).max() / np.abs(audio.noisy).max()
+    assert np.abs(found["clean"][0]).max() == pytest.approx(0.9 * ratio, rel=0.06)
+
+
+def test_sounds_are_made_again_only_if_they_are_those_of_the_manifest(tmp_path: Path) -> None:
+    results = Path(__file__).parent.parent / "results"
+    table = next(table for table in tables.build(results).tables if table.name == "quick")
+    data = table.head.dataset
+    (made,) = sounds_of(results, data, ["test-00003"]).values()
+    assert made.noisy.shape == made.clean.shape == (16_448,)
+    assert sounds_of(tmp_path, data, ["test-00003"]) == {}  # no manifest
+    assert sounds_of(results, data.model_copy(update={"label": "dawn"}), ["test-00003"]) == {}  # not embedded
+    assert sounds_of(results, data.model_copy(update={"label": "synthetic:test=2"}), ["test-00003"]) == {}
 
 
 # ---------------------------------------------------------------- in a browser
@@ -351,58 +445,166 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Opened]:
     found.page.close()
 
 
-def test_sorting(opened: Opened) -> None:
+def test_sorting_stays_within_the_groups(opened: Opened) -> None:
     page = opened.page
-    assert opened.names() == ["good", "poor:width=2", "alone"]  # who is not ranked comes last
-    page.get_by_role("columnheader", name="IoU (%)", exact=True).get_by_role("button").click()
-    assert opened.names() == ["poor:width=2", "alone", "good"]
+    assert opened.names() == ["good", "poor:width=2", "bad", "alone"]  # who is not ranked comes last
+    page.get_by_role("columnheader", name="Overlap, IoU (%)", exact=True).get_by_role("button").click()
+    assert opened.names() == ["good", "bad", "poor:width=2", "alone"]
     head = page.get_by_role("columnheader", name="GFLOPs")
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "ascending"  # the cheapest first
-    assert opened.names()[-1] == "poor:width=2"
+    assert opened.names() == ["good", "bad", "poor:width=2", "alone"]
     head.get_by_role("button").press("Enter")  # by the keyboard, the other way round
     assert head.get_attribute("aria-sort") == "descending"
-    assert opened.names()[0] == "poor:width=2"
-    page.get_by_role("columnheader", name="Architecture").get_by_role("button").click()
-    assert opened.names() == ["alone", "good", "poor:width=2"]
+    assert opened.names() == ["good", "poor:width=2", "bad", "alone"]
+    page.get_by_role("columnheader", name="Network").get_by_role("button").click()
+    assert opened.names() == ["good", "bad", "poor:width=2", "alone"]
     page.get_by_role("columnheader", name="Rank").get_by_role("button").click()
-    assert opened.names() == ["good", "poor:width=2", "alone"]  # who is not ranked comes last
+    assert opened.names() == ["good", "poor:width=2", "bad", "alone"]
     assert page.locator("th[aria-sort]").count() == 1
+    headings = [heading.inner_text() for heading in page.locator("tbody.group:visible").all()]
+    assert [heading.split(":")[0].strip() for heading in headings] == [
+        "May be the best (1)",
+        "Certainly behind at least one other (2)",
+        "Not ranked yet (1)",
+    ]
+
+
+def test_sort_and_theme_are_remembered(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("columnheader", name="Network").get_by_role("button").click()
+    page.get_by_role("button", name="Use dark colours").click()
+    page.reload()
+    opened.asked.pop()  # the same address
+    assert opened.names() == ["good", "bad", "poor:width=2", "alone"]
+    assert page.get_by_role("columnheader", name="Network").get_attribute("aria-sort") == "ascending"
+    assert page.get_by_role("button", name="Use light colours").is_visible()
 
 
 def test_filtering(opened: Opened) -> None:
     page = opened.page
     page.get_by_role("searchbox").fill("OO")
     assert opened.names() == ["good", "poor:width=2"]
-    assert page.get_by_role("status").inner_text() == "2 of 3 entries"
+    assert page.get_by_role("status").inner_text() == "2 of 4 entries"
+    assert page.locator("tbody.group:visible").count() == 2  # a group without an entry is not named
     page.get_by_role("searchbox").fill("")
-    page.get_by_label("ranked only").check()
-    assert opened.names() == ["good", "poor:width=2"]
+    assert len(opened.names()) == 4
+
+
+def test_one_table_at_a_time(opened: Opened) -> None:
+    page = opened.page
+    first, others = page.get_by_role("tab").first, page.get_by_role("tab").all()[1:]
+    assert first.get_attribute("aria-selected") == "true"
+    assert [tab.get_attribute("aria-selected") for tab in others] == ["false", "false"]
+    assert page.get_by_role("tabpanel").count() == 1
+    first.press("ArrowRight")
+    assert page.get_by_role("tab", name="Published by others").get_attribute("aria-selected") == "true"
+    assert opened.names() == []
+    assert page.get_by_role("heading", name="Published by others").is_visible()
+    assert page.url.endswith("#published")
+    page.keyboard.press("ArrowLeft")
+    assert len(opened.names()) == 4
+    page.keyboard.press("End")
+    assert page.get_by_role("heading", name="About the scores").is_visible()
+
+
+def test_without_script_every_table_stands(browser: Any, tmp_path: Path) -> None:
+    furnish(tmp_path)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(written(tmp_path).as_uri())
+    for name in ("Published by others", "About the scores"):
+        assert page.get_by_role("heading", name=name, exact=True).is_visible()
+    assert page.locator("tbody.entry").first.is_visible()
+    context.close()
+
+
+def test_a_link_opens_its_row(opened: Opened) -> None:
+    page = opened.page
+    name = page.locator("tbody.entry").nth(1).get_attribute("id")
+    assert name is not None
+    assert name.endswith("/poor:width=2")
+    page.evaluate("name => { location.hash = name; }", name)
+    button = page.get_by_role("button", name="poor:width=2", exact=True)
+    page.wait_for_function("button => button.ariaExpanded === 'true'", arg=button.element_handle())
+    page.get_by_role("tab", name="Published by others").click()
+    page.evaluate("location.hash = '#no-such-%row'")  # the first table
+    page.wait_for_function("document.querySelector('[role=tab]').ariaSelected === 'true'")
+
+
+def test_two_rows_are_compared(opened: Opened) -> None:
+    page = opened.page
+    region = page.get_by_role("region", name="Comparison")
+    page.get_by_label("Compare good").check()
+    assert not region.is_visible()
+    page.get_by_label("Compare poor:width=2").check()
+    text = region.inner_text()
+    assert "good is ahead of poor:width=2 by" in text
+    assert "This is certain: p = " in text
+    assert region.locator("svg .c0").count() >= 6  # the curves of three seeds, twice
+    assert region.locator("svg .c1").count() >= 6
+    assert region.locator("canvas").count() == 12  # four images: the recording, and both masks
+    page.get_by_label("Compare alone").check()  # takes the place of the first
+    assert not page.get_by_label("Compare good").is_checked()
+    assert "cannot be tested" in region.inner_text()
+    page.get_by_label("Compare alone").uncheck()
+    assert not region.is_visible()
+
+
+def test_embedded_sounds_can_be_played(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(tmp_path)
+    wave = np.sin(np.arange(128 + 64 * 7))
+    audio = {f"image-{index}": Audio(noisy=wave, clean=wave / 2, sample_rate=8000) for index in range(8)}
+    monkeypatch.setattr(gallery, "sounds_of", lambda *_: audio)
+    found = Opened(browser, written(tmp_path))
+    played = found.page.get_by_label("cleaned by good").first
+    seconds = played.evaluate("a => new Promise(r => { a.onloadedmetadata = () => r(a.duration); a.load(); })")
+    assert seconds == pytest.approx(576 / 8000, abs=0.01)
+    assert found.said == []
+    found.page.close()
+
+
+def test_dot_line_and_row_light_up_together(opened: Opened) -> None:
+    page = opened.page
+    page.locator("tbody.entry").nth(1).hover()
+    lit = page.locator(".lit")
+    assert {one.get_attribute("data-entry").rpartition("/")[2] for one in lit.all()} == {"poor:width=2"}
+    assert page.locator("tbody.lit, g.lit .dot, g.lit .line").count() >= 3
+    assert "poor:width=2: IoU" in page.locator(".says").first.inner_text()
 
 
 def test_an_entry_opens_with_the_keyboard_and_shows_its_pictures(opened: Opened) -> None:
     page = opened.page
     button = page.get_by_role("button", name="good", exact=True)
-    detail = page.locator(f"#{button.get_attribute('aria-controls')}")
+    detail = page.locator(f'[id="{button.get_attribute("aria-controls")}"]')
     assert not detail.is_visible()
     button.focus()
     page.keyboard.press("Space")
     assert detail.is_visible()
     assert button.get_attribute("aria-expanded") == "true"
     assert "bench run --arch net" in detail.inner_text()
-    picture = detail.locator('canvas[data-panels="errors"]').first
-    picture.scroll_into_view_if_needed()
-    page.wait_for_function("canvas => canvas.dataset.done", arg=picture.element_handle())
-    # The thumbnail, a gap of four, then found, missed and invented in their colours.
-    assert picture.evaluate("canvas => [canvas.width, canvas.height]") == [8 + 4 + 8, 8]
-    pixels = picture.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 20, 8).data]")
-    colours = np.array(pixels).reshape(8, 20, 4)[:, :, :3].tolist()
-    assert colours[0][12] == [244, 244, 240]
-    assert colours[4][12] == [86, 180, 233]
-    assert colours[7][19] == [213, 94, 0]
-    assert colours[6][15] == [20, 24, 26]
+    colours = pixels(page, detail.locator('canvas[data-draw="errors"]').first)
+    assert colours.shape == (24, 24, 3)  # each pixel of the mask is three by three
+    colours = colours[1::3, 1::3]
+    assert colours[0][0].tolist() == [244, 244, 240]  # found
+    assert colours[4][0].tolist() == [86, 180, 233]  # missed
+    assert colours[7][7].tolist() == [213, 94, 0]  # invented
+    red, _, blue = colours[6][3].tolist()
+    assert 0 < blue - red < 10  # else the recording, dark and grey
+    sound = pixels(page, detail.locator('canvas[data-draw="sound"]').first)
+    assert sound[0, :6].tolist() == [[255, 255, 255]] * 6  # the outline of the truth
+    assert sound[20, 20].tolist() != [255, 255, 255]
     page.keyboard.press("Space")
     assert not detail.is_visible()
+
+
+def pixels(page: Any, canvas: Any) -> np.ndarray:
+    """The colours (H, W, 3) of a canvas, as soon as it is drawn."""
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_function("canvas => canvas.dataset.done", arg=canvas.element_handle())
+    read = "c => [c.height, c.width, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    height, width, *values = canvas.evaluate(read)
+    return np.array(values).reshape(height, width, 4)[:, :, :3]
 
 
 def test_light_and_dark(opened: Opened) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.common.errors import UserError
 from benchmark.common.progress import Report
-from benchmark.contract import DatasetSpec
+from benchmark.contract import DatasetSpec, Splits
 from benchmark.data import cache, manifest, validate
 from benchmark.data.manifest import Row
 from benchmark.data.spectrogram import Transform
@@ -39,17 +39,28 @@ def load_data(dataset: Plugin, settings: Protocol, root: Path | None, report: Re
     """
     spec: DatasetSpec = dataset.spec
     validate.check_root(dataset.name, spec, root)
-    with blaming(dataset):
-        splits = _called(dataset, "load", spec.load, root)
+    splits = listing(dataset, root)
     folder = root.resolve().as_posix() if root is not None else ""
     return cache.prepare(
-        validate.checked_listing(splits),
+        splits,
         identity={"dataset": dataset.label, "source": dataset.source_hash, "folder": folder},
         size=settings.image_size,
         grey=settings.channels == 1,
         report=report,
         transform=Transform.of(resolved(dataset, root).rendering),
     )
+
+
+def listing(dataset: Plugin, root: Path | None) -> Splits:
+    """The samples of each split; none of them is read.
+
+    Raises:
+        UserError: the plugin fails, or gives something else.
+    """
+    spec: DatasetSpec = dataset.spec
+    with blaming(dataset):
+        splits = _called(dataset, "load", spec.load, root)
+    return validate.checked_listing(splits)
 
 
 def _called(dataset: Plugin, name: str, function: Callable[..., object], root: Path | None) -> object:

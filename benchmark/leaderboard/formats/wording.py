@@ -1,6 +1,8 @@
 """The sentences around the tables, the same in every format."""
 
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmark.contract import Reported
 from benchmark.leaderboard import columns
@@ -28,6 +30,27 @@ REFERENCES = (
     "Masks that need no network, applied like those of the networks, and denoisers that people use, some of them "
     f"optional ({separation.REMEDY}):"
 )
+
+
+_NAMES: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).parent.with_name("names.toml").read_text(encoding="utf-8")
+)
+
+
+def title(table: Table) -> str:
+    """Name a table in words: its data, the size of the experiment if it is not the quick one, and what was changed."""
+    protocol, dataset = table.head.protocol, table.head.dataset
+    changes = {name: value for name, value in protocol.overrides.items() if name != "dataset"}
+    words = [_NAMES["data"].get(dataset.label.partition(":")[0], dataset.title)]
+    words += ["the paper's size"] if protocol.name == "paper" else []
+    words += ["ImageNet weights"] if changes.pop("weights", "none") == "pretrained" else []
+    words += [f"{name.replace('_', ' ')} {value}" for name, value in sorted(changes.items())]
+    return ", ".join(words) + table.distinction
+
+
+def in_words(place: str) -> str:
+    """The name of a slice of the test for readers."""
+    return _NAMES["slices"].get(place, place.replace("-", " "))
 
 
 def about(table: Table) -> list[str]:
@@ -139,8 +162,13 @@ def meanings(board: Board, chosen: Sequence[str] = ()) -> list[Column]:
 
 def comparable(number: Reported) -> str:
     """Say whether a published number can be compared with those of the tables, and if not, why."""
-    no, _, why = number.comparable.partition(":")
-    return f"not comparable:{why}" if no == "no" and why else f"comparable: {number.comparable}"
+    return caveat(number.comparable)
+
+
+def caveat(text: str) -> str:
+    """The same from the text that a plugin states, which begins with "no:" or not."""
+    no, _, why = text.partition(":")
+    return f"not comparable:{why}" if no == "no" and why else f"comparable: {text}"
 
 
 def _rate(table: Table) -> str:
