@@ -33,9 +33,10 @@ check: .venv/installed
 docs site: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-ARCH ?= unet:width=16
-STEPS ?= 3000
+ARCH ?= unet:width=8
+STEPS ?= 1500
 SEED ?= 0
+TRAIN ?= --precision bf16 --threads 1
 weights: .venv/installed
 	$(BIN)/bench data fetch dawn
 	$(BIN)/bench data make dawn

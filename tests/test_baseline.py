@@ -9,10 +9,16 @@ from records import Data, recordings, write_entry, write_manifest
 from test_ranks import terminal
 
 from benchmark.leaderboard import columns, formats, tables
-from benchmark.leaderboard.board import Row, Table
+from benchmark.leaderboard.board import Board, Row, Table
+from benchmark.leaderboard.formats.markdown import pages
 from benchmark.scores import intervals
 
 SEEDS, MAIN, OTHER = 4, 96, 48
+
+
+def markdown(board: Board) -> str:
+    """All pages of the whole tables."""
+    return "\n".join(pages(board).values())
 
 
 def ious(main: float, other: float, seed: int) -> NDArray[np.float64]:
@@ -82,7 +88,7 @@ def test_where_nothing_can_be_said_nothing_is(tmp_path: Path, entries: dict[str,
 
 def test_what_is_not_known_is_named(tmp_path: Path, entries: dict[str, NDArray[np.float64]]) -> None:
     build(tmp_path, {**entries, "single": entries["net"][:1]})
-    text = formats.markdown(tables.build(tmp_path))
+    text = markdown(tables.build(tmp_path))
     assert "baseline (floor): alike, worse. Not tested: single.\n" in text
 
 
@@ -90,7 +96,7 @@ def test_a_baseline_that_nothing_can_be_held_against_is_said(
     tmp_path: Path, entries: dict[str, NDArray[np.float64]]
 ) -> None:
     build(tmp_path, {"net": entries["net"], "floor": entries["floor"][:1]})
-    text = formats.markdown(tables.build(tmp_path))
+    text = markdown(tables.build(tmp_path))
     assert "No entry can be compared with the pixel-wise baseline (floor)" in text
 
 
@@ -103,11 +109,11 @@ def test_every_format_says_it(tmp_path: Path, entries: dict[str, NDArray[np.floa
     build(tmp_path, entries)
     board = tables.build(tmp_path)
     said = "Not clearly above the pixel-wise baseline (floor"
-    for text in (terminal(tmp_path), formats.markdown(board)):
+    for text in (terminal(tmp_path), markdown(board)):
         assert f"{said}): alike, worse." in text
         assert f"{said}; slice ood): net, worse." in text
-    line = next(line for line in formats.markdown(board).splitlines() if line.startswith("| 1 ") and "| net " in line)
-    header = next(line for line in formats.markdown(board).splitlines() if line.startswith("| Rank "))
+    line = next(line for line in markdown(board).splitlines() if line.startswith("| 1 ") and "| net " in line)
+    header = next(line for line in markdown(board).splitlines() if line.startswith("| Rank "))
     cells = dict(zip(*([cell.strip() for cell in row.split("|")] for row in (header, line)), strict=True))
     assert (cells["Above baseline"], cells["Above baseline ood"]) == ("yes", "no")
     assert "above_baseline_ood" in formats.csv(board).splitlines()[0]
@@ -117,7 +123,7 @@ def test_every_column_says_what_it_means(tmp_path: Path, entries: dict[str, NDAr
     table, _ = build(tmp_path, entries)
     shown = columns.of(table)
     assert len({column.name for column in shown}) == len({column.title for column in shown}) == len(shown)
-    text = formats.markdown(tables.build(tmp_path))
+    text = markdown(tables.build(tmp_path))
     for column in shown:
         assert len(column.definition) > 10
         assert f"- **{column.title}**: {column.definition}" in text

@@ -14,6 +14,7 @@ from benchmark.data import recordings, spectrogram
 from benchmark.records import store
 from benchmark.scores import separation
 from benchmark.tools.denoise import choose_run, cleaner, section
+from benchmark.tools.denoise.trained import of_run
 
 # Its logits are given by the rows and columns of the image: everywhere, a band of frequencies, or where it is bright.
 KNOWN = '''"""Marks what it is told to."""
@@ -247,7 +248,7 @@ def test_frames_are_counted_from_the_beginning(trained: Path, monkeypatch: pytes
         entry for entry in store.read_all(trained)[0] if entry[1].architecture.label == "known:rule=bright"
     )
     rate = 22_050
-    known = cleaner.Cleaner(path, found, "cpu")
+    known = cleaner.Cleaner(of_run(path, found), "cpu")
     known.rendering = replace(known.rendering, sample_rate=rate)
     wave = np.zeros(12 * rate, np.float32)
     for second in range(12):
@@ -277,10 +278,21 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     fails("lies outside of", wave, "--run", tmp_path, *common)
     fails("is the folder of the recordings themselves", tmp_path / "in", "--out", tmp_path / "in", *common)
     fails("is a file, not a folder", wave, "--out", wave, *common)
-    fails(f"no finished run in {tmp_path}", wave, "--results", tmp_path)
-    fails("has a key that begins with xyz; there are ", wave, "--table", "xyz", *common)
-    fails("2 tables have runs that can clean", wave, "--results", two_tables(trained, tmp_path), "--plugins", trained)
-    fails("; revision ", wave, "--results", tmp_path / "two", "--plugins", trained)  # labels alike are told apart
+    best = ("--run", "best")
+    fails(f"no finished run in {tmp_path}", wave, "--results", tmp_path, *best)
+    fails("has a key that begins with xyz; there are ", wave, "--table", "xyz", *best, *common)
+    fails(
+        "2 tables have runs that can clean",
+        wave,
+        *best,
+        "--results",
+        two_tables(trained, tmp_path),
+        "--plugins",
+        trained,
+    )
+    fails(
+        "; revision ", wave, *best, "--results", tmp_path / "two", "--plugins", trained
+    )  # labels alike are told apart
     write(tmp_path / "twice" / "a.wav", noise(20_000), 32_000)
     write(tmp_path / "twice" / "a.residue.wav", noise(20_000), 32_000)
     fails("a cleaned recording and a residue", tmp_path / "twice", "--residue", "--out", tmp_path / "o", *common)
@@ -289,7 +301,7 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     _copy(trained, bare)
     for weights in bare.rglob("model.safetensors"):
         weights.unlink()
-    fails("train one: bench run --arch known", wave, "--results", bare, "--plugins", trained)
+    fails("train one: bench run --arch known", wave, *best, "--results", bare, "--plugins", trained)
     for weights in (tmp_path / "two").rglob("model.safetensors"):
         weights.write_bytes(b"broken")
         fails("cannot be used", wave, "--run", weights.parent, "--results", tmp_path / "two", "--plugins", trained)
@@ -297,7 +309,7 @@ def test_mistakes(bench: Bench, trained: Path, tmp_path: Path) -> None:
     (trained / "architectures" / "known.py").write_text(KNOWN.replace("20.0", "21.0"))
     del sys.modules["benchmark.architectures.known"]  # another process
     try:
-        fails("known has changed since", wave, "--out", tmp_path / "out", *common)
+        fails("known has changed since", wave, *best, "--out", tmp_path / "out", *common)
     finally:
         (trained / "architectures" / "known.py").write_text(KNOWN)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmark import protocols
 from benchmark.common.errors import UserError
 from benchmark.common.progress import silent
 from benchmark.data import recordings
@@ -27,7 +26,7 @@ RATE = 32_000
 class Band:
     """A cleaner whose network keeps 4 ... 8 kHz, the whole time or within `seconds`, with the weight `weight`."""
 
-    protocol = protocols.load("quick")
+    threshold = 0.5
     transform = PUBLISHED
     lowest = 0.0
 
@@ -359,8 +358,7 @@ def test_samples_are_cleaned_like_files(tmp_path: Path, monkeypatch: pytest.Monk
     import benchmark
 
     monkeypatch.setattr(section, "SAMPLES", RATE)
-    monkeypatch.setattr("benchmark.tools.denoise.arrays.choose_run.choose", lambda *_: (tmp_path, _Run()))
-    monkeypatch.setattr(arrays, "_loaded", lambda *_: Band())
+    monkeypatch.setattr(arrays, "loaded", lambda *_: Band())
     source = written(tmp_path / "a.wav", noise(3 * RATE + 7, 2), "DOUBLE")
     wave = samples(source)
     expected = samples(cleaned(source, tmp_path / "out", strength=0.7).target)
@@ -378,7 +376,3 @@ def test_samples_are_cleaned_like_files(tmp_path: Path, monkeypatch: pytest.Monk
         benchmark.denoise(np.full(9_999, np.nan), RATE)
     with pytest.raises(AttributeError, match="no attribute 'denoize'"):
         benchmark.denoize  # noqa: B018
-
-
-class _Run:
-    run_key = "0" * 64

@@ -39,7 +39,7 @@ CASES = {
     "check unet --plugins nowhere": NO_PLUGINS,
     "denoise nowhere.wav": "no file or folder nowhere.wav",
     "denoise some.wav --run nowhere": "no run(s) in results have a key that begins with 'nowhere'",
-    "denoise some.wav --results nowhere": "can clean recordings; name another folder of results with --results",
+    "denoise some.wav --run best --results nowhere": "can clean recordings; name another folder",
     "data mix --song nowhere --background other --out out": "nowhere",
     "data audit nowhere": "nowhere is not a folder",
     "compare a b --results nowhere": NO_RUNS,

@@ -81,7 +81,7 @@ def test_the_command_needs_no_run(bench: Callable[..., object], tmp_path: Path) 
     import soundfile
 
     _, noisy = mixed(1)
-    soundfile.write(tmp_path / "a.wav", noisy, RATE)
+    soundfile.write(tmp_path / "a.wav", noisy, RATE, subtype="FLOAT")
     ran = bench("denoise", tmp_path / "a.wav", "--out", tmp_path / "clean", "--results", tmp_path / "none")
     assert "the network that ships" in ran.out, ran  # type: ignore[attr-defined]
     cleaned, rate = soundfile.read(tmp_path / "clean" / "a.wav", dtype="float32")

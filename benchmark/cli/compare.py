@@ -28,7 +28,10 @@ def compare(
     full: Annotated[bool, typer.Option("--full", help="Also by input SNR, mask area, recording and image.")] = False,
     format_: Annotated[Literal["terminal", "json"], typer.Option("--format", help="Print text or JSON.")] = "terminal",
 ) -> None:
-    """Compare networks: which is better, how sure that is, and on which recordings; a matrix for more than two."""
+    """Compare networks: which is better, how sure, and where.
+
+    Two networks give five lines, more give a matrix of all pairs.
+    """
     add_plugins(plugins)
     from benchmark.leaderboard import compare, selection, tables
     from benchmark.leaderboard.formats.comparison import as_json

@@ -50,7 +50,7 @@ def denoise(
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Clean recordings with the network that ships, or with one that you trained.
+    """Clean recordings with a trained network; one ships.
 
     Writes a WAV, the mask and a before/after picture of each, and a report of all. What was cleaned with the same
     settings is kept.

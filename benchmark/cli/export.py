@@ -17,7 +17,9 @@ def export(
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Write a trained network as ONNX, with rate, image size, normalisation and threshold in its metadata.
+    """Write a trained network as ONNX.
+
+    Rate, image size, normalisation and threshold are in its metadata.
 
     It is written only if onnxruntime gives the logits that torch gives.
     """

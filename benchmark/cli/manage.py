@@ -22,7 +22,10 @@ def rm(
     results: Results = Path("results"),
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
-    """Remove runs, with what was tested elsewhere with them and what is left of unfinished trainings."""
+    """Remove runs.
+
+    What was tested elsewhere with them goes too, and what is left of unfinished trainings.
+    """
     from benchmark.records import store, transfers
     from benchmark.records.slot import Slot
 
@@ -52,7 +55,9 @@ def rename(
     new: Annotated[str, typer.Argument(help="Name to show instead; OLD itself undoes it.")],
     results: Results = Path("results"),
 ) -> None:
-    """Show an architecture by another name. Records say what ran and stay; names.toml holds the new name.
+    """Show an architecture by another name.
+
+    Records say what ran and stay; names.toml holds the new name.
 
     For a plugin whose file was renamed: runs under both names with the same source are seeds of one entry.
     """

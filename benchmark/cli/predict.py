@@ -30,7 +30,10 @@ def predict(
     results: Results = Path("results"),
     plugins: Plugins = None,
 ) -> None:
-    """Predict the masks of images with a trained network: a PNG of the same size for each."""
+    """Predict the masks of images with a trained network.
+
+    Each is a PNG of its image's size.
+    """
     add_plugins(plugins)
     from benchmark.common.progress import bars
     from benchmark.records import find

@@ -29,7 +29,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Print it again until nothing has run for 20 s.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show which runs are under way, interrupted or failed, with epochs and time left."""
+    """Show which runs are under way, interrupted or failed.
+
+    With epochs and the time left.
+    """
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

@@ -131,7 +131,7 @@ class _Layout:
         return "".join(signs)
 
     def _place(self, value: float) -> int:
-        share = (value - self.low) / (self.high - self.low)
+        share = (value - self.low) / ((self.high - self.low) or 1)
         return min(max(round(share * (self.bar - 1)), 0), self.bar - 1)
 
     def whole(self, table: Table) -> list["Text"]:

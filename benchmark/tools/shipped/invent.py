@@ -61,7 +61,7 @@ def song(samples: int, rate: int, random: Generator) -> Wave:
     pitch = spread(random, 700, 8_000)
     kinds = random.choice(_SYLLABLES, size=int(random.integers(1, 4)))
     motif = [_syllable(str(kind), pitch, random) for kind in kinds]
-    repeats = int(spread(random, 1, 30))
+    repeats = int(spread(random, 1, 100))
     gap, pause = spread(random, 0.02, 0.4), spread(random, 0.05, 1.5)
     wave = np.zeros(samples, np.float32)
     time, end = random.uniform(0, 0.8), samples / rate

@@ -92,7 +92,8 @@ def judge(folder: Path, name: str, dataset: Path, out: Path, report: Report) -> 
 def _methods(network: Trained) -> Mapping[str, Clean]:
     cleaner = arrays.loaded(network)
     found: dict[str, Clean] = {OURS: partial(_by_network, cleaner), "wiener": _wiener}
-    return {**found, **denoisers.installed()}
+    rivals = {name: clean for name, clean in denoisers.installed().items() if name.startswith("noisereduce")}
+    return {**found, **rivals}  # DeepFilterNet is for speech: the leaderboard has what it does to birds
 
 
 def _by_network(cleaner: Any, noisy: Wave, rate: int) -> NDArray[Any]:

@@ -55,6 +55,7 @@ class Plan:
     rate: float = 2e-3
     decay: float = 1e-3
     average: float = 0.99
+    lost: float = 1.0
     validate_every: int = 250
     frames: int = FRAMES
     reach: int = 2 * FRAMES
@@ -114,7 +115,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / plan.steps))
         song, mixture = (TRANSFORM.stft(wave.to(machine.device)) for wave in waves)
-        loss = _loss(_weights(net, mixture, normalise, machine), song, mixture)
+        loss = _loss(_weights(net, mixture, normalise, machine), song, mixture, plan)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5)
@@ -166,10 +167,14 @@ def _weights(net: nn.Module, mixture: Tensor, normalise: Normalisation, machine:
     return weights
 
 
-def _loss(weights: Tensor, song: Tensor, mixture: Tensor) -> Tensor:
-    """The mean noise-to-signal ratio in dB of masked spectra (Wisdom et al. 2020, arXiv 2006.12701, eq. 2-3)."""
+def _loss(weights: Tensor, song: Tensor, mixture: Tensor, plan: Plan) -> Tensor:
+    """The mean noise-to-signal ratio in dB of masked spectra (Wisdom et al. 2020, arXiv 2006.12701, eq. 2-3).
+
+    The part of the song that is lost counts `plan.lost` times more.
+    """
     energy, heard = (spectrum.abs().square().sum((1, 2)) for spectrum in (song, mixture))
-    error = (weights * mixture - song).abs().square().sum((1, 2))
+    lost = (1 - weights) * song  # counts again: a song that is gone is worse than noise that stays
+    error = (weights * mixture - song).abs().square().sum((1, 2)) + plan.lost * lost.abs().square().sum((1, 2))
     scale = torch.where(energy > 0, energy, _FALSE * heard)
     return (10 * torch.log10(error / scale + _CAP)).mean()
 
