@@ -64,3 +64,14 @@ def test_every_linked_file_exists(page: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
+
+
+def test_the_table_of_rivals_is_what_the_command_wrote() -> None:
+    written = set((ROOT / "results" / "rivals.md").read_text().splitlines())
+    shown = [
+        line
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith(("| bench denoise", "| noisereduce", "| wiener"))
+    ]
+    assert len(shown) == 4
+    assert set(shown) <= written
