@@ -107,7 +107,10 @@ def _floor(table: Table) -> str:
     shares: dict[str, list[str]] = {}
     for place, (count, tested_there) in () if everywhere else others:
         shares.setdefault(_share(count, tested_there), []).append(place)
-    said = [f"on slice {', '.join(places)} {share[:1].lower()}{share[1:]}" for share, places in shares.items()]
+    said = [
+        f"on {'slices' if len(places) > 1 else 'slice'} {' and '.join(places)} {share[:1].lower()}{share[1:]}"
+        for share, places in shares.items()
+    ]
     return "; ".join([text, *said])
 
 
@@ -124,7 +127,11 @@ def _share(count: int, of: int) -> str:
     if of == 1:
         return "The network is" if count else "The network is not"
     return (
-        "No network is" if not count else f"All {of} networks are" if count == of else f"{count} of {of} networks are"
+        "No network is"
+        if not count
+        else f"All {of} networks are"
+        if count == of
+        else f"{count} of {of} networks {'is' if count == 1 else 'are'}"
     )
 
 
