@@ -11,7 +11,7 @@ from test_leaderboard import write
 
 from benchmark.common import errors
 from benchmark.leaderboard import formats, page, tables
-from benchmark.leaderboard.formats import markdown
+from benchmark.leaderboard.formats.markdown import pages
 
 EVIL = (
     "</script><img src=x onerror=alert(1)>[a](javascript:b)|{{7*7}}\"'&"
@@ -53,7 +53,7 @@ def test_messages_are_one_line_without_escape_sequences(bench: Bench, tmp_path: 
 
 
 def test_markdown_holds_no_html_no_link_and_no_line_of_its_own(hostile: Path) -> None:
-    text = "\n".join(markdown.pages(tables.build(hostile)).values())
+    text = "\n".join(pages(tables.build(hostile)).values())
     prose = [line for line in text.splitlines() if not line.startswith("    ")]
     assert not [line for line in prose if "<" in line]
     assert "](" not in "".join(prose)
