@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.common.errors import UserError, first_line
+from benchmark.common.progress import duration
 from benchmark.records import find, store, tables
 from benchmark.records.schema import Record
 from benchmark.records.store import HISTORY, RECORD
@@ -91,12 +92,8 @@ def _advice(entries: Sequence[Run]) -> str:
     good = [entry for entry in runs if _rank(entry)[0] >= _NEARLY * _rank(best)[0]] or [best]
     quickest = min(good, key=lambda entry: (entry[1].training.seconds, entry[1].run_key))
     chosen = [quickest, *([best] if best is not quickest else [])]
-    commands = [f"{find.again(found)}   ({_time(found.training.seconds)})" for _, found in chosen]
+    commands = [f"{find.again(found)}   (it took {duration(found.training.seconds)})" for _, found in chosen]
     return f"train one: {', or better: '.join(commands)}"
-
-
-def _time(seconds: float) -> str:
-    return f"it took {seconds:.0f} s" if seconds < 100 else f"it took {seconds / 60:.0f} min"
 
 
 def _tables(entries: Sequence[Run]) -> dict[str, Record]:
